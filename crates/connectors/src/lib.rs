@@ -1,0 +1,164 @@
+//! The hands of Accede: one file per kind of target system.
+//!
+//! A connector receives plain values, calls its target, and says what happened in the closed terms
+//! of [`accede_domain::fault`]. It holds no state but a client, never retries, and never sees the
+//! database: a transaction cannot be open while it works.
+
+use std::time::Duration;
+
+use accede_domain::fault::Fault;
+use accede_domain::id::{SubjectId, TargetId};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// A person as a connector needs to know them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Immutable id; what SCIM calls `externalId`.
+    pub subject: SubjectId,
+    /// The user's object id in the built-in directory.
+    pub object_id: String,
+    /// Sign-in name, such as `mira@harbourline.example`.
+    pub user_principal_name: String,
+    /// Full name for people.
+    pub display_name: String,
+    /// First name, if known.
+    pub given_name: Option<String>,
+    /// Last name, if known.
+    pub surname: Option<String>,
+    /// Mail address, if known.
+    pub mail: Option<String>,
+}
+
+/// What a resource role is called in its target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Role {
+    /// The resource's id in the target: a group id, a DN, a role name.
+    pub resource: String,
+    /// The role's id in the target, such as `Member_{resource}`.
+    pub role: String,
+    /// The scope's id in the target; equal to `resource` for a root scope.
+    pub scope: String,
+}
+
+/// What should be true in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// The person has the role.
+    Granted,
+    /// The person does not have the role.
+    Revoked,
+}
+
+/// One item of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Who.
+    pub person: Person,
+    /// Which role.
+    pub role: Role,
+    /// What should be true.
+    pub wanted: Wanted,
+}
+
+/// What made an item true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Our call changed it.
+    Applied,
+    /// It was already so before our call, as far as the target lets us see.
+    AlreadyInState,
+}
+
+/// What a target says about one person's role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// The person has the role.
+    Present,
+    /// The person verifiably does not have the role.
+    Absent,
+}
+
+/// A role or scope found in a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundRole {
+    /// The role's id in the target, such as `Member_{resource}`.
+    pub origin_id: String,
+    /// Name for people, such as `Member`.
+    pub display_name: String,
+}
+
+/// A resource found in a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundResource {
+    /// The resource's immutable id in the target.
+    pub origin_id: String,
+    /// Name for people.
+    pub display_name: String,
+    /// What the target says about it.
+    pub description: Option<String>,
+    /// Its roles. A group has `Member`, and `Owner` where the target has owners.
+    pub roles: Vec<FoundRole>,
+}
+
+/// What a check of a target found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// What answered, for people: product, version, features.
+    pub summary: String,
+    /// How long the target took.
+    #[serde(skip)]
+    pub took: Duration,
+}
+
+/// Code that speaks to one kind of target.
+///
+/// Every method must end by itself before [`CALL_DEADLINE`]; the worker also enforces it from
+/// outside. A batch is answered in order, one answer an item, always as many as were asked.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// How many items with the same role and the same wish this connector puts into one call.
+    fn batch_size(&self) -> usize;
+
+    /// Whether `observe` can tell present from absent in this target.
+    fn can_observe(&self) -> bool;
+
+    /// Answers whether the target can be reached with these settings and secrets.
+    async fn check(&self) -> Result<Health, Fault>;
+
+    /// Finds resources whose name or id contains `search`, at most `limit`.
+    async fn discover(
+        &self,
+        search: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<FoundResource>, Fault>;
+
+    /// Finds one resource by its id in the target; `None` if it verifiably does not exist.
+    async fn find(&self, origin_id: &str) -> Result<Option<FoundResource>, Fault>;
+
+    /// Makes every item true, touching nothing else. All items of one call have the same role and
+    /// the same wish; a connector that can puts them into one call to the target, and falls back to
+    /// single ones when the batch is refused.
+    async fn ensure(&self, batch: &[Item]) -> Vec<Result<Done, Fault>>;
+
+    /// Says what is true for each person and role. A failed or partial read is a fault, never
+    /// `Absent`.
+    async fn observe(&self, batch: &[(Person, Role)]) -> Vec<Result<Presence, Fault>>;
+}
+
+/// How long one call to a target may take, everything included.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What is needed to speak to a target.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which target, for log lines.
+    pub target: TargetId,
+    /// Non-secret settings as JSON, validated by the connector's `open`.
+    pub settings: serde_json::Value,
+    /// Secrets by name. Never logged.
+    pub secrets: std::collections::BTreeMap<String, String>,
+}
