@@ -3,7 +3,19 @@
 //! Nothing here does I/O, reads a clock, rolls dice, logs, or panics. Time and chance come in as
 //! arguments; what should happen next goes out as data.
 
+pub mod approval;
+pub mod assignment;
+pub mod delivery;
+pub mod duration;
 pub mod fault;
 pub mod id;
+pub mod permission;
+pub mod policy;
+pub mod refusal;
+pub mod request;
+pub mod retry;
+pub mod rollup;
+pub mod schedule;
+pub mod separation;
 
 pub use jiff::Timestamp;

@@ -1,0 +1,470 @@
+//! A delivery: the promise that one role, for one person, in one target, is as wanted.
+//!
+//! There is one row per key (target, subject, role, scope), however many assignments are the reason
+//! for it. A changed wish bumps its generation instead of appending a second row, so forty toggles
+//! while a target is down become one call. The functions here are the only way a row changes:
+//! [`want`], [`claim`], [`settle`], [`reopen`], [`verify`], [`doubt`]. What a worker may do next is
+//! *planned* from what is wanted and what was observed; an answer only changes what is observed.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fault::{Class, Fault};
+use crate::retry::{self, Retry};
+use crate::rollup::Part;
+
+/// What is known about the truth in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Observed {
+    /// We never called the target for this key: nothing of ours is there.
+    Never,
+    /// A call may or may not have taken effect.
+    Unknown,
+    /// The person does not have the role.
+    Absent,
+    /// The person has the role.
+    Present,
+}
+
+/// What a worker does with a claimed delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Make it so that the person has the role.
+    Grant,
+    /// Make it so that the person does not have the role.
+    Revoke,
+    /// Read what is so.
+    Observe,
+}
+
+/// Where a delivery stands in its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// What is wanted is so; nothing to do.
+    Settled,
+    /// Work is due.
+    Due {
+        /// From when on.
+        at: Timestamp,
+    },
+    /// A worker holds it. Committed before the first byte is sent, so after a crash it reads *may
+    /// have happened*.
+    InFlight {
+        /// What the worker set out to do.
+        action: Action,
+        /// The generation it set out for.
+        generation: i64,
+        /// What was observed before.
+        before: Observed,
+        /// When the lease ends and others may take it.
+        lease_until: Timestamp,
+        /// When the call is over at the latest.
+        deadline: Timestamp,
+    },
+    /// A grant that rests until somebody reprocesses it.
+    Failed {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// A revocation that the target refuses; never dropped, probed now and then.
+    Stuck {
+        /// Since when.
+        since: Timestamp,
+        /// When it is probed again.
+        probe_at: Timestamp,
+    },
+}
+
+/// Everything the rules know of one delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// Whether some live assignment is a reason for the role to be there.
+    pub wanted: bool,
+    /// Counts changes of the wish.
+    pub generation: i64,
+    /// What is known about the truth.
+    pub observed: Observed,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Counts claims; an answer under another epoch is discarded.
+    pub epoch: i64,
+    /// Attempts that count, in the present trial.
+    pub attempts: i64,
+    /// Tries in a row without success, for the back-off.
+    pub misses: i64,
+    /// When the present trial began; for a revocation, when it became due.
+    pub since: Timestamp,
+    /// A call whose outcome is unknown may still take effect until then.
+    pub uncertain_until: Option<Timestamp>,
+    /// The person had the role before we first granted it.
+    pub pre_existing: bool,
+    /// The resource says that access which existed before is kept when ours ends.
+    pub keep_pre_existing: bool,
+    /// When the target acknowledged the present truth.
+    pub acknowledged: Option<Timestamp>,
+    /// When the present truth was read in the target.
+    pub verified: Option<Timestamp>,
+    /// When it is to be read back.
+    pub verify_at: Option<Timestamp>,
+}
+
+/// How long a claimed delivery belongs to its worker.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// How long one call may take. Leaves more than 10 s of the lease.
+pub const CALL_DEADLINE: SignedDuration = SignedDuration::from_secs(20);
+/// How long after its deadline a call of unknown outcome may still take effect.
+pub const ZOMBIE: SignedDuration = SignedDuration::from_secs(10);
+/// Unresolved for longer than this, a revocation is listed as stuck.
+pub const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(60);
+
+/// What came back from a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Our call made it so.
+    Applied,
+    /// It was so before our call.
+    AlreadyInState,
+    /// The role was read: there.
+    Present,
+    /// The role was read: not there.
+    Absent,
+    /// It did not succeed.
+    Fault(Fault),
+}
+
+/// The answer belongs to a claim that is over; it must not be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the claim of epoch {epoch} is over; the row is at epoch {current}")]
+pub struct StaleClaim {
+    /// The epoch of the answer.
+    pub epoch: i64,
+    /// The row's epoch.
+    pub current: i64,
+}
+
+impl Delivery {
+    /// A key that was never wanted and never called.
+    pub const fn new(keep_pre_existing: bool, now: Timestamp) -> Delivery {
+        Delivery {
+            wanted: false,
+            generation: 0,
+            observed: Observed::Never,
+            phase: Phase::Settled,
+            epoch: 0,
+            attempts: 0,
+            misses: 0,
+            since: now,
+            uncertain_until: None,
+            pre_existing: false,
+            keep_pre_existing,
+            acknowledged: None,
+            verified: None,
+            verify_at: None,
+        }
+    }
+
+    /// Whether what is known is what is wanted.
+    pub const fn is_so(&self) -> bool {
+        match (self.wanted, self.observed) {
+            (true, Observed::Present) | (false, Observed::Never | Observed::Absent) => true,
+            (false, Observed::Present) => self.pre_existing && self.keep_pre_existing,
+            (true, Observed::Never | Observed::Absent | Observed::Unknown)
+            | (false, Observed::Unknown) => false,
+        }
+    }
+
+    /// How its request and assignment see it. A revocation never counts as failed: it stays open
+    /// until it is confirmed.
+    pub const fn part(&self) -> Part {
+        match self.phase {
+            Phase::Settled => Part::Done,
+            // Reading back what is so does not open it again.
+            Phase::InFlight { .. } if self.is_so() => Part::Done,
+            Phase::Failed { .. } if self.wanted => Part::Failed,
+            Phase::Due { .. }
+            | Phase::InFlight { .. }
+            | Phase::Failed { .. }
+            | Phase::Stuck { .. } => Part::Open,
+        }
+    }
+
+    /// Whether a revocation has been unresolved for longer than [`STUCK_AFTER`], or is refused.
+    pub fn is_stuck(&self, now: Timestamp) -> bool {
+        match self.phase {
+            Phase::Stuck { .. } => true,
+            Phase::Due { .. } | Phase::InFlight { .. } => {
+                !self.wanted && STUCK_AFTER < now.duration_since(self.since)
+            }
+            Phase::Settled | Phase::Failed { .. } => false,
+        }
+    }
+
+    /// When a worker may take it, if ever.
+    pub fn ready_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Due { at } => Some(at),
+            Phase::InFlight { lease_until, .. } => Some(lease_until),
+            Phase::Stuck { probe_at, .. } => Some(probe_at),
+            Phase::Settled => self.verify_at,
+            Phase::Failed { .. } => None,
+        }
+    }
+
+    /// Settled if so, else due now (not before an earlier call is certainly over).
+    fn rest(mut self, now: Timestamp) -> Delivery {
+        self.phase = if self.is_so() { Phase::Settled } else { self.due(now) };
+        self
+    }
+
+    fn due(&self, at: Timestamp) -> Phase {
+        Phase::Due { at: self.uncertain_until.map_or(at, |until| until.max(at)) }
+    }
+}
+
+/// Changes what is wanted. Asking for what is already wanted changes nothing.
+pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
+    if row.wanted == wanted {
+        return row;
+    }
+    row.wanted = wanted;
+    row.generation += 1;
+    row.attempts = 0;
+    row.misses = 0;
+    row.since = now;
+    match row.phase {
+        // The worker's answer will find the new generation.
+        Phase::InFlight { .. } => row,
+        Phase::Settled | Phase::Due { .. } | Phase::Failed { .. } | Phase::Stuck { .. } => {
+            row.rest(now)
+        }
+    }
+}
+
+/// Takes a delivery that is ready, and plans what to do with it. `None`: not ready, or nothing to
+/// do.
+///
+/// The result is committed before the target hears anything.
+pub fn claim(mut row: Delivery, can_observe: bool, now: Timestamp) -> Option<(Delivery, Action)> {
+    if row.ready_at().is_none_or(|at| now < at) {
+        return None;
+    }
+    let mut before = row.observed;
+    if let Phase::InFlight { action, deadline, .. } = row.phase {
+        // The lease ended without a result: a worker died or lost its way.
+        if action != Action::Observe {
+            before = Observed::Unknown;
+            let over = retry::after(deadline, ZOMBIE);
+            row.uncertain_until = Some(row.uncertain_until.map_or(over, |until| until.max(over)));
+        }
+    }
+    row.observed = before;
+    if row.uncertain_until.is_some_and(|until| now < until) {
+        // Too early for anything: put it back, so that no opposite call can be overtaken.
+        return None;
+    }
+    let reads_back = row.is_so();
+    let action = match (can_observe, reads_back, row.uncertain_until) {
+        (true, true, _) | (true, false, Some(_)) => Action::Observe,
+        (false, true, _) => return None,
+        (_, false, _) if row.wanted => Action::Grant,
+        (_, false, _) => Action::Revoke,
+    };
+    row.epoch += 1;
+    row.phase = Phase::InFlight {
+        action,
+        generation: row.generation,
+        before,
+        lease_until: retry::after(now, LEASE),
+        deadline: retry::after(now, CALL_DEADLINE),
+    };
+    if action != Action::Observe {
+        row.observed = Observed::Unknown;
+    }
+    Some((row, action))
+}
+
+/// Records an answer under the claim it belongs to.
+///
+/// `chance` in `[0, 1)` spreads the next try.
+pub fn settle(
+    mut row: Delivery,
+    epoch: i64,
+    answer: &Answer,
+    can_observe: bool,
+    retry: &Retry,
+    chance: f64,
+    now: Timestamp,
+) -> Result<Delivery, StaleClaim> {
+    let Phase::InFlight { action, before, deadline, .. } = row.phase else {
+        return Err(StaleClaim { epoch, current: row.epoch });
+    };
+    if row.epoch != epoch {
+        return Err(StaleClaim { epoch, current: row.epoch });
+    }
+    match answer {
+        Answer::Applied | Answer::AlreadyInState => {
+            let granted = action == Action::Grant;
+            row.observed = if granted { Observed::Present } else { Observed::Absent };
+            // Only the very first grant can tell: later ones may find what we ourselves left there.
+            if before == Observed::Never {
+                row.pre_existing = granted && *answer == Answer::AlreadyInState;
+            } else if !granted {
+                row.pre_existing = false;
+            }
+            row.uncertain_until = None;
+            row.acknowledged = Some(now);
+            row.verified = None;
+            row.verify_at = match (can_observe, retry.read_back_after) {
+                (true, Some(wait)) => Some(retry::after(now, wait)),
+                _ => None,
+            };
+            if !can_observe {
+                row.misses = 0;
+            }
+            Ok(row.rest(now))
+        }
+        Answer::Present | Answer::Absent => {
+            let present = *answer == Answer::Present;
+            row.observed = if present { Observed::Present } else { Observed::Absent };
+            row.uncertain_until = None;
+            row.verified = Some(now);
+            row.verify_at = None;
+            row.phase = if row.is_so() {
+                row.misses = 0;
+                Phase::Settled
+            } else if row.misses == 0 && row.acknowledged.is_none() {
+                // Nothing was promised yet; the read only said what to do next.
+                Phase::Due { at: now }
+            } else {
+                miss(&mut row, retry, chance, now)
+            };
+            Ok(row)
+        }
+        Answer::Fault(fault) => {
+            let counts = match fault.class {
+                Class::Unknown => {
+                    if action != Action::Observe {
+                        row.observed = Observed::Unknown;
+                        row.uncertain_until = Some(retry::after(deadline.max(now), ZOMBIE));
+                    }
+                    true
+                }
+                Class::Transient => true,
+                Class::Permanent | Class::Unsupported => {
+                    row.observed = before;
+                    row.attempts += 1;
+                    row.phase = refused(&mut row, action, retry, now);
+                    return Ok(row);
+                }
+                Class::Target => {
+                    row.observed = before;
+                    false
+                }
+                Class::Throttled => {
+                    row.observed = before;
+                    let wait = retry.throttle(fault.retry_after, chance);
+                    row.phase = next_or_failed(&mut row, retry::after(now, wait), retry, now);
+                    return Ok(row);
+                }
+            };
+            if counts {
+                row.attempts += 1;
+            }
+            row.phase = miss(&mut row, retry, chance, now);
+            Ok(row)
+        }
+    }
+}
+
+/// One more try in a row without success: when is the next one, or is this the end?
+fn miss(row: &mut Delivery, retry: &Retry, chance: f64, now: Timestamp) -> Phase {
+    row.misses += 1;
+    let wait = retry.delay(row.wanted, row.misses, chance);
+    next_or_failed(row, retry::after(now, wait), retry, now)
+}
+
+/// Grants end at their window, with one last try at its end; revocations never end.
+fn next_or_failed(row: &mut Delivery, next: Timestamp, retry: &Retry, now: Timestamp) -> Phase {
+    if row.is_so() {
+        // Only the read-back failed; it is tried again later.
+        row.verify_at = Some(next);
+        return Phase::Settled;
+    }
+    if !row.wanted {
+        return row.due(next);
+    }
+    let end = retry::after(row.since, retry.grant_window);
+    if end <= now { Phase::Failed { at: now } } else { row.due(next.min(end)) }
+}
+
+/// The target refused for good.
+fn refused(row: &mut Delivery, action: Action, retry: &Retry, now: Timestamp) -> Phase {
+    let asked_for_present_wish = match action {
+        Action::Grant => row.wanted,
+        Action::Revoke => !row.wanted,
+        Action::Observe => true,
+    };
+    if row.is_so() {
+        row.verify_at = None;
+        Phase::Settled
+    } else if !asked_for_present_wish {
+        row.due(now)
+    } else if row.wanted {
+        Phase::Failed { at: now }
+    } else {
+        Phase::Stuck { since: now, probe_at: retry::after(now, retry.stuck_probe) }
+    }
+}
+
+/// Tries again what is not so: a fresh trial, starting now. What is so is not touched, and what is
+/// in flight is left to its worker. Says whether anything changed.
+pub fn reopen(mut row: Delivery, now: Timestamp) -> (Delivery, bool) {
+    match row.phase {
+        Phase::Failed { .. } | Phase::Due { .. } => {
+            row.attempts = 0;
+            row.misses = 0;
+            if row.wanted {
+                row.since = now;
+            }
+            (row.rest(now), true)
+        }
+        Phase::Stuck { .. } => {
+            row.misses = 0;
+            (row.rest(now), true)
+        }
+        Phase::Settled | Phase::InFlight { .. } => (row, false),
+    }
+}
+
+/// Asks for what is so to be read, or re-applied where the target cannot be read.
+pub fn verify(mut row: Delivery, now: Timestamp) -> Delivery {
+    if row.phase == Phase::Settled && row.wanted {
+        row.observed = Observed::Unknown;
+        row.uncertain_until = Some(now);
+        row.acknowledged = None;
+        row.attempts = 0;
+        row.misses = 0;
+        row.since = now;
+        row.phase = Phase::Due { at: now };
+        row
+    } else {
+        reopen(row, now).0
+    }
+}
+
+/// A late answer of another claim came in: whatever it did may have changed what we believe.
+pub fn doubt(mut row: Delivery, can_observe: bool, now: Timestamp) -> Delivery {
+    if row.phase != Phase::Settled || row.observed == Observed::Never {
+        return row;
+    }
+    if can_observe {
+        row.verify_at = Some(now);
+    } else {
+        row.observed = Observed::Unknown;
+        row.phase = Phase::Due { at: now };
+    }
+    row
+}
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

@@ -1,0 +1,296 @@
+//! Facts about single deliveries, and properties over random histories of them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use super::*;
+use proptest::prelude::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000_000 + seconds).unwrap()
+}
+
+fn wanted() -> Delivery {
+    want(Delivery::new(false, at(0)), true, at(0))
+}
+
+fn claimed(row: Delivery, now: Timestamp) -> (Delivery, Action) {
+    claim(row, true, now).unwrap()
+}
+
+fn answered(row: Delivery, answer: &Answer, now: Timestamp) -> Delivery {
+    settle(row, row.epoch, answer, true, &Retry::default(), 0.5, now).unwrap()
+}
+
+fn fault(class: Class) -> Answer {
+    Answer::Fault(Fault::new(class, "x", "x"))
+}
+
+fn delivered() -> Delivery {
+    let (row, _) = claimed(wanted(), at(0));
+    answered(row, &Answer::Applied, at(1))
+}
+
+#[test]
+fn a_new_wish_is_due_at_once_and_granted() {
+    let (row, action) = claimed(wanted(), at(0));
+
+    let row = answered(row, &Answer::Applied, at(1));
+
+    assert_eq!(action, Action::Grant);
+    assert_eq!(row.phase, Phase::Settled);
+    assert_eq!(row.part(), Part::Done);
+    assert_eq!(row.acknowledged, Some(at(1)));
+}
+
+#[test]
+fn wanting_what_is_wanted_changes_nothing() {
+    let row = delivered();
+
+    assert_eq!(want(row, true, at(9)), row);
+}
+
+#[test]
+fn a_wish_taken_back_before_the_first_call_needs_no_call() {
+    let row = want(wanted(), false, at(1));
+
+    assert_eq!(row.phase, Phase::Settled);
+    assert_eq!(claim(row, true, at(2)), None);
+}
+
+#[test]
+fn a_wish_taken_back_in_flight_is_revoked_after_the_answer() {
+    let (row, _) = claimed(wanted(), at(0));
+    let row = want(row, false, at(1));
+
+    let row = answered(row, &Answer::Applied, at(2));
+
+    assert_eq!(claimed(row, at(2)).1, Action::Revoke);
+}
+
+#[test]
+fn an_unknown_outcome_is_observed_before_anything_else() {
+    let (row, _) = claimed(wanted(), at(0));
+    let row = answered(row, &fault(Class::Unknown), at(20));
+
+    assert_eq!(claim(row, true, at(29)), None);
+    assert_eq!(claimed(row, at(30)).1, Action::Observe);
+}
+
+#[test]
+fn a_dead_workers_claim_is_observed_before_anything_else() {
+    let (row, _) = claimed(wanted(), at(0));
+
+    let (again, action) = claimed(row, at(60));
+
+    assert_eq!(action, Action::Observe);
+    assert_eq!(again.epoch, row.epoch + 1);
+}
+
+#[test]
+fn an_answer_of_an_earlier_epoch_is_stale() {
+    let (first, _) = claimed(wanted(), at(0));
+    let (second, _) = claimed(first, at(60));
+
+    let stale = settle(second, 1, &Answer::Applied, true, &Retry::default(), 0.0, at(61));
+
+    assert_eq!(stale, Err(StaleClaim { epoch: 1, current: 2 }));
+}
+
+#[test]
+fn a_grant_refused_for_good_rests_after_one_attempt() {
+    let (row, _) = claimed(wanted(), at(0));
+
+    let row = answered(row, &fault(Class::Permanent), at(1));
+
+    assert_eq!(row.phase, Phase::Failed { at: at(1) });
+    assert_eq!(row.attempts, 1);
+    assert_eq!(row.part(), Part::Failed);
+}
+
+#[test]
+fn a_revocation_refused_for_good_is_stuck_and_probed_and_never_failed() {
+    let row = want(delivered(), false, at(10));
+    let (row, _) = claimed(row, at(10));
+
+    let row = answered(row, &fault(Class::Permanent), at(11));
+
+    assert!(row.is_stuck(at(11)));
+    assert_eq!(row.part(), Part::Open);
+    assert_eq!(row.ready_at(), Some(at(11 + 6 * 3600)));
+}
+
+#[test]
+fn a_grant_is_given_up_after_its_window_and_a_revocation_never() {
+    let day = 24 * 3600;
+    let (grant, _) = claimed(wanted(), at(0));
+    let revoke = want(delivered(), false, at(10));
+    let (revoke, _) = claimed(revoke, at(10));
+    let late = |row: Delivery| {
+        settle(row, row.epoch, &fault(Class::Transient), true, &Retry::default(), 0.5, at(day + 10))
+    };
+
+    assert_eq!(late(grant).unwrap().phase, Phase::Failed { at: at(day + 10) });
+    assert!(matches!(late(revoke).unwrap().phase, Phase::Due { .. }));
+}
+
+#[test]
+fn a_target_in_trouble_costs_no_attempt() {
+    let (row, _) = claimed(wanted(), at(0));
+
+    let row = answered(row, &fault(Class::Target), at(1));
+
+    assert_eq!(row.attempts, 0);
+    assert!(matches!(row.phase, Phase::Due { .. }));
+}
+
+#[test]
+fn throttling_waits_as_long_as_the_target_asks() {
+    let (row, _) = claimed(wanted(), at(0));
+    let fault = Fault::new(Class::Throttled, "http-429", "slow down")
+        .after(Some(std::time::Duration::from_secs(120)));
+
+    let row = answered(row, &Answer::Fault(fault), at(0));
+
+    let Phase::Due { at: next } = row.phase else { panic!("not due") };
+    assert!(at(120) <= next && next <= at(132));
+    assert_eq!(row.attempts, 0);
+}
+
+#[test]
+fn access_that_existed_before_is_kept_only_if_the_resource_says_so() {
+    let grant = |keep| {
+        let row = want(Delivery::new(keep, at(0)), true, at(0));
+        let (row, _) = claimed(row, at(0));
+        want(answered(row, &Answer::AlreadyInState, at(1)), false, at(2))
+    };
+
+    assert_eq!(grant(true).phase, Phase::Settled);
+    assert_eq!(grant(false).phase, Phase::Due { at: at(2) });
+}
+
+#[test]
+fn a_target_that_says_yes_and_does_nothing_is_found_out_by_reading_back() {
+    let row = delivered();
+    let (row, action) = claimed(row, at(3));
+    assert_eq!(action, Action::Observe);
+    assert_eq!(row.part(), Part::Done);
+
+    let row = answered(row, &Answer::Absent, at(4));
+
+    assert!(matches!(row.phase, Phase::Due { .. }));
+    assert_eq!(row.part(), Part::Open);
+}
+
+#[test]
+fn reopening_touches_what_failed_and_nothing_else() {
+    let (row, _) = claimed(wanted(), at(0));
+    let failed = answered(row, &fault(Class::Permanent), at(1));
+
+    assert_eq!(reopen(failed, at(5)).0.phase, Phase::Due { at: at(5) });
+    assert_eq!(reopen(delivered(), at(5)), (delivered(), false));
+}
+
+#[test]
+fn verifying_reads_what_is_so_and_repairs_it() {
+    let row = verify(delivered(), at(100));
+    let (row, action) = claimed(row, at(100));
+    assert_eq!(action, Action::Observe);
+
+    let row = answered(row, &Answer::Absent, at(101));
+
+    assert_eq!(claimed(row, at(101)).1, Action::Grant);
+}
+
+#[test]
+fn a_failed_read_back_is_tried_later_and_opens_nothing() {
+    let (row, _) = claimed(delivered(), at(3));
+
+    let row = answered(row, &fault(Class::Target), at(4));
+
+    assert_eq!(row.part(), Part::Done);
+    assert!(at(4) < row.verify_at.unwrap());
+}
+
+/// What can happen to a delivery in the property below.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    Want(bool),
+    Claim,
+    Answer(u8),
+    Reopen,
+    Verify,
+    Doubt,
+    Wait(u16),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        any::<bool>().prop_map(Happening::Want),
+        Just(Happening::Claim),
+        (0_u8..9).prop_map(Happening::Answer),
+        Just(Happening::Reopen),
+        Just(Happening::Verify),
+        Just(Happening::Doubt),
+        any::<u16>().prop_map(Happening::Wait),
+    ]
+}
+
+fn answer(n: u8, action: Action) -> Answer {
+    match (n, action) {
+        (0 | 1, Action::Observe) => {
+            if n == 0 {
+                Answer::Present
+            } else {
+                Answer::Absent
+            }
+        }
+        (0 | 2, _) => Answer::Applied,
+        (1, _) => Answer::AlreadyInState,
+        (3, _) => fault(Class::Permanent),
+        (4, _) => fault(Class::Transient),
+        (5, _) => fault(Class::Target),
+        (6, _) => fault(Class::Throttled),
+        _ => fault(Class::Unknown),
+    }
+}
+
+proptest! {
+    /// Whatever happens: what is unwanted and may be there always has work, work is always
+    /// findable, and only what is so counts as done.
+    #[test]
+    fn nothing_is_ever_forgotten(history in prop::collection::vec(happening(), 1..60)) {
+        let mut row = Delivery::new(false, at(0));
+        let mut now = 0_i64;
+        for step in history {
+            let before = row;
+            row = match step {
+                Happening::Want(wish) => want(row, wish, at(now)),
+                Happening::Claim => claim(row, true, at(now)).map_or(row, |(row, _)| row),
+                Happening::Answer(n) => match row.phase {
+                    Phase::InFlight { action, .. } => answered(row, &answer(n, action), at(now)),
+                    _ => row,
+                },
+                Happening::Reopen => reopen(row, at(now)).0,
+                Happening::Verify => verify(row, at(now)),
+                Happening::Doubt => doubt(row, true, at(now)),
+                Happening::Wait(seconds) => {
+                    now += i64::from(seconds);
+                    row
+                }
+            };
+            prop_assert!(before.epoch <= row.epoch && before.generation <= row.generation);
+            if !row.wanted && matches!(row.observed, Observed::Present | Observed::Unknown) {
+                prop_assert!(row.ready_at().is_some(), "a revocation was lost: {row:?}");
+            }
+            if row.part() == Part::Done {
+                prop_assert!(row.is_so(), "{row:?}");
+            }
+            if row.phase == Phase::Settled {
+                prop_assert!(row.is_so(), "{row:?}");
+            }
+            if !row.wanted {
+                prop_assert!(row.part() != Part::Failed, "{row:?}");
+            }
+        }
+    }
+}
