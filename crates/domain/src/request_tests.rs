@@ -1,6 +1,6 @@
 //! The transition tables of requests, stages and assignments as reviewed text, and properties.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use super::*;
 use crate::{approval, assignment};

@@ -1,0 +1,33 @@
+//! The settings of one deployment that verbs and the worker need. Read by `server/src/config.rs`.
+
+use accede_domain::retry::Retry;
+use jiff::SignedDuration;
+
+/// The settings of one deployment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long after its first completion a request can be reprocessed; `None`: for ever.
+    pub reprocess_window: Option<SignedDuration>,
+    /// Waits and windows of delivery.
+    pub retry: Retry,
+    /// Networks that connectors may reach beyond the default, and those they may not.
+    pub egress: std::sync::Arc<accede_connectors::egress::Policy>,
+    /// Most calls in flight over all targets.
+    pub worker_calls: usize,
+}
+
+/// The default reprocess window (DESIGN section 5).
+pub const REPROCESS_WINDOW: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// The default of [`Settings::worker_calls`].
+pub const WORKER_CALLS: usize = 64;
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            reprocess_window: Some(REPROCESS_WINDOW),
+            retry: Retry::default(),
+            egress: std::sync::Arc::default(),
+            worker_calls: WORKER_CALLS,
+        }
+    }
+}
