@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod delivery;
 pub mod duration;
 pub mod fault;
+pub mod filter;
 pub mod id;
 pub mod permission;
 pub mod policy;
