@@ -3,9 +3,11 @@
 //! A verb authorises, reads the clock once, opens one transaction, lets the rules decide, saves,
 //! records effects and history, commits. Nothing that is necessary happens after the commit.
 
+mod audit;
 pub mod caller;
 pub mod clock;
 mod error;
+pub mod list;
 pub mod settings;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use accede_store::Store;
 pub use caller::{Caller, Principal};
 pub use clock::{Clock, Entropy};
 pub use error::{Error, Result};
+pub use list::{Listing, Page};
 pub use settings::Settings;
 
 /// The application: everything the doors may ask for. Cheap to clone.

@@ -1,0 +1,43 @@
+//! The audit log: who changed what, written in the transaction that changed it.
+
+use accede_domain::Timestamp;
+use accede_domain::id::CatalogId;
+use accede_store::{Tx, audit};
+
+use crate::{App, Caller, Result};
+
+/// One thing that was changed.
+#[derive(Debug)]
+pub(crate) struct Event<'a> {
+    /// Verb in the past, such as `catalog created`, `request reprocessed`.
+    pub action: &'a str,
+    /// Kind of object, in Graph's words: `accessPackageCatalog`.
+    pub object_type: &'a str,
+    /// Its id.
+    pub object_id: String,
+    /// The catalog it belongs to, if any.
+    pub catalog: Option<CatalogId>,
+    /// Old and new values that matter; never a secret.
+    pub detail: serde_json::Value,
+}
+
+/// Records what `caller` changed.
+pub(crate) async fn record(
+    app: &App,
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    event: Event<'_>,
+    now: Timestamp,
+) -> Result<()> {
+    let row = audit::NewRecord {
+        id: app.mint(now),
+        at: now,
+        actor: &caller.name,
+        action: event.action,
+        object_type: event.object_type,
+        object_id: &event.object_id,
+        catalog: event.catalog,
+        detail: event.detail.to_string(),
+    };
+    Ok(audit::insert(tx, row).await?)
+}
