@@ -1,1 +1,23 @@
-//! placeholder
+//! The memory: all SQL of Accede, over SQLite and PostgreSQL.
+//!
+//! [`Store`] opens a database and runs closures over a [`Tx`]; one SQL text serves both engines
+//! (`dialect.rs` holds the few that must differ). Each noun has its own file with the functions
+//! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
+
+pub mod dialect;
+mod error;
+mod lite;
+mod migrate;
+mod pg;
+mod store;
+mod tx;
+mod value;
+mod wake;
+
+pub use dialect::{Engine, Sql};
+pub use error::{Error, Result};
+pub use migrate::Migration;
+pub use store::{Store, Work};
+pub use tx::Tx;
+pub use value::{FromValue, Row, Value, ValueRef};
+pub use wake::Wakes;

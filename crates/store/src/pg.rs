@@ -1,0 +1,719 @@
+//! PostgreSQL: each write is one READ COMMITTED transaction on a pooled connection.
+//!
+//! A transaction begins together with its first statement, in one round trip. A transaction that is
+//! dropped half-way takes its connection with it, so the pool never sees an open transaction.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
+use futures_util::future::{join, try_join_all};
+use postgres_types::private::BytesMut;
+use postgres_types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Connection, Socket, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Error, Result, chain};
+use crate::lite::{parameters, read_only};
+use crate::value::{Cells, Row, Value, ValueRef};
+
+/// What every session is set to, whatever the cluster's defaults are.
+///
+/// A cluster that waits for its standbys to apply (`remote_apply`) keeps doing so.
+const SESSION: &str = "\
+    select set_config('synchronous_commit', case current_setting('synchronous_commit') \
+        when 'remote_apply' then 'remote_apply' else 'on' end, false), \
+        set_config('default_transaction_isolation', 'read committed', false), \
+        set_config('idle_in_transaction_session_timeout', '60s', false)";
+/// How long to wait for a connection to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long to wait for a pooled connection to become free.
+const WAIT: Duration = Duration::from_secs(30);
+/// A dead peer is noticed after about this time.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Prepared statements kept by each connection; over it all are prepared again.
+const STATEMENTS: usize = 1_024;
+/// Statements under way at once in [`Trip::execute_all`].
+const PIPELINE: usize = 512;
+/// The oldest major version that is tested.
+const OLDEST_VERSION: i64 = 130_000;
+/// Longest pause between two attempts to reconnect a listener.
+const LISTEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// A pool of connections to one database.
+pub(crate) struct Pg {
+    pool: Pool,
+    config: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+}
+
+impl Pg {
+    pub(crate) async fn open(url: &str, pool_size: usize) -> Result<Pg> {
+        let config = config(url)?;
+        let tls = tls(config.get_ssl_mode() != SslMode::Disable)?;
+        let manager = Manager::from_config(
+            config.clone(),
+            tls.clone(),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(pool_size.max(1))
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(CONNECT))
+            .wait_timeout(Some(WAIT))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move {
+                    client.simple_query(SESSION).await.map(drop).map_err(HookError::Backend)
+                })
+            }))
+            .build()
+            .map_err(|error| Error::Database(format!("the pool cannot be built: {error}")))?;
+        let pg = Pg { pool, config, tls };
+        pg.check().await?;
+        Ok(pg)
+    }
+
+    /// Refuses a server that could lose or garble what it confirms.
+    async fn check(&self) -> Result<()> {
+        let client = self.client().await?;
+        let row = client
+            .query_one(
+                "select current_setting('fsync'), current_setting('full_page_writes'), \
+                 current_setting('synchronous_commit'), current_setting('transaction_isolation'), \
+                 current_setting('server_encoding'), pg_is_in_recovery(), \
+                 current_setting('server_version_num')::bigint",
+                &[],
+            )
+            .await
+            .map_err(|cause| error(&cause))?;
+        let text = |index| row.try_get::<_, String>(index).map_err(|cause| error(&cause));
+        for (index, setting) in [(0, "fsync"), (1, "full_page_writes")] {
+            if text(index)? != "on" {
+                return Err(Error::NotDurable(format!(
+                    "PostgreSQL runs with `{setting} = {}` and would lose confirmed changes when \
+                     the machine stops; set `{setting} = on` in postgresql.conf and reload it",
+                    text(index)?
+                )));
+            }
+        }
+        let durable = text(2)?;
+        if durable != "on" && durable != "remote_apply" {
+            return Err(Error::NotDurable(format!(
+                "PostgreSQL insists on `synchronous_commit = {durable}` and would lose confirmed \
+                 changes; allow `synchronous_commit = on` for this role and database"
+            )));
+        }
+        let isolation = text(3)?;
+        if isolation != "read committed" {
+            return Err(Error::Database(format!(
+                "PostgreSQL insists on `{isolation}` transactions; allow `read committed`"
+            )));
+        }
+        let encoding = text(4)?;
+        if encoding != "UTF8" {
+            return Err(Error::Database(format!(
+                "the PostgreSQL database is encoded in `{encoding}`; create one with encoding UTF8"
+            )));
+        }
+        if row.try_get::<_, bool>(5).map_err(|cause| error(&cause))? {
+            return Err(Error::Database(
+                "this PostgreSQL server is a standby and cannot write; name the primary, or list \
+                 all hosts with `target_session_attrs=read-write`"
+                    .to_owned(),
+            ));
+        }
+        let version = row.try_get::<_, i64>(6).map_err(|cause| error(&cause))?;
+        if version < OLDEST_VERSION {
+            return Err(Error::Database(format!(
+                "PostgreSQL {} is too old; use {} or newer",
+                version / 10_000,
+                OLDEST_VERSION / 10_000
+            )));
+        }
+        Ok(())
+    }
+
+    async fn client(&self) -> Result<Object> {
+        self.pool.get().await.map_err(|cause| match cause {
+            PoolError::Backend(cause) | PoolError::PostCreateHook(HookError::Backend(cause)) => {
+                unreachable_server(&cause)
+            }
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Database(format!(
+                "all {} connections to PostgreSQL were busy for {} s; raise the pool's size",
+                self.pool.status().max_size,
+                WAIT.as_secs()
+            )),
+            PoolError::Timeout(_) => Error::Database(format!(
+                "PostgreSQL did not answer for {} s; check its address and that it runs",
+                CONNECT.as_secs()
+            )),
+            other => Error::Database(format!("PostgreSQL: {}", chain(&other))),
+        })
+    }
+
+    /// A transaction that begins with its first statement.
+    pub(crate) async fn trip(&self, writable: bool) -> Result<Trip> {
+        let client = self.client().await?;
+        if client.statement_cache.size() > STATEMENTS {
+            client.statement_cache.clear();
+        }
+        Ok(Trip { client: Some(client), begun: false, writable, retry: false })
+    }
+
+    pub(crate) async fn listen(&self, channel: &str) -> Result<Listener> {
+        let mut listener = Listener {
+            config: self.config.clone(),
+            tls: self.tls.clone(),
+            channel: channel.to_owned(),
+            link: None,
+            pause: Duration::ZERO,
+        };
+        listener.link = Some(listener.connect().await?);
+        Ok(listener)
+    }
+}
+
+/// One transaction on one connection.
+pub(crate) struct Trip {
+    client: Option<Object>,
+    begun: bool,
+    writable: bool,
+    retry: bool,
+}
+
+impl Trip {
+    /// Whether the failure came from competition or a lost connection, so that the whole transaction
+    /// may be tried again: nothing of it was committed.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.retry
+    }
+
+    fn client(&self) -> Result<&Object, Failure> {
+        self.client
+            .as_ref()
+            .ok_or_else(|| Failure::Ours(Error::Database("the transaction has ended".to_owned())))
+    }
+
+    /// The client and, before the first statement, the statement that begins the transaction.
+    fn start(&mut self) -> Result<(&Object, Option<&'static str>), Failure> {
+        let begin = (!self.begun).then_some(if self.writable {
+            "begin isolation level read committed read write"
+        } else {
+            // One snapshot for all statements, as on SQLite; a reader cannot fail to serialize.
+            "begin isolation level repeatable read read only"
+        });
+        self.begun = true;
+        Ok((self.client()?, begin))
+    }
+
+    fn judge<T>(&mut self, outcome: Result<T, Failure>) -> Result<T> {
+        outcome.map_err(|failure| match failure {
+            Failure::Ours(error) => error,
+            Failure::Theirs(cause) => {
+                let lost = self.client.as_ref().is_none_or(|client| client.is_closed());
+                self.retry |= lost || cause.is_closed() || competed(&cause);
+                error(&cause)
+            }
+        })
+    }
+
+    pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            let (begun, rows) = join(run(client, begin), query(client, sql, params)).await;
+            begun?;
+            rows
+        }
+        .await;
+        let rows = self.judge(outcome)?;
+        Ok(rows.into_iter().map(|row| Row(Cells::Pg(row))).collect())
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            let (begun, count) = join(run(client, begin), execute(client, sql, params)).await;
+            begun?;
+            count
+        }
+        .await;
+        self.judge(outcome)
+    }
+
+    /// Runs one statement for many rows without waiting for one answer before the next.
+    pub(crate) async fn execute_all(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<u64> {
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            run(client, begin).await?;
+            let mut sum = 0;
+            for rows in rows.chunks(PIPELINE) {
+                // The first row prepares; the others find the statement, unless their nulls differ.
+                let Some((first, rest)) = rows.split_first() else { break };
+                sum += execute(client, sql, first).await?;
+                let counts = try_join_all(rest.iter().map(|row| execute(client, sql, row))).await?;
+                sum += counts.iter().sum::<u64>();
+            }
+            Ok(sum)
+        }
+        .await;
+        self.judge(outcome)
+    }
+
+    /// Runs a script of several statements.
+    pub(crate) async fn script(&mut self, sql: &str) -> Result<()> {
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            run(client, begin).await?;
+            run(client, Some(sql)).await
+        }
+        .await;
+        self.judge(outcome)
+    }
+
+    pub(crate) async fn commit(mut self) -> (Result<()>, bool) {
+        if !self.begun {
+            return (Ok(()), false);
+        }
+        let outcome = match self.client() {
+            Ok(client) => run(client, Some("commit")).await,
+            Err(failure) => Err(failure),
+        };
+        let competed = match &outcome {
+            Ok(()) => {
+                self.begun = false;
+                false
+            }
+            Err(Failure::Theirs(cause)) => competed(cause),
+            Err(Failure::Ours(_)) => false,
+        };
+        let outcome = outcome.map_err(|failure| match failure {
+            Failure::Ours(error) => error,
+            Failure::Theirs(cause) if cause.as_db_error().is_some() => error(&cause),
+            Failure::Theirs(_) => Error::Database(
+                "the connection to PostgreSQL was lost during the commit, so it is not known \
+                 whether the change was saved; look before you repeat it"
+                    .to_owned(),
+            ),
+        });
+        (outcome, competed)
+    }
+
+    pub(crate) async fn roll_back(mut self) {
+        if self.begun
+            && let Ok(client) = self.client()
+            && run(client, Some("rollback")).await.is_ok()
+        {
+            self.begun = false;
+        }
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        if self.begun
+            && let Some(client) = self.client.take()
+        {
+            // Out of the pool and closed: the server rolls back.
+            drop(Object::take(client));
+        }
+    }
+}
+
+enum Failure {
+    Ours(Error),
+    Theirs(tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(cause: tokio_postgres::Error) -> Failure {
+        Failure::Theirs(cause)
+    }
+}
+
+async fn run(client: &Object, sql: Option<&str>) -> Result<(), Failure> {
+    match sql {
+        Some(sql) => Ok(client.batch_execute(sql).await?),
+        None => Ok(()),
+    }
+}
+
+async fn prepare(client: &Object, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
+    // Types come from the values, so that `select $1` or `coalesce($1, …)` needs no cast; a null has
+    // none and PostgreSQL works it out.
+    let types: Vec<Type> = params.iter().map(type_of).collect();
+    let statement = client.prepare_typed_cached(sql, &types).await?;
+    if statement.params().len() != params.len() {
+        return Err(Failure::Ours(parameters(statement.params().len(), params.len())));
+    }
+    Ok(statement)
+}
+
+async fn query(
+    client: &Object,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<tokio_postgres::Row>, Failure> {
+    let statement = prepare(client, sql, params).await?;
+    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
+    Ok(client.query(&statement, &params).await?)
+}
+
+async fn execute(client: &Object, sql: &str, params: &[Value]) -> Result<u64, Failure> {
+    let statement = prepare(client, sql, params).await?;
+    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
+    Ok(client.execute(&statement, &params).await?)
+}
+
+const fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::UNKNOWN,
+        Value::Uuid(_) => Type::UUID,
+        Value::Int(_) => Type::INT8,
+        Value::Bool(_) => Type::BOOL,
+        Value::Text(_) => Type::TEXT,
+        Value::Bytes(_) => Type::BYTEA,
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        if !matches!(self, Value::Null) && *ty != type_of(self) {
+            return Err(
+                format!("a value of {} was bound where {ty} is wanted", type_of(self)).into()
+            );
+        }
+        match self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Uuid(uuid) => uuid.to_sql(ty, out),
+            Value::Int(int) => int.to_sql(ty, out),
+            Value::Bool(bool) => bool.to_sql(ty, out),
+            Value::Text(text) => text.to_sql(ty, out),
+            Value::Bytes(bytes) => bytes.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// One column of a row, read without copying.
+struct Cell<'a>(ValueRef<'a>);
+
+impl<'a> FromSql<'a> for Cell<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Cell(match *ty {
+            Type::UUID => ValueRef::Uuid(FromSql::from_sql(ty, raw)?),
+            Type::INT8 => ValueRef::Int(FromSql::from_sql(ty, raw)?),
+            Type::INT4 => ValueRef::Int(<i32 as FromSql>::from_sql(ty, raw)?.into()),
+            Type::INT2 => ValueRef::Int(<i16 as FromSql>::from_sql(ty, raw)?.into()),
+            // `sum` of a `bigint` is a `numeric`.
+            Type::NUMERIC => ValueRef::Int(integer(raw).ok_or("it is no integer of 64 bits")?),
+            Type::BOOL => ValueRef::Bool(FromSql::from_sql(ty, raw)?),
+            Type::TEXT | Type::VARCHAR | Type::NAME | Type::BPCHAR | Type::UNKNOWN => {
+                ValueRef::Text(FromSql::from_sql(ty, raw)?)
+            }
+            Type::BYTEA => ValueRef::Bytes(raw),
+            _ => return Err(format!("type {ty} is none of the five that we use").into()),
+        }))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Cell(ValueRef::Null))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+pub(crate) fn value(row: &tokio_postgres::Row, index: usize) -> Result<ValueRef<'_>> {
+    if index >= row.len() {
+        return Err(Error::Corrupt(format!("there is no column {index}, only {}", row.len())));
+    }
+    row.try_get::<_, Cell<'_>>(index)
+        .map(|cell| cell.0)
+        .map_err(|cause| Error::Corrupt(format!("column {index}: {}", chain(&cause))))
+}
+
+/// A binary `numeric` without fraction: four 16-bit fields, then digits to the base 10,000.
+fn integer(raw: &[u8]) -> Option<i64> {
+    let mut fields = raw.chunks_exact(2).map(|pair| match pair {
+        [high, low] => u16::from_be_bytes([*high, *low]),
+        _ => 0,
+    });
+    let (digits, weight, sign, _scale) =
+        (fields.next()?, fields.next()? as i16, fields.next()?, fields.next()?);
+    let mut sum: i128 = 0;
+    for place in 0..digits {
+        let digit = i128::from(fields.next()?);
+        let power = i32::from(weight) - i32::from(place);
+        match u32::try_from(power) {
+            Ok(power) => {
+                sum = sum.checked_add(digit.checked_mul(10_000_i128.checked_pow(power)?)?)?;
+            }
+            Err(_) if digit == 0 => {}
+            Err(_) => return None,
+        }
+    }
+    match sign {
+        0 => i64::try_from(sum).ok(),
+        0x4000 => i64::try_from(-sum).ok(),
+        _ => None,
+    }
+}
+
+/// A connection of its own that hears notifications, driven by whoever waits on it.
+pub(crate) struct Listener {
+    config: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+    channel: String,
+    link: Option<Link>,
+    pause: Duration,
+}
+
+struct Link {
+    /// Dropping it would end the connection.
+    _client: tokio_postgres::Client,
+    connection: Connection<Socket, TlsStream>,
+}
+
+type TlsStream = <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    async fn connect(&self) -> Result<Link> {
+        let (client, mut connection) = self
+            .config
+            .connect(self.tls.clone())
+            .await
+            .map_err(|cause| unreachable_server(&cause))?;
+        let listen = format!("listen \"{}\"", self.channel.replace('"', "\"\""));
+        {
+            let mut listening = pin!(client.batch_execute(&listen));
+            poll_fn(|cx| {
+                loop {
+                    if let Poll::Ready(done) = listening.as_mut().poll(cx) {
+                        return Poll::Ready(done.map_err(|cause| error(&cause)));
+                    }
+                    match connection.poll_message(cx) {
+                        Poll::Ready(Some(Ok(_))) => {}
+                        Poll::Ready(Some(Err(cause))) => return Poll::Ready(Err(error(&cause))),
+                        Poll::Ready(None) => return Poll::Ready(Err(lost())),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            })
+            .await?;
+        }
+        Ok(Link { _client: client, connection })
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<()> {
+        loop {
+            let Some(link) = &mut self.link else {
+                tokio::time::sleep(self.pause).await;
+                match self.connect().await {
+                    Ok(link) => {
+                        self.link = Some(link);
+                        self.pause = Duration::ZERO;
+                        // Whatever was told while nobody listened is lost, so look now.
+                        return Ok(());
+                    }
+                    Err(error) => {
+                        self.pause =
+                            (self.pause * 2).clamp(Duration::from_millis(100), LISTEN_PAUSE);
+                        return Err(error);
+                    }
+                }
+            };
+            let heard = poll_fn(|cx| {
+                let mut heard = false;
+                loop {
+                    match link.connection.poll_message(cx) {
+                        Poll::Ready(Some(Ok(AsyncMessage::Notification(_)))) => heard = true,
+                        Poll::Ready(Some(Ok(_))) => {}
+                        Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(false),
+                        Poll::Pending if heard => return Poll::Ready(true),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            })
+            .await;
+            if heard {
+                return Ok(());
+            }
+            self.link = None;
+        }
+    }
+}
+
+/// Reads the address; what it does not say is set for a server that must notice dead peers.
+fn config(url: &str) -> Result<tokio_postgres::Config> {
+    // Certificates are always verified, so the verifying modes of libpq mean `require` here.
+    let text = url
+        .replace("sslmode=verify-full", "sslmode=require")
+        .replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: tokio_postgres::Config =
+        text.parse().map_err(|cause: tokio_postgres::Error| {
+            Error::Database(format!(
+                "the database address is not valid ({}); it looks like \
+             postgresql://user:password@host:5432/accede?sslmode=require",
+                chain(&cause)
+            ))
+        })?;
+    if !url.contains("sslmode=") && config.get_hosts().iter().all(local) {
+        config.ssl_mode(SslMode::Disable);
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT);
+    }
+    config.keepalives_idle(config.get_keepalives_idle().min(KEEPALIVE));
+    if config.get_application_name().is_none() {
+        config.application_name("accede");
+    }
+    Ok(config)
+}
+
+fn local(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => {
+            name == "localhost"
+                || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+fn tls(wanted: bool) -> Result<MakeRustlsConnect> {
+    let mut roots = RootCertStore::empty();
+    if wanted {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a certificate of the system could not be read");
+        }
+        roots.add_parsable_certificates(found.certs);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| Error::Database(format!("TLS cannot be set up: {cause}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Whether a transaction failed because another one was in its way.
+fn competed(cause: &tokio_postgres::Error) -> bool {
+    matches!(cause.code(), Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE
+        || *code == SqlState::T_R_DEADLOCK_DETECTED)
+}
+
+fn lost() -> Error {
+    Error::Database(
+        "the connection to PostgreSQL was lost; nothing was saved, try again".to_owned(),
+    )
+}
+
+/// A connection could not be made.
+fn unreachable_server(cause: &tokio_postgres::Error) -> Error {
+    let reason = chain(cause);
+    let advice = if reason.contains("certificate") {
+        "; its certificate must be one that this system trusts (SSL_CERT_FILE can name another \
+         list), or say `sslmode=disable` where the network is trusted"
+    } else {
+        "; check the address, the password and that it runs"
+    };
+    Error::Database(format!("PostgreSQL cannot be reached: {reason}{advice}"))
+}
+
+/// What PostgreSQL says, in our words.
+fn error(cause: &tokio_postgres::Error) -> Error {
+    let Some(db) = cause.as_db_error() else {
+        return if cause.is_closed() {
+            lost()
+        } else {
+            Error::Database(format!("PostgreSQL: {}", chain(cause)))
+        };
+    };
+    if *db.code() == SqlState::UNIQUE_VIOLATION {
+        return Error::Duplicate { constraint: constraint(db) };
+    }
+    if *db.code() == SqlState::DISK_FULL {
+        return Error::Full(db.message().to_owned());
+    }
+    if *db.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
+        return read_only();
+    }
+    let place = db.constraint().map(|name| format!(" `{name}`")).unwrap_or_default();
+    Error::Database(format!("PostgreSQL: {}{place} (code {})", db.message(), db.code().code()))
+}
+
+/// `Key (a, b)=(1, 2) already exists.` as `table.a,b`; an index over expressions by its name.
+fn constraint(db: &tokio_postgres::error::DbError) -> String {
+    let columns = db
+        .detail()
+        .and_then(|detail| detail.split_once('('))
+        .and_then(|(_, rest)| rest.split_once(")=("))
+        .map(|(columns, _)| columns.replace(", ", ","))
+        .filter(|columns| {
+            columns.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ',')
+        });
+    match (db.table(), columns) {
+        (Some(table), Some(columns)) => format!("{table}.{columns}"),
+        _ => db.constraint().unwrap_or("unique").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numeric(fields: &[u16]) -> Option<i64> {
+        integer(&fields.iter().flat_map(|field| field.to_be_bytes()).collect::<Vec<u8>>())
+    }
+
+    #[test]
+    fn a_numeric_without_fraction_is_an_integer() {
+        assert_eq!(numeric(&[0, 0, 0, 0]), Some(0));
+        assert_eq!(numeric(&[1, 0, 0x4000, 0, 7]), Some(-7));
+        assert_eq!(numeric(&[1, 2, 0, 0, 3]), Some(300_000_000));
+        assert_eq!(numeric(&[2, 1, 0, 0, 12, 34]), Some(120_034));
+        assert_eq!(numeric(&[2, 0, 0, 2, 12, 5_000]), None, "a fraction");
+        assert_eq!(numeric(&[0, 0, 0xC000, 0]), None, "not a number");
+        assert_eq!(numeric(&[1, 9, 0, 0, 1]), None, "too large");
+    }
+
+    #[test]
+    fn tls_is_left_out_only_on_this_machine() {
+        let mode = |url| config(url).map(|config| config.get_ssl_mode());
+        assert_eq!(mode("postgresql://a@127.0.0.1/b"), Ok(SslMode::Disable));
+        assert_eq!(mode("postgresql://a@db.example/b"), Ok(SslMode::Prefer));
+        assert_eq!(mode("postgresql://a@127.0.0.1/b?sslmode=require"), Ok(SslMode::Require));
+        assert_eq!(mode("postgresql://a@db.example/b?sslmode=verify-full"), Ok(SslMode::Require));
+        assert_eq!(mode("postgresql://a@db.example/b?sslmode=disable"), Ok(SslMode::Disable));
+        assert!(mode("postgresql://a@db.example/b?sslmode=maybe").is_err());
+    }
+}
