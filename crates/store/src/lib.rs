@@ -9,6 +9,7 @@ mod error;
 mod lite;
 mod migrate;
 mod pg;
+pub mod schema;
 mod store;
 mod tx;
 mod value;

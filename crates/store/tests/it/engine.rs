@@ -52,3 +52,11 @@ async fn concurrent_increments_are_all_counted() {
         assert_eq!(sum, 64 * 50 * 3);
     }
 }
+
+#[tokio::test]
+async fn the_schema_applies() {
+    let store = Store::open_in_memory().unwrap();
+    store.migrate(accede_store::schema::MIGRATIONS).await.unwrap();
+    let newest = accede_store::schema::MIGRATIONS.last().unwrap().number;
+    assert_eq!(store.schema_version().await, Ok(newest));
+}
