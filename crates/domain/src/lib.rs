@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod assignment;
+pub mod cause;
 pub mod delivery;
 pub mod duration;
 pub mod fault;

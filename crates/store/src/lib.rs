@@ -4,11 +4,19 @@
 //! (`dialect.rs` holds the few that must differ). Each noun has its own file with the functions
 //! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
 
+pub mod approvals;
+pub mod assignments;
+pub mod audit;
+pub mod causes;
+pub mod deliveries;
 pub mod dialect;
 mod error;
+pub mod history;
 mod lite;
 mod migrate;
+pub mod people;
 mod pg;
+pub mod requests;
 pub mod schema;
 mod store;
 mod tx;

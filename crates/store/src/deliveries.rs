@@ -1,0 +1,495 @@
+//! Deliveries: the rows behind `accede_domain::delivery`, and the attempts made for them.
+
+use accede_domain::Timestamp;
+use accede_domain::delivery::{Action, Delivery, Observed, Phase};
+use accede_domain::fault::Class;
+use accede_domain::id::{
+    AssignmentId, AttemptId, CauseId, DeliveryId, ResourceRoleId, SubjectId, TargetId,
+};
+
+use crate::requests::{limit_value, named};
+use crate::{Error, Result, Row, Sql, Tx, Value, params};
+
+/// What a delivery is about. There is one row per key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// In which target.
+    pub target: TargetId,
+    /// For whom.
+    pub subject: SubjectId,
+    /// The resource's id in the target.
+    pub resource: String,
+    /// The role's id in the target.
+    pub role: String,
+    /// The scope's id in the target.
+    pub scope: String,
+}
+
+/// Why the last attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFault {
+    /// Its cause, shared with everything that fails alike.
+    pub cause: CauseId,
+    /// What it says about trying again.
+    pub class: Class,
+    /// Its code.
+    pub code: String,
+    /// What the target answered.
+    pub message: String,
+}
+
+/// A delivery as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Its id.
+    pub id: DeliveryId,
+    /// What it is about.
+    pub key: Key,
+    /// The resource role it was last wanted as.
+    pub role: ResourceRoleId,
+    /// What the rules know of it.
+    pub delivery: Delivery,
+    /// Why it is not settled, if an attempt failed.
+    pub fault: Option<LastFault>,
+    /// When it was last attempted.
+    pub attempted_at: Option<Timestamp>,
+}
+
+macro_rules! columns {
+    () => {
+        "d.id, d.target_id, d.subject_id, d.resource_origin_id, d.role_origin_id,
+         d.scope_origin_id, d.role_id, d.wanted, d.generation, d.observed, d.phase, d.ready_at_ms,
+         d.phase_at_ms, d.action, d.flight_generation, d.observed_before, d.deadline_at_ms,
+         d.epoch, d.attempts, d.misses, d.since_at_ms, d.uncertain_until_at_ms, d.pre_existing,
+         d.keep_pre_existing, d.acknowledged_at_ms, d.verified_at_ms, d.cause_id, d.fault_class,
+         d.fault_code, d.fault_message, d.attempted_at_ms"
+    };
+}
+/// How many columns [`columns`] lists; joined columns follow.
+pub(crate) const WIDTH: usize = 31;
+pub(crate) use columns;
+
+const fn observed_name(observed: Observed) -> &'static str {
+    match observed {
+        Observed::Never => "never",
+        Observed::Unknown => "unknown",
+        Observed::Absent => "absent",
+        Observed::Present => "present",
+    }
+}
+
+fn observed(name: &str) -> Option<Observed> {
+    [Observed::Never, Observed::Unknown, Observed::Absent, Observed::Present]
+        .into_iter()
+        .find(|observed| observed_name(*observed) == name)
+}
+
+/// The stable name of an action.
+pub const fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Grant => "grant",
+        Action::Revoke => "revoke",
+        Action::Observe => "observe",
+    }
+}
+
+fn action(name: &str) -> Option<Action> {
+    [Action::Grant, Action::Revoke, Action::Observe]
+        .into_iter()
+        .find(|action| action_name(*action) == name)
+}
+
+impl DeliveryRow {
+    pub(crate) fn from_row(row: &Row) -> Result<DeliveryRow> {
+        let name: String = row.get(10)?;
+        let ready: Option<Timestamp> = row.get(11)?;
+        let at: Option<Timestamp> = row.get(12)?;
+        let phase = match (name.as_str(), ready, at) {
+            ("settled", _, _) => Phase::Settled,
+            ("due", Some(at), _) => Phase::Due { at },
+            ("inFlight", Some(lease_until), _) => Phase::InFlight {
+                action: named(action, &row.get::<String>(13)?)?,
+                generation: row.get(14)?,
+                before: named(observed, &row.get::<String>(15)?)?,
+                lease_until,
+                deadline: row.get(16)?,
+            },
+            ("failed", _, Some(at)) => Phase::Failed { at },
+            ("stuck", Some(probe_at), Some(since)) => Phase::Stuck { since, probe_at },
+            _ => return Err(Error::Corrupt(format!("a delivery in phase `{name}` lacks times"))),
+        };
+        let cause: Option<CauseId> = row.get(26)?;
+        let fault = match cause {
+            None => None,
+            Some(cause) => Some(LastFault {
+                cause,
+                class: named(Class::parse, &row.get::<String>(27)?)?,
+                code: row.get(28)?,
+                message: row.get(29)?,
+            }),
+        };
+        Ok(DeliveryRow {
+            id: row.get(0)?,
+            key: Key {
+                target: row.get(1)?,
+                subject: row.get(2)?,
+                resource: row.get(3)?,
+                role: row.get(4)?,
+                scope: row.get(5)?,
+            },
+            role: row.get(6)?,
+            delivery: Delivery {
+                wanted: row.get(7)?,
+                generation: row.get(8)?,
+                observed: named(observed, &row.get::<String>(9)?)?,
+                phase,
+                epoch: row.get(17)?,
+                attempts: row.get(18)?,
+                misses: row.get(19)?,
+                since: row.get(20)?,
+                uncertain_until: row.get(21)?,
+                pre_existing: row.get(22)?,
+                keep_pre_existing: row.get(23)?,
+                acknowledged: row.get(24)?,
+                verified: row.get(25)?,
+                verify_at: if phase == Phase::Settled { ready } else { None },
+            },
+            fault,
+            attempted_at: row.get(30)?,
+        })
+    }
+}
+
+/// The columns that a rule may change, in the order of [`save`]'s statement, after id and epoch.
+fn changing(row: &DeliveryRow) -> Vec<Value> {
+    let d = &row.delivery;
+    let (name, at, flight) = match d.phase {
+        Phase::Settled => ("settled", None, None),
+        Phase::Due { .. } => ("due", None, None),
+        Phase::InFlight { action, generation, before, deadline, .. } => {
+            ("inFlight", None, Some((action, generation, before, deadline)))
+        }
+        Phase::Failed { at } => ("failed", Some(at), None),
+        Phase::Stuck { since, .. } => ("stuck", Some(since), None),
+    };
+    // A settled row waits for nobody to explain it.
+    let fault = row.fault.as_ref().filter(|_| d.phase != Phase::Settled);
+    params![
+        d.wanted,
+        d.generation,
+        observed_name(d.observed),
+        name,
+        d.ready_at(),
+        at,
+        flight.map(|(action, ..)| action_name(action)),
+        flight.map(|(_, generation, ..)| generation),
+        flight.map(|(_, _, before, _)| observed_name(before)),
+        flight.map(|(.., deadline)| deadline),
+        d.epoch,
+        d.attempts,
+        d.misses,
+        d.since,
+        d.uncertain_until,
+        d.pre_existing,
+        d.keep_pre_existing,
+        d.acknowledged,
+        d.verified,
+        fault.map(|fault| fault.cause),
+        fault.map(|fault| fault.class.name()),
+        fault.map(|fault| fault.code.clone()),
+        fault.map(|fault| fault.message.clone()),
+        row.attempted_at,
+        row.role
+    ]
+    .to_vec()
+}
+
+/// Adds a delivery, or reads the one of the same key; holds it until the transaction ends.
+pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<DeliveryRow> {
+    let mut values: Vec<Value> = params![
+        new.id,
+        new.key.target,
+        new.key.subject,
+        new.key.resource.clone(),
+        new.key.role.clone(),
+        new.key.scope.clone()
+    ]
+    .to_vec();
+    values.extend(changing(new));
+    tx.execute(
+        "insert into deliveries (id, target_id, subject_id, resource_origin_id, role_origin_id,
+             scope_origin_id, wanted, generation, observed, phase, ready_at_ms, phase_at_ms,
+             action, flight_generation, observed_before, deadline_at_ms, epoch, attempts, misses,
+             since_at_ms, uncertain_until_at_ms, pre_existing, keep_pre_existing,
+             acknowledged_at_ms, verified_at_ms, cause_id, fault_class, fault_code,
+             fault_message, attempted_at_ms, role_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
+         on conflict (subject_id, target_id, resource_origin_id, role_origin_id, scope_origin_id)
+             do nothing",
+        &values,
+    )
+    .await?;
+    let sql = Sql {
+        lite: concat!(
+            "select ",
+            columns!(),
+            " from deliveries d
+             where d.subject_id = $1 and d.target_id = $2 and d.resource_origin_id = $3
+                 and d.role_origin_id = $4 and d.scope_origin_id = $5"
+        ),
+        pg: concat!(
+            "select ",
+            columns!(),
+            " from deliveries d
+             where d.subject_id = $1 and d.target_id = $2 and d.resource_origin_id = $3
+                 and d.role_origin_id = $4 and d.scope_origin_id = $5
+             for update"
+        ),
+    };
+    let key = &new.key;
+    let row = tx
+        .query_one(
+            sql,
+            params![
+                key.subject,
+                key.target,
+                key.resource.clone(),
+                key.role.clone(),
+                key.scope.clone()
+            ],
+        )
+        .await?;
+    DeliveryRow::from_row(&row)
+}
+
+const SAVE: &str = "update deliveries
+     set wanted = $3, generation = $4, observed = $5, phase = $6, ready_at_ms = $7,
+         phase_at_ms = $8, action = $9, flight_generation = $10, observed_before = $11,
+         deadline_at_ms = $12, epoch = $13, attempts = $14, misses = $15, since_at_ms = $16,
+         uncertain_until_at_ms = $17, pre_existing = $18, keep_pre_existing = $19,
+         acknowledged_at_ms = $20, verified_at_ms = $21, cause_id = $22, fault_class = $23,
+         fault_code = $24, fault_message = $25, attempted_at_ms = $26, role_id = $27
+     where id = $1 and epoch = $2";
+
+fn save_values(row: &DeliveryRow, epoch: i64) -> Vec<Value> {
+    let mut values: Vec<Value> = params![row.id, epoch].to_vec();
+    values.extend(changing(row));
+    values
+}
+
+/// Saves what a rule changed, if the row is still at `epoch`.
+pub async fn save(tx: &mut Tx<'_>, row: &DeliveryRow, epoch: i64) -> Result<()> {
+    if tx.execute(SAVE, &save_values(row, epoch)).await? == 0 {
+        return Err(Error::Stale);
+    }
+    Ok(())
+}
+
+/// Saves many rows, each if it is still at the epoch given with it; says how many were.
+pub async fn save_all(tx: &mut Tx<'_>, rows: &[(DeliveryRow, i64)]) -> Result<u64> {
+    let values: Vec<Vec<Value>> =
+        rows.iter().map(|(row, epoch)| save_values(row, *epoch)).collect();
+    tx.execute_all(SAVE, &values).await
+}
+
+/// Reads a delivery.
+pub async fn get(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+    tx.query_opt(
+        concat!("select ", columns!(), " from deliveries d where d.id = $1"),
+        params![id],
+    )
+    .await?
+    .map(|row| DeliveryRow::from_row(&row))
+    .transpose()
+}
+
+/// Reads a delivery and holds its row until the transaction ends. Lock its subject first.
+pub async fn lock(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+    let sql = Sql {
+        lite: concat!("select ", columns!(), " from deliveries d where d.id = $1"),
+        pg: concat!("select ", columns!(), " from deliveries d where d.id = $1 for update"),
+    };
+    tx.query_opt(sql, params![id]).await?.map(|row| DeliveryRow::from_row(&row)).transpose()
+}
+
+/// Deliveries of a target that are ready, revocations first, oldest first; held until the
+/// transaction ends, leaving out what others hold.
+///
+/// Whether each may really be taken is for `delivery::claim` to say, under the lock.
+pub async fn ready(
+    tx: &mut Tx<'_>,
+    target: TargetId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<DeliveryRow>> {
+    let mut found = Vec::new();
+    for wanted in [false, true] {
+        let left = limit.saturating_sub(found.len());
+        if left == 0 {
+            break;
+        }
+        let sql = Sql {
+            lite: concat!(
+                "select ",
+                columns!(),
+                " from deliveries d
+                 where d.target_id = $1 and d.wanted = $2 and d.ready_at_ms <= $3
+                 order by d.ready_at_ms limit $4"
+            ),
+            pg: concat!(
+                "select ",
+                columns!(),
+                " from deliveries d
+                 where d.target_id = $1 and d.wanted = $2 and d.ready_at_ms <= $3
+                 order by d.ready_at_ms limit $4
+                 for update skip locked"
+            ),
+        };
+        for row in tx.query(sql, params![target, wanted, now, limit_value(left)]).await? {
+            found.push(DeliveryRow::from_row(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// When the next delivery of a target is ready, if any ever is.
+pub async fn next_ready(tx: &mut Tx<'_>, target: TargetId) -> Result<Option<Timestamp>> {
+    let row = tx
+        .query_one(
+            "select min(at) from (
+                 select min(ready_at_ms) as at from deliveries
+                 where target_id = $1 and wanted = false and ready_at_ms is not null
+                 union all
+                 select min(ready_at_ms) as at from deliveries
+                 where target_id = $1 and wanted = true and ready_at_ms is not null) x",
+            params![target],
+        )
+        .await?;
+    row.get(0)
+}
+
+/// A delivery and whether the assignment it was read for is a live reason for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The delivery.
+    pub row: DeliveryRow,
+    /// Whether the assignment still wants it.
+    pub is_live: bool,
+}
+
+/// The deliveries that an assignment is or was a reason for.
+pub async fn of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<Vec<Edge>> {
+    let rows = tx
+        .query(
+            concat!(
+                "select ",
+                columns!(),
+                ", x.is_live
+                 from reasons x join deliveries d on d.id = x.delivery_id
+                 where x.assignment_id = $1
+                 order by d.id"
+            ),
+            params![assignment],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok(Edge { row: DeliveryRow::from_row(row)?, is_live: row.get(WIDTH)? }))
+        .collect()
+}
+
+/// Whether some live assignment is a reason for the delivery.
+pub async fn has_reason(tx: &mut Tx<'_>, id: DeliveryId) -> Result<bool> {
+    let found = tx
+        .query_opt(
+            "select 1 from reasons where delivery_id = $1 and is_live limit 1",
+            params![id],
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+/// One call to a target on behalf of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// For which delivery.
+    pub delivery: DeliveryId,
+    /// Under which claim.
+    pub epoch: i64,
+    /// What was asked: `grant`, `revoke`, `observe`.
+    pub action: String,
+    /// What came of it: `applied`, `alreadyInState`, `present`, `absent`, `fault`, `discarded`.
+    pub outcome: String,
+    /// The fault's class.
+    pub class: Option<String>,
+    /// The fault's code.
+    pub code: Option<String>,
+    /// The fault's message.
+    pub message: Option<String>,
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When its answer was recorded.
+    pub finished_at: Timestamp,
+    /// How many deliveries shared the call.
+    pub batch: i64,
+}
+
+/// Adds an attempt. Attempts are never changed.
+pub async fn insert_attempt(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<()> {
+    tx.execute(
+        "insert into attempts (id, delivery_id, epoch, action, outcome, class, code, message,
+             started_at_ms, finished_at_ms, batch)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        params![
+            attempt.id,
+            attempt.delivery,
+            attempt.epoch,
+            attempt.action.clone(),
+            attempt.outcome.clone(),
+            attempt.class.clone(),
+            attempt.code.clone(),
+            attempt.message.clone(),
+            attempt.started_at,
+            attempt.finished_at,
+            attempt.batch
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The attempts made for a delivery, newest first, at most `limit`.
+pub async fn attempts(
+    tx: &mut Tx<'_>,
+    delivery: DeliveryId,
+    limit: usize,
+) -> Result<Vec<Attempt>> {
+    let rows = tx
+        .query(
+            "select id, delivery_id, epoch, action, outcome, class, code, message, started_at_ms,
+                 finished_at_ms, batch
+             from attempts where delivery_id = $1
+             order by started_at_ms desc, id desc limit $2",
+            params![delivery, limit_value(limit)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Attempt {
+                id: row.get(0)?,
+                delivery: row.get(1)?,
+                epoch: row.get(2)?,
+                action: row.get(3)?,
+                outcome: row.get(4)?,
+                class: row.get(5)?,
+                code: row.get(6)?,
+                message: row.get(7)?,
+                started_at: row.get(8)?,
+                finished_at: row.get(9)?,
+                batch: row.get(10)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! What the rules need to know of people: lock them, read their facts, find managers and members.
+
+use accede_domain::id::{GroupId, PackageId, SubjectId, UserId};
+use accede_domain::policy::Person;
+use accede_domain::separation::Held;
+
+use crate::{Result, Row, Sql, Tx, params};
+
+/// A person, as requests and deliveries know them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Subject id.
+    pub subject: SubjectId,
+    /// Object id in the directory.
+    pub user: UserId,
+    /// Whether they may hold access: not disabled, not deleted.
+    pub is_active: bool,
+    /// Member or guest.
+    pub is_guest: bool,
+    /// Sign-in name.
+    pub user_principal_name: String,
+    /// Full name.
+    pub display_name: String,
+    /// First name.
+    pub given_name: Option<String>,
+    /// Last name.
+    pub surname: Option<String>,
+    /// Mail address.
+    pub mail: Option<String>,
+}
+
+macro_rules! columns {
+    () => {
+        "s.id, u.id, s.is_active, u.user_type, u.user_principal_name, u.display_name,
+         u.given_name, u.surname, u.mail"
+    };
+}
+
+impl Facts {
+    fn from_row(row: &Row) -> Result<Facts> {
+        Ok(Facts {
+            subject: row.get(0)?,
+            user: row.get(1)?,
+            is_active: row.get(2)?,
+            is_guest: row.get::<String>(3)? == "Guest",
+            user_principal_name: row.get(4)?,
+            display_name: row.get(5)?,
+            given_name: row.get(6)?,
+            surname: row.get(7)?,
+            mail: row.get(8)?,
+        })
+    }
+}
+
+/// Holds a subject's row until the transaction ends: whatever decides about a person's access does
+/// this first, so that no two decide at once.
+pub async fn lock(tx: &mut Tx<'_>, subject: SubjectId) -> Result<()> {
+    let sql = Sql {
+        lite: "select id from subjects where id = $1",
+        pg: "select id from subjects where id = $1 for update",
+    };
+    tx.query_one(sql, params![subject]).await?;
+    Ok(())
+}
+
+/// A person by subject id.
+pub async fn by_subject(tx: &mut Tx<'_>, subject: SubjectId) -> Result<Option<Facts>> {
+    tx.query_opt(
+        concat!(
+            "select ",
+            columns!(),
+            " from subjects s join users u on u.id = s.object_id where s.id = $1"
+        ),
+        params![subject],
+    )
+    .await?
+    .map(|row| Facts::from_row(&row))
+    .transpose()
+}
+
+/// A person by object id.
+pub async fn by_user(tx: &mut Tx<'_>, user: UserId) -> Result<Option<Facts>> {
+    tx.query_opt(
+        concat!(
+            "select ",
+            columns!(),
+            " from users u join subjects s on s.object_id = u.id where u.id = $1"
+        ),
+        params![user],
+    )
+    .await?
+    .map(|row| Facts::from_row(&row))
+    .transpose()
+}
+
+/// The groups a person is a member of.
+pub async fn groups_of(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Held<GroupId>>> {
+    let rows = tx
+        .query(
+            "select g.id, g.display_name
+             from group_members m join groups g on g.id = m.group_id
+             where m.member_id = $1 order by g.id",
+            params![user],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(Held { id: row.get(0)?, name: row.get(1)? })).collect()
+}
+
+/// What policies look at.
+pub async fn policy_person(tx: &mut Tx<'_>, facts: &Facts) -> Result<Person> {
+    let groups = groups_of(tx, facts.user).await?;
+    Ok(Person {
+        user: facts.user,
+        is_guest: facts.is_guest,
+        groups: groups.into_iter().map(|held| held.id).collect(),
+    })
+}
+
+/// The packages a person has by a live assignment.
+pub async fn packages_of(tx: &mut Tx<'_>, subject: SubjectId) -> Result<Vec<Held<PackageId>>> {
+    let rows = tx
+        .query(
+            "select p.id, p.display_name
+             from assignments a join packages p on p.id = a.package_id
+             where a.subject_id = $1 and a.state not in ('ending', 'expired') order by p.id",
+            params![subject],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(Held { id: row.get(0)?, name: row.get(1)? })).collect()
+}
+
+/// A person's active manager, `level` steps up, if there is one.
+pub async fn manager(tx: &mut Tx<'_>, user: UserId, level: u8) -> Result<Option<UserId>> {
+    let mut at = user;
+    for _ in 0..level {
+        let row = tx.query_opt("select manager_id from users where id = $1", params![at]).await?;
+        match row.map(|row| row.get::<Option<UserId>>(0)).transpose()?.flatten() {
+            Some(manager) => at = manager,
+            None => return Ok(None),
+        }
+    }
+    Ok(by_user(tx, at).await?.filter(|facts| facts.is_active).map(|facts| facts.user))
+}
+
+/// The active members of a group, at most `limit`.
+pub async fn active_members(
+    tx: &mut Tx<'_>,
+    group: GroupId,
+    limit: usize,
+) -> Result<Vec<UserId>> {
+    let rows = tx
+        .query(
+            "select m.member_id
+             from group_members m join subjects s on s.object_id = m.member_id
+             where m.group_id = $1 and s.is_active order by m.member_id limit $2",
+            params![group, crate::requests::limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
