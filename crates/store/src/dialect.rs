@@ -78,30 +78,50 @@ pub(crate) fn numbered(sql: &str) -> Cow<'_, str> {
         return Cow::Borrowed(sql);
     }
     let mut out = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some(found) = rest.find(['$', '\'', '"', '-', '/']) {
-        let (before, from) = rest.split_at(found);
-        out.push_str(before);
-        let skip = match from.as_bytes() {
-            [b'$', digit, ..] if digit.is_ascii_digit() => {
+    for piece in pieces(sql) {
+        match piece.strip_prefix('$') {
+            Some(number) if number.starts_with(|c: char| c.is_ascii_digit()) => {
                 out.push('?');
-                rest = from.get(1..).unwrap_or("");
-                continue;
+                out.push_str(number);
             }
-            [quote @ (b'\'' | b'"'), ..] => {
-                let quote = char::from(*quote);
-                from.get(1..).and_then(|tail| tail.find(quote)).map_or(from.len(), |end| end + 2)
-            }
-            [b'-', b'-', ..] => from.find('\n').unwrap_or(from.len()),
-            [b'/', b'*', ..] => from.find("*/").map_or(from.len(), |end| end + 2),
-            _ => 1,
-        };
-        let (text, tail) = from.split_at(skip);
-        out.push_str(text);
-        rest = tail;
+            _ => out.push_str(piece),
+        }
     }
-    out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// How many parameters a text wants: the highest number after a `$`.
+pub(crate) fn placeholders(sql: &str) -> usize {
+    pieces(sql)
+        .filter_map(|piece| {
+            let number = piece.strip_prefix('$')?;
+            let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+            number.get(..end)?.parse().ok()
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+/// Cuts a text before each `$`, quote and comment, and after each quoted text and comment; joined,
+/// the pieces give it back.
+fn pieces(sql: &str) -> impl Iterator<Item = &str> {
+    let mut rest = sql;
+    std::iter::from_fn(move || {
+        let first = *rest.as_bytes().first()?;
+        let after =
+            |end: Option<usize>, skipped: usize| end.map_or(rest.len(), |end| end + skipped);
+        let tail = rest.get(1..).unwrap_or("");
+        let length = match first {
+            b'\'' | b'"' => after(tail.find(char::from(first)), 2),
+            b'-' if rest.starts_with("--") => after(rest.find('\n'), 0),
+            b'/' if rest.starts_with("/*") => after(rest.find("*/"), 2),
+            // The first character may be part of one of several bytes; those are no signs.
+            _ => after(rest.bytes().skip(1).position(|b| b"$'\"-/".contains(&b)), 1),
+        };
+        let (piece, next) = rest.split_at(length);
+        rest = next;
+        Some(piece)
+    })
 }
 
 /// One statement of a migration as that engine wants it.
@@ -204,6 +224,14 @@ mod tests {
         );
         assert_eq!(numbered("/* $1 */ select $1 / 2"), "/* $1 */ select ?1 / 2");
         assert_eq!(numbered("select 'open $1"), "select 'open $1");
+        assert_eq!(numbered("select 'ü', $1, ü$2, $$"), "select 'ü', ?1, ü?2, $$");
+    }
+
+    #[test]
+    fn the_highest_number_tells_how_many_parameters_there_are() {
+        assert_eq!(placeholders("select 1"), 0);
+        assert_eq!(placeholders("select $2, $10, $1, '$11' -- $12"), 10);
+        assert_eq!(placeholders("select $1::text, $$"), 1);
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod pg;
 pub mod requests;
 pub mod schema;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tx;
 mod value;
 mod wake;

@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::dialect::numbered;
 use crate::error::{Error, Result, chain};
+use crate::store::ended;
 use crate::value::{Cells, Row, Value};
 use crate::wake::Bells;
 
@@ -314,7 +315,7 @@ impl Turn {
     pub(crate) fn conn(&mut self) -> Result<&mut Conn> {
         match &mut self.writer {
             Some(writer) => Ok(&mut writer.conn),
-            None => Err(Error::Database("the transaction has ended".to_owned())),
+            None => Err(ended()),
         }
     }
 
@@ -387,7 +388,7 @@ impl Seat {
         match &mut self.place {
             Place::Shared(writer) => Ok(&mut writer.conn),
             Place::Own { conn: Some(conn), .. } => Ok(conn),
-            Place::Own { .. } => Err(Error::Database("the transaction has ended".to_owned())),
+            Place::Own { .. } => Err(ended()),
         }
     }
 }

@@ -23,8 +23,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Connection, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::dialect::placeholders;
 use crate::error::{Error, Result, chain};
 use crate::lite::{parameters, read_only};
+use crate::store::ended;
 use crate::value::{Cells, Row, Value, ValueRef};
 
 /// What every session is set to, whatever the cluster's defaults are.
@@ -144,10 +146,21 @@ impl Pg {
     }
 
     async fn client(&self) -> Result<Object> {
+        self.try_client().await.map_err(|(error, _)| error)
+    }
+
+    /// A connection, or why there is none and whether that may pass soon.
+    async fn try_client(&self) -> Result<Object, (Error, bool)> {
         self.pool.get().await.map_err(|cause| match cause {
             PoolError::Backend(cause) | PoolError::PostCreateHook(HookError::Backend(cause)) => {
-                unreachable_server(&cause)
+                (unreachable_server(&cause), cut_off(&cause))
             }
+            other => (self.unavailable(&other), false),
+        })
+    }
+
+    fn unavailable(&self, cause: &PoolError) -> Error {
+        match cause {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Database(format!(
                 "all {} connections to PostgreSQL were busy for {} s; raise the pool's size",
                 self.pool.status().max_size,
@@ -157,13 +170,14 @@ impl Pg {
                 "PostgreSQL did not answer for {} s; check its address and that it runs",
                 CONNECT.as_secs()
             )),
-            other => Error::Database(format!("PostgreSQL: {}", chain(&other))),
-        })
+            other => Error::Database(format!("PostgreSQL: {}", chain(other))),
+        }
     }
 
-    /// A transaction that begins with its first statement.
-    pub(crate) async fn trip(&self, writable: bool) -> Result<Trip> {
-        let client = self.client().await?;
+    /// A transaction that begins with its first statement; or why there is none, and whether it is
+    /// worth trying again.
+    pub(crate) async fn trip(&self, writable: bool) -> Result<Trip, (Error, bool)> {
+        let client = self.try_client().await?;
         if client.statement_cache.size() > STATEMENTS {
             client.statement_cache.clear();
         }
@@ -199,9 +213,7 @@ impl Trip {
     }
 
     fn client(&self) -> Result<&Object, Failure> {
-        self.client
-            .as_ref()
-            .ok_or_else(|| Failure::Ours(Error::Database("the transaction has ended".to_owned())))
+        self.client.as_ref().ok_or_else(|| Failure::Ours(ended()))
     }
 
     /// The client and, before the first statement, the statement that begins the transaction.
@@ -221,7 +233,7 @@ impl Trip {
             Failure::Ours(error) => error,
             Failure::Theirs(cause) => {
                 let lost = self.client.as_ref().is_none_or(|client| client.is_closed());
-                self.retry |= lost || cause.is_closed() || competed(&cause);
+                self.retry |= lost || cut_off(&cause) || competed(&cause);
                 error(&cause)
             }
         })
@@ -298,7 +310,7 @@ impl Trip {
         };
         let outcome = outcome.map_err(|failure| match failure {
             Failure::Ours(error) => error,
-            Failure::Theirs(cause) if cause.as_db_error().is_some() => error(&cause),
+            Failure::Theirs(cause) if !cut_off(&cause) => error(&cause),
             Failure::Theirs(_) => Error::Database(
                 "the connection to PostgreSQL was lost during the commit, so it is not known \
                  whether the change was saved; look before you repeat it"
@@ -351,11 +363,12 @@ async fn prepare(client: &Object, sql: &str, params: &[Value]) -> Result<Stateme
     // Types come from the values, so that `select $1` or `coalesce($1, …)` needs no cast; a null has
     // none and PostgreSQL works it out.
     let types: Vec<Type> = params.iter().map(type_of).collect();
-    let statement = client.prepare_typed_cached(sql, &types).await?;
-    if statement.params().len() != params.len() {
-        return Err(Failure::Ours(parameters(statement.params().len(), params.len())));
+    // PostgreSQL itself would accept types for parameters that the text does not have.
+    let wanted = placeholders(sql);
+    if wanted != params.len() {
+        return Err(Failure::Ours(parameters(wanted, params.len())));
     }
-    Ok(statement)
+    Ok(client.prepare_typed_cached(sql, &types).await?)
 }
 
 async fn query(
@@ -629,6 +642,22 @@ fn tls(wanted: bool) -> Result<MakeRustlsConnect> {
 fn competed(cause: &tokio_postgres::Error) -> bool {
     matches!(cause.code(), Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE
         || *code == SqlState::T_R_DEADLOCK_DETECTED)
+}
+
+/// Whether the connection broke or the server shuts it down.
+fn cut_off(cause: &tokio_postgres::Error) -> bool {
+    match cause.code() {
+        Some(code) => {
+            *code == SqlState::ADMIN_SHUTDOWN
+                || *code == SqlState::CRASH_SHUTDOWN
+                || *code == SqlState::CANNOT_CONNECT_NOW
+        }
+        None => cause.is_closed() || source::<std::io::Error>(cause),
+    }
+}
+
+fn source<T: StdError + 'static>(cause: &tokio_postgres::Error) -> bool {
+    cause.source().is_some_and(|source| source.is::<T>())
 }
 
 fn lost() -> Error {

@@ -7,8 +7,7 @@
 use crate::migrate::Migration;
 
 /// Every migration, in order.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "the house", sql: THE_HOUSE }];
+pub const MIGRATIONS: &[Migration] = &[Migration { number: 1, name: "the house", sql: THE_HOUSE }];
 
 const THE_HOUSE: &str = "
 create table settings (

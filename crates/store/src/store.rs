@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::dialect::Engine;
 use crate::error::{Error, Result};
 use crate::lite::Lite;
-use crate::pg::Pg;
+use crate::pg::{Pg, Trip};
 use crate::tx::{Link, Session, Tx};
 use crate::wake::{Source, Wakes};
 
@@ -137,7 +137,7 @@ impl Store {
                 let mut session = Session::new(Link::Turn(lite.turn().await?));
                 let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
                 let Session { link: Link::Turn(turn), failed, wakes } = session else {
-                    return Err(Error::Database("the transaction has ended".to_owned()).into());
+                    return Err(ended().into());
                 };
                 let kept = answer.is_ok() && failed.is_none();
                 lite.end(turn, kept, wakes, failed.as_ref()).await?;
@@ -155,28 +155,39 @@ impl Store {
     {
         let mut tries = 1;
         loop {
-            let mut session = Session::new(Link::Trip(pg.trip(true).await?));
-            let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
-            let Session { link: Link::Trip(trip), failed, .. } = session else {
-                return Err(Error::Database("the transaction has ended".to_owned()).into());
+            let (outcome, again) = match pg.trip(true).await {
+                Ok(trip) => self.try_write(trip, &mut work).await,
+                Err((error, again)) => (Err(error.into()), again),
             };
-            let again = if answer.is_ok() && failed.is_none() {
-                match trip.commit().await {
-                    (Ok(()), _) => return answer,
-                    (Err(_), true) if tries < TRIES => true,
-                    (Err(error), _) => return Err(error.into()),
-                }
-            } else {
-                let again = trip.may_retry() && tries < TRIES;
-                trip.roll_back().await;
-                again
-            };
-            if !again {
-                return settle(answer, failed);
+            if !again || tries >= TRIES {
+                return outcome;
             }
             tokio::time::sleep(self.pause(tries)).await;
             tries += 1;
         }
+    }
+
+    /// Runs work once; its outcome and whether it is worth trying again.
+    async fn try_write<T, E, F>(&self, trip: Trip, work: &mut F) -> (Result<T, E>, bool)
+    where
+        F: for<'t> Work<'t, T, E>,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let mut session = Session::new(Link::Trip(trip));
+        let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
+        let Session { link: Link::Trip(trip), failed, .. } = session else {
+            return (Err(ended().into()), false);
+        };
+        if answer.is_ok() && failed.is_none() {
+            return match trip.commit().await {
+                (Ok(()), _) => (answer, false),
+                (Err(error), again) => (Err(error.into()), again),
+            };
+        }
+        let again = trip.may_retry();
+        trip.roll_back().await;
+        (settle(answer, failed), again)
     }
 
     /// Runs work that only reads, on one consistent state of the database.
@@ -193,25 +204,44 @@ impl Store {
                 let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
                 settle(answer, session.failed.take())
             }
-            Driver::Pg(pg) => {
-                let mut tries = 1;
-                loop {
-                    let mut session = Session::new(Link::Trip(pg.trip(false).await?));
-                    let answer =
-                        OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
-                    let Session { link: Link::Trip(trip), failed, .. } = session else {
-                        return Err(Error::Database("the transaction has ended".to_owned()).into());
-                    };
-                    let again = trip.may_retry() && tries < TRIES;
-                    trip.roll_back().await;
-                    if !again {
-                        return settle(answer, failed);
-                    }
-                    tokio::time::sleep(self.pause(tries)).await;
-                    tries += 1;
-                }
-            }
+            Driver::Pg(pg) => self.read_postgres(pg, work).await,
         }
+    }
+
+    async fn read_postgres<T, E, F>(&self, pg: &Pg, mut work: F) -> Result<T, E>
+    where
+        F: for<'t> Work<'t, T, E>,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let mut tries = 1;
+        loop {
+            let (outcome, again) = match pg.trip(false).await {
+                Ok(trip) => self.try_read(trip, &mut work).await,
+                Err((error, again)) => (Err(error.into()), again),
+            };
+            if !again || tries >= TRIES {
+                return outcome;
+            }
+            tokio::time::sleep(self.pause(tries)).await;
+            tries += 1;
+        }
+    }
+
+    async fn try_read<T, E, F>(&self, trip: Trip, work: &mut F) -> (Result<T, E>, bool)
+    where
+        F: for<'t> Work<'t, T, E>,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let mut session = Session::new(Link::Trip(trip));
+        let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
+        let Session { link: Link::Trip(trip), failed, .. } = session else {
+            return (Err(ended().into()), false);
+        };
+        let again = trip.may_retry();
+        trip.roll_back().await;
+        (settle(answer, failed), again)
     }
 
     /// Listens for [`Tx::notify`] on a channel, from this process or, on PostgreSQL, from any.
@@ -254,6 +284,11 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Store").field(&self.engine()).finish()
     }
+}
+
+/// A transaction was used after its end, which cannot happen while `Tx` borrows it.
+pub(crate) fn ended() -> Error {
+    Error::Database("the transaction has ended".to_owned())
 }
 
 /// An answer stands only if no statement failed on the way.
