@@ -60,7 +60,6 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-
 /// The machine's entropy.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemEntropy;

@@ -118,3 +118,18 @@ impl From<accede_store::Error> for Error {
         }
     }
 }
+
+impl From<accede_store::request_list::ListError> for Error {
+    fn from(error: accede_store::request_list::ListError) -> Error {
+        match error {
+            accede_store::request_list::ListError::Ask(error) => error.into(),
+            accede_store::request_list::ListError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<accede_store::filter::FilterError> for Error {
+    fn from(error: accede_store::filter::FilterError) -> Error {
+        Error::invalid(error.option(), error.to_string())
+    }
+}

@@ -1,6 +1,9 @@
 //! Lists: what a reader may ask of one, and a page of it.
 
 use accede_domain::filter::{Filter, OrderBy};
+use accede_store::filter::Ask;
+
+use crate::{Error, Result};
 
 /// Items on a page when nothing is asked.
 pub const DEFAULT_TOP: usize = 100;
@@ -40,4 +43,23 @@ impl<T> Page<T> {
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(f).collect(), next: self.next, count: self.count }
     }
+}
+
+/// What the store is asked for a listing.
+///
+/// # Errors
+///
+/// Invalid, for more than [`MAX_TOP`] or nothing on a page.
+pub(crate) fn ask(listing: &Listing) -> Result<Ask<'_>> {
+    let top = listing.top.unwrap_or(DEFAULT_TOP);
+    if !(1..=MAX_TOP).contains(&top) {
+        return Err(Error::invalid("$top", format!("ask for 1 to {MAX_TOP} items on a page")));
+    }
+    Ok(Ask {
+        filter: listing.filter.as_ref(),
+        order: &listing.order,
+        after: listing.after.as_deref(),
+        skip: listing.skip,
+        top,
+    })
 }

@@ -117,11 +117,7 @@ pub async fn of_request(tx: &mut Tx<'_>, request: RequestId) -> Result<Vec<Stage
 }
 
 /// Names who may decide a stage.
-pub async fn set_approvers(
-    tx: &mut Tx<'_>,
-    stage: StageId,
-    approvers: &[UserId],
-) -> Result<()> {
+pub async fn set_approvers(tx: &mut Tx<'_>, stage: StageId, approvers: &[UserId]) -> Result<()> {
     let rows: Vec<Vec<Value>> =
         approvers.iter().map(|approver| params![stage, *approver].to_vec()).collect();
     tx.execute_all(

@@ -80,6 +80,14 @@ impl Assignment {
         })
     }
 
+    /// When every revocation was confirmed, if it was.
+    pub const fn expired(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Expired { at } => Some(at),
+            _ => None,
+        }
+    }
+
     /// When it ended, if it did.
     pub const fn ended(&self) -> Option<Timestamp> {
         match self.state {
@@ -116,10 +124,6 @@ pub async fn insert(tx: &mut Tx<'_>, assignment: &Assignment) -> Result<()> {
 
 /// Saves what a step changed, if nobody else changed it since; counts the version up.
 pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
-    let expired = match assignment.state {
-        State::Expired { at } => Some(at),
-        _ => None,
-    };
     let changed = tx
         .execute(
             "update assignments
@@ -132,7 +136,7 @@ pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
                 column(&assignment.state),
                 assignment.end,
                 assignment.ended(),
-                expired
+                assignment.expired()
             ],
         )
         .await?;
@@ -145,13 +149,10 @@ pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
 
 /// Reads an assignment.
 pub async fn get(tx: &mut Tx<'_>, id: AssignmentId) -> Result<Option<Assignment>> {
-    tx.query_opt(
-        concat!("select ", columns!(), " from assignments a where a.id = $1"),
-        params![id],
-    )
-    .await?
-    .map(|row| Assignment::from_row(&row))
-    .transpose()
+    tx.query_opt(concat!("select ", columns!(), " from assignments a where a.id = $1"), params![id])
+        .await?
+        .map(|row| Assignment::from_row(&row))
+        .transpose()
 }
 
 /// Reads an assignment and holds its row until the transaction ends. Lock its subject first.

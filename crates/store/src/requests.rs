@@ -214,13 +214,10 @@ pub async fn save(tx: &mut Tx<'_>, request: &mut Request) -> Result<()> {
 
 /// Reads a request.
 pub async fn get(tx: &mut Tx<'_>, id: RequestId) -> Result<Option<Request>> {
-    tx.query_opt(
-        concat!("select ", columns!(), " from requests r where r.id = $1"),
-        params![id],
-    )
-    .await?
-    .map(|row| Request::from_row(&row))
-    .transpose()
+    tx.query_opt(concat!("select ", columns!(), " from requests r where r.id = $1"), params![id])
+        .await?
+        .map(|row| Request::from_row(&row))
+        .transpose()
 }
 
 /// Reads a request and holds its row until the transaction ends. Lock its subject first.
@@ -349,9 +346,7 @@ pub async fn place(tx: &mut Tx<'_>, id: RequestId) -> Result<Option<Place>> {
         params![id],
     )
     .await?
-    .map(|row| {
-        Ok(Place { subject: row.get(0)?, requestor: row.get(1)?, catalog: row.get(2)? })
-    })
+    .map(|row| Ok(Place { subject: row.get(0)?, requestor: row.get(1)?, catalog: row.get(2)? }))
     .transpose()
 }
 

@@ -1,0 +1,368 @@
+//! Approvals: who is asked, and what their decision does. There is no other path to an approval.
+
+use accede_domain::approval::{self, Decision, MAX_STAGES, Stage, Status, Verdict};
+use accede_domain::id::{RequestId, StageId, UserId};
+use accede_domain::policy::SubjectSet;
+use accede_domain::request::{Event, State};
+use accede_store::approvals::{self as rows, Approver, StageRow};
+use accede_store::people::{self, Facts};
+use accede_store::requests::{self, Request};
+
+use crate::deed::Deed;
+use crate::{App, Caller, Error, Result, audit};
+
+/// Most approvers that are asked in one stage.
+pub const MAX_APPROVERS: usize = 500;
+/// Longest justification, in characters.
+pub const MAX_JUSTIFICATION: usize = 4_000;
+
+/// An approval as its readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalView {
+    /// The request's id is the approval's.
+    pub request: RequestId,
+    /// Its stages, in order.
+    pub stages: Vec<StageView>,
+}
+
+/// A stage as its readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageView {
+    /// The stage.
+    pub row: StageRow,
+    /// Whether the reader may decide it, now or when its turn comes.
+    pub assigned_to_me: bool,
+    /// Who may decide it.
+    pub approvers: Vec<Approver>,
+    /// The decider's name.
+    pub reviewer: Option<String>,
+}
+
+/// Makes the stages of a request and starts the first.
+pub(crate) async fn start(deed: &mut Deed<'_, '_>, request: &Request) -> Result<()> {
+    let stages = &request.terms.request_approval_settings.stages;
+    for (position, terms) in stages.iter().take(MAX_STAGES).enumerate() {
+        let row = StageRow {
+            id: deed.app.mint(deed.now),
+            request: request.id,
+            position: i64::try_from(position).unwrap_or(0),
+            stage: Stage::waiting(),
+            terms: terms.clone(),
+            resolution: None,
+            justification: None,
+            reviewed_by: None,
+            reviewed_at: None,
+        };
+        rows::insert(deed.tx, &row).await?;
+    }
+    start_next(deed, request).await.map(drop)
+}
+
+/// Starts the first stage that waits; says whether there was one.
+async fn start_next(deed: &mut Deed<'_, '_>, request: &Request) -> Result<bool> {
+    let stages = rows::of_request(deed.tx, request.id).await?;
+    let Some(mut row) =
+        stages.into_iter().find(|row| row.stage.status == Status::Initializing)
+    else {
+        return Ok(false);
+    };
+    let due = row.terms.duration_before_automatic_denial.after(deed.now);
+    let (stage, _) = approval::step(row.stage, approval::Event::Start { due }, deed.now)?;
+    row.stage = stage;
+    let (approvers, resolution) = resolve(deed, request, &row).await?;
+    row.resolution = Some(resolution.clone());
+    rows::save(deed.tx, &row).await?;
+    rows::set_approvers(deed.tx, row.id, &approvers).await?;
+    let detail = format!("stage {}: {resolution}; to be decided by {due}", row.position + 1);
+    deed.note(request, "approversAsked", detail).await?;
+    Ok(true)
+}
+
+/// Who is asked in a stage, and how they were found.
+///
+/// Nobody decides about their own access: the requestor and the beneficiary are left out, whatever
+/// group or reporting line names them. Nobody left means waiting for the deadline, never approval.
+async fn resolve(
+    deed: &mut Deed<'_, '_>,
+    request: &Request,
+    row: &StageRow,
+) -> Result<(Vec<UserId>, String)> {
+    let mut own: Vec<UserId> = Vec::new();
+    for subject in [request.requestor, request.subject] {
+        if let Some(facts) = people::by_subject(deed.tx, subject).await? {
+            own.push(facts.user);
+        }
+    }
+    let primary = gather(deed, request, &row.terms.primary_approvers, &own).await?;
+    if !primary.is_empty() {
+        let text = format!("{} primary approver(s) asked", primary.len());
+        return Ok((primary, text));
+    }
+    let fallback = gather(deed, request, &row.terms.fallback_primary_approvers, &own).await?;
+    if fallback.is_empty() {
+        return Ok((
+            fallback,
+            "no approver could be found; unless one is named, the request expires undecided"
+                .to_owned(),
+        ));
+    }
+    let text = format!(
+        "no primary approver could be found (no manager, an empty group, or the person themself); \
+         {} fallback approver(s) asked",
+        fallback.len()
+    );
+    Ok((fallback, text))
+}
+
+async fn gather(
+    deed: &mut Deed<'_, '_>,
+    request: &Request,
+    sets: &[SubjectSet],
+    own: &[UserId],
+) -> Result<Vec<UserId>> {
+    let mut found: Vec<UserId> = Vec::new();
+    for set in sets {
+        match set {
+            SubjectSet::SingleUser { user, .. } => {
+                let active = people::by_user(deed.tx, *user).await?;
+                found.extend(active.filter(|facts| facts.is_active).map(|facts| facts.user));
+            }
+            SubjectSet::GroupMembers { group, .. } => {
+                found.extend(people::active_members(deed.tx, *group, MAX_APPROVERS).await?);
+            }
+            SubjectSet::RequestorManager { level } => {
+                if let Some(requestor) = people::by_subject(deed.tx, request.requestor).await? {
+                    found.extend(people::manager(deed.tx, requestor.user, *level).await?);
+                }
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|user| !own.contains(user));
+    found.truncate(MAX_APPROVERS);
+    Ok(found)
+}
+
+/// Closes the stages of a request that ended.
+pub(crate) async fn close(deed: &mut Deed<'_, '_>, request: &Request) -> Result<()> {
+    for mut row in rows::of_request(deed.tx, request.id).await? {
+        let (stage, _) = approval::step(row.stage, approval::Event::Close, deed.now)?;
+        if stage != row.stage {
+            row.stage = stage;
+            rows::save(deed.tx, &row).await?;
+        }
+    }
+    Ok(())
+}
+
+impl App {
+    /// Records an approver's decision on a stage.
+    ///
+    /// # Errors
+    ///
+    /// Not found for people who have nothing to do with the request; forbidden for those who see it
+    /// but are not approvers of the stage, whatever their roles; refused when the stage was decided,
+    /// is not open, or wants a justification.
+    pub async fn decide(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        stage: StageId,
+        decision: Decision,
+        justification: Option<&str>,
+    ) -> Result<()> {
+        let now = self.now();
+        let (user, _) = caller.require_user()?;
+        caller.may_act_for_self()?;
+        let justification = justification.map(str::trim).filter(|text| !text.is_empty());
+        if justification.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
+            let sentence = format!("at most {MAX_JUSTIFICATION} characters");
+            return Err(Error::invalid("justification", sentence));
+        }
+        self.store()
+            .write(async |tx| {
+                let place = requests::place(tx, id).await?;
+                let place = place.ok_or_else(|| Error::not_found("approval", id))?;
+                people::lock(tx, place.subject).await?;
+                let request = requests::lock(tx, id).await?;
+                let mut deed = Deed { app: self, tx, caller, now };
+                deed.decide(request, user, stage, decision, justification).await
+            })
+            .await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The approval of a request, for those involved in it and those who may read it.
+    ///
+    /// # Errors
+    ///
+    /// Not found for everybody else.
+    pub async fn get_approval(&self, caller: &Caller, id: RequestId) -> Result<ApprovalView> {
+        self.store()
+            .read(async |tx| {
+                let place = requests::place(tx, id).await?;
+                let place = place.ok_or_else(|| Error::not_found("approval", id))?;
+                let user = caller.user();
+                let involved = match user {
+                    Some(user) => {
+                        let mine = [place.subject, place.requestor];
+                        caller.subject().is_some_and(|subject| mine.contains(&subject))
+                            || rows::involves(tx, id, user).await?
+                    }
+                    None => false,
+                };
+                let action = accede_domain::permission::Action::ReadRequests;
+                if !involved && !caller.reach(action).includes(place.catalog) {
+                    return Err(Error::not_found("approval", id));
+                }
+                view(tx, id, user).await
+            })
+            .await
+    }
+
+    /// The approvals that await the caller, oldest first; or all they were ever asked about.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden for applications.
+    pub async fn list_approvals(
+        &self,
+        caller: &Caller,
+        only_open: bool,
+        limit: usize,
+    ) -> Result<Vec<ApprovalView>> {
+        let (user, _) = caller.require_user()?;
+        caller.may_act_for_self()?;
+        self.store()
+            .read(async |tx| {
+                let mut found = Vec::new();
+                for id in rows::awaiting(tx, user, only_open, limit).await? {
+                    found.push(view(tx, id, Some(user)).await?);
+                }
+                Ok(found)
+            })
+            .await
+    }
+}
+
+pub(crate) async fn view(
+    tx: &mut accede_store::Tx<'_>,
+    id: RequestId,
+    reader: Option<UserId>,
+) -> Result<ApprovalView> {
+    let mut stages = Vec::new();
+    for row in rows::of_request(tx, id).await? {
+        let approvers = rows::approvers(tx, row.id).await?;
+        let reviewer: Option<Facts> = match row.reviewed_by {
+            Some(user) => people::by_user(tx, user).await?,
+            None => None,
+        };
+        stages.push(StageView {
+            assigned_to_me: reader
+                .is_some_and(|user| approvers.iter().any(|approver| approver.user == user)),
+            approvers,
+            reviewer: reviewer.map(|facts| facts.display_name),
+            row,
+        });
+    }
+    Ok(ApprovalView { request: id, stages })
+}
+
+impl Deed<'_, '_> {
+    async fn decide(
+        &mut self,
+        mut request: Request,
+        user: UserId,
+        stage: StageId,
+        decision: Decision,
+        justification: Option<&str>,
+    ) -> Result<()> {
+        let own = self.caller.subject();
+        let mine = own == Some(request.subject) || own == Some(request.requestor);
+        let involved = rows::involves(self.tx, request.id, user).await?;
+        let catalog = requests::place(self.tx, request.id).await?.map(|place| place.catalog);
+        let action = accede_domain::permission::Action::ReadRequests;
+        let reads = catalog.is_some_and(|catalog| self.caller.reach(action).includes(catalog));
+        if !involved && !mine && !reads {
+            return Err(Error::not_found("approval", request.id));
+        }
+        let stages = rows::of_request(self.tx, request.id).await?;
+        let row = stages.into_iter().find(|row| row.id == stage);
+        let mut row = row.ok_or_else(|| Error::not_found("approval stage", stage))?;
+        let approvers = rows::approvers(self.tx, stage).await?;
+        // The set was pinned when the stage started; whether its member may still decide is asked
+        // now.
+        let listed = approvers.iter().any(|approver| approver.user == user);
+        let active = people::by_user(self.tx, user).await?.is_some_and(|facts| facts.is_active);
+        if !listed || mine || !active {
+            return Err(Error::Forbidden {
+                need: "to be an approver of this stage; nobody decides about their own access"
+                    .to_owned(),
+            });
+        }
+        if row.terms.is_approver_justification_required
+            && justification.is_none()
+            && row.stage.status == Status::InProgress
+        {
+            return Err(accede_domain::refusal::Refusal::JustificationRequired.into());
+        }
+        let event = approval::Event::Decide(decision);
+        let (next, verdict) = approval::step(row.stage, event, self.now)?;
+        row.stage = next;
+        row.justification = justification.map(str::to_owned);
+        row.reviewed_by = Some(user);
+        row.reviewed_at = Some(self.now);
+        rows::save(self.tx, &row).await?;
+        let record = audit::Event {
+            action: "approval decided",
+            object_type: "approvalStage",
+            object_id: stage.to_string(),
+            catalog,
+            detail: serde_json::json!({
+                "request": request.id,
+                "result": next.result.name(),
+                "justification": justification,
+            }),
+        };
+        audit::record(self.app, self.tx, self.caller, record, self.now).await?;
+        let mut why = format!("stage {}", row.position + 1);
+        if let Some(justification) = justification {
+            why.push_str(": ");
+            why.push_str(justification);
+        }
+        match verdict {
+            Verdict::Passed => {
+                self.note(&request, "stageApproved", why).await?;
+                if !start_next(self, &request).await? {
+                    let start = request.begins;
+                    self.advance(&mut request, Event::Accept { start }, None).await?;
+                }
+                Ok(())
+            }
+            Verdict::Denied => self.advance(&mut request, Event::Deny, Some(why)).await,
+            Verdict::Waiting | Verdict::TimedOut => Ok(()),
+        }
+    }
+
+    /// Denies a request whose open stage nobody decided in time; says whether it did.
+    pub(crate) async fn time_out(&mut self, mut request: Request) -> Result<bool> {
+        if request.state != State::PendingApproval {
+            return Ok(false);
+        }
+        for mut row in rows::of_request(self.tx, request.id).await? {
+            let Ok((stage, Verdict::TimedOut)) =
+                approval::step(row.stage, approval::Event::TimeOut, self.now)
+            else {
+                continue;
+            };
+            row.stage = stage;
+            rows::save(self.tx, &row).await?;
+            let why = format!("nobody decided stage {} in time", row.position + 1);
+            self.advance(&mut request, Event::TimeOut, Some(why)).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

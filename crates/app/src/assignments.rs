@@ -1,0 +1,93 @@
+//! Assignments: read, list, reprocess. They change only through requests.
+
+use accede_domain::id::AssignmentId;
+use accede_domain::permission::Action;
+use accede_store::assignment_list::{self, Summary};
+use accede_store::request_list::Whose;
+use accede_store::{assignments, people};
+
+use crate::deed::Deed;
+use crate::list::{Listing, ask};
+use crate::requests::readable;
+use crate::{App, Caller, Error, Page, Result, audit};
+
+impl App {
+    /// A page of assignments.
+    ///
+    /// # Errors
+    ///
+    /// Invalid, for a filter or order this list does not have; forbidden, when nothing is in reach.
+    pub async fn list_assignments(
+        &self,
+        caller: &Caller,
+        whose: Whose,
+        listing: &Listing,
+    ) -> Result<Page<Summary>> {
+        let whose = readable(caller, whose)?;
+        self.store()
+            .read(async |tx| {
+                let (items, next, count) =
+                    assignment_list::page(tx, &whose, ask(listing)?, listing.count).await?;
+                Ok(Page { items, next, count })
+            })
+            .await
+    }
+
+    /// One assignment, for its beneficiary and those who may read the catalog's requests.
+    ///
+    /// # Errors
+    ///
+    /// Not found for everybody else.
+    pub async fn get_assignment(&self, caller: &Caller, id: AssignmentId) -> Result<Summary> {
+        self.store()
+            .read(async |tx| {
+                let missing = || Error::not_found("assignment", id);
+                let summary = assignment_list::get(tx, id).await?.ok_or_else(missing)?;
+                let own = caller.subject() == Some(summary.assignment.subject);
+                if own || caller.reach(Action::ReadRequests).includes(summary.catalog) {
+                    Ok(summary)
+                } else {
+                    Err(missing())
+                }
+            })
+            .await
+    }
+
+    /// Observes and re-applies every role of a delivered assignment.
+    ///
+    /// # Errors
+    ///
+    /// Not found, forbidden, or refused unless it is delivered.
+    pub async fn reprocess_assignment(&self, caller: &Caller, id: AssignmentId) -> Result<()> {
+        let now = self.now();
+        self.store()
+            .write(async |tx| {
+                let missing = || Error::not_found("assignment", id);
+                let found = assignments::get(tx, id).await?.ok_or_else(missing)?;
+                let catalog = assignments::catalog_of(tx, id).await?.ok_or_else(missing)?;
+                if !caller.reach(Action::Reprocess).includes(catalog) {
+                    let own = caller.subject() == Some(found.subject);
+                    let reads = caller.reach(Action::ReadRequests).includes(catalog);
+                    return Err(if own || reads {
+                        caller.lacks(Action::Reprocess)
+                    } else {
+                        missing()
+                    });
+                }
+                people::lock(tx, found.subject).await?;
+                let record = audit::Event {
+                    action: "assignment reprocessed",
+                    object_type: "accessPackageAssignment",
+                    object_id: id.to_string(),
+                    catalog: Some(catalog),
+                    detail: serde_json::json!({ "state": found.state.name() }),
+                };
+                let mut deed = Deed { app: self, tx, caller, now };
+                deed.verify_assignment(id).await?;
+                audit::record(self, deed.tx, caller, record, now).await
+            })
+            .await?;
+        self.wake();
+        Ok(())
+    }
+}

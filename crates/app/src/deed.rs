@@ -1,0 +1,517 @@
+//! One verb's work inside one transaction: moving requests, stages, assignments and deliveries, and
+//! writing the timeline and the audit log beside each move.
+//!
+//! Everything here runs with the subject's row locked, so that no two decide about one person at
+//! once. The order below it is request → assignment → deliveries.
+
+use accede_domain::Timestamp;
+use accede_domain::delivery::{self, Delivery};
+use accede_domain::id::{AssignmentId, SubjectId};
+use accede_domain::refusal::Obstacle;
+use accede_domain::request::{self, Effect, Event, State, Wish};
+use accede_domain::rollup::{self, Outcome, Part};
+use accede_domain::{assignment, separation};
+use accede_store::assignments::{self, Assignment};
+use accede_store::deliveries::{self, DeliveryRow, Key};
+use accede_store::packages::{self, RoleScope};
+use accede_store::requests::{self, Request};
+use accede_store::{Tx, history, people, separations};
+
+use crate::{App, Caller, Result, approvals, audit};
+
+/// A verb at work in a transaction.
+pub(crate) struct Deed<'a, 't> {
+    pub(crate) app: &'a App,
+    pub(crate) tx: &'a mut Tx<'t>,
+    pub(crate) caller: &'a Caller,
+    pub(crate) now: Timestamp,
+}
+
+impl Deed<'_, '_> {
+    /// Writes a line of the request's timeline.
+    pub(crate) async fn note(&mut self, request: &Request, kind: &str, detail: String) -> Result<()> {
+        let line = history::Line {
+            id: self.app.mint(self.now),
+            request: request.id,
+            at: self.now,
+            kind: kind.to_owned(),
+            actor: self.caller.name.clone(),
+            detail,
+        };
+        Ok(history::insert(self.tx, &line).await?)
+    }
+
+    /// Moves a request by one event, with everything that follows from it.
+    ///
+    /// # Errors
+    ///
+    /// The rule's refusal; then nothing was changed.
+    pub(crate) async fn advance(
+        &mut self,
+        request: &mut Request,
+        event: Event,
+        why: Option<String>,
+    ) -> Result<()> {
+        for effect in self.transition(request, event, why).await? {
+            match effect {
+                Effect::StartApproval => approvals::start(self, request).await?,
+                Effect::CloseApproval => approvals::close(self, request).await?,
+                Effect::BeginDelivery => self.begin(request).await?,
+                Effect::RetryUndelivered => self.retry(request).await?,
+                Effect::Withdraw => self.withdraw(request).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a request by one event and records that; the effects are the caller's to carry out.
+    async fn transition(
+        &mut self,
+        request: &mut Request,
+        event: Event,
+        why: Option<String>,
+    ) -> Result<Vec<Effect>> {
+        let before = request.state;
+        let (after, effects) = request::step(before, event, self.now)?;
+        if after == before && effects.is_empty() {
+            return Ok(effects);
+        }
+        request.state = after;
+        requests::save(self.tx, request).await?;
+        let kind = kind(&event, &after);
+        let detail = why.unwrap_or_default();
+        let record = audit::Event {
+            action: kind,
+            object_type: "accessPackageAssignmentRequest",
+            object_id: request.id.to_string(),
+            catalog: None,
+            detail: serde_json::json!({
+                "from": before.status(),
+                "to": after.status(),
+                "why": detail,
+            }),
+        };
+        audit::record(self.app, self.tx, self.caller, record, self.now).await?;
+        self.note(request, kind, detail).await?;
+        Ok(effects)
+    }
+
+    /// Begins the delivery of an accepted request: makes or ends its assignment.
+    async fn begin(&mut self, request: &mut Request) -> Result<()> {
+        match request.request_type.wish() {
+            Wish::Add => self.begin_add(request).await,
+            Wish::Remove => self.begin_remove(request).await,
+        }
+    }
+
+    async fn begin_add(&mut self, request: &mut Request) -> Result<()> {
+        if let Some(obstacle) = self.obstacle(request).await? {
+            request.block = Some((obstacle.code().to_owned(), obstacle.to_string()));
+            let why = obstacle.to_string();
+            self.transition(request, Event::Block, Some(why)).await?;
+            return Ok(());
+        }
+        request.block = None;
+        let assignment = Assignment {
+            id: self.app.mint(self.now),
+            subject: request.subject,
+            package: request.package,
+            policy: request.policy,
+            state: assignment::State::Delivering,
+            start: request.begins.unwrap_or(self.now),
+            end: request.end,
+            created_at: self.now,
+            version: 1,
+        };
+        assignments::insert(self.tx, &assignment).await?;
+        request.assignment = Some(assignment.id);
+        requests::save(self.tx, request).await?;
+        self.sync_roles(&assignment).await?;
+        self.roll_up_into(assignment.id, Some(request)).await
+    }
+
+    async fn begin_remove(&mut self, request: &mut Request) -> Result<()> {
+        if let Some(id) = request.assignment {
+            self.end(id).await?;
+            self.roll_up_into(id, Some(request)).await?;
+        }
+        Ok(())
+    }
+
+    /// What stands in the way of delivering a request that was accepted, if anything.
+    ///
+    /// Asked again at every start: the subject's access, the catalog of rules and the clock may have
+    /// changed since the request was approved. Approval is not asked again.
+    pub(crate) async fn obstacle(&mut self, request: &Request) -> Result<Option<Obstacle>> {
+        let Some(person) = people::by_subject(self.tx, request.subject).await? else {
+            return Ok(Some(Obstacle::SubjectInactive));
+        };
+        if !person.is_active {
+            return Ok(Some(Obstacle::SubjectInactive));
+        }
+        if let Some(end) = request.end.filter(|end| *end <= self.now) {
+            return Ok(Some(Obstacle::EndPassed(end)));
+        }
+        let own = request.assignment;
+        if let Some(other) = assignments::live_of(self.tx, request.subject, request.package).await?
+            && Some(other.id) != own
+        {
+            return Ok(Some(Obstacle::AlreadyAssigned(other.id)));
+        }
+        let conflict = self.conflict(request.subject, request.package).await?;
+        Ok(conflict.map(Obstacle::Incompatible))
+    }
+
+    /// The separation-of-duties conflict of giving a person this package, if there is one.
+    pub(crate) async fn conflict(
+        &mut self,
+        subject: SubjectId,
+        package: accede_domain::id::PackageId,
+    ) -> Result<Option<separation::Conflict>> {
+        let pairs = separations::pairs_touching(self.tx, package).await?;
+        let excluded = separations::groups_of(self.tx, package).await?;
+        if pairs.is_empty() && excluded.is_empty() {
+            return Ok(None);
+        }
+        let held = people::packages_of(self.tx, subject).await?;
+        let groups = match people::by_subject(self.tx, subject).await? {
+            Some(person) => people::groups_of(self.tx, person.user).await?,
+            None => Vec::new(),
+        };
+        Ok(separation::conflict(package, &pairs, &excluded, &held, &groups))
+    }
+
+    /// Makes the assignment the reason for exactly its package's present roles.
+    async fn sync_roles(&mut self, assignment: &Assignment) -> Result<()> {
+        let roles = packages::role_scopes(self.tx, assignment.package).await?;
+        let edges = deliveries::of_assignment(self.tx, assignment.id).await?;
+        for role in &roles {
+            let known = edges.iter().any(|edge| edge.is_live && is_for(&edge.row.key, role));
+            if !known {
+                self.add_edge(assignment, role).await?;
+            }
+        }
+        for edge in &edges {
+            let gone = !roles.iter().any(|role| is_for(&edge.row.key, role));
+            if edge.is_live && gone {
+                assignments::drop_reason(self.tx, edge.row.id, assignment.id).await?;
+                self.wish(edge.row.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_edge(&mut self, assignment: &Assignment, role: &RoleScope) -> Result<()> {
+        let new = DeliveryRow {
+            id: self.app.mint(self.now),
+            key: Key {
+                target: role.target_id,
+                subject: assignment.subject,
+                resource: role.resource_origin_id.clone(),
+                role: role.role_origin_id.clone(),
+                scope: role.scope_origin_id.clone(),
+            },
+            role: role.role_id,
+            delivery: Delivery::new(role.keep_pre_existing, self.now),
+            fault: None,
+            attempted_at: None,
+        };
+        let row = deliveries::lock_or_insert(self.tx, &new).await?;
+        assignments::add_reason(self.tx, row.id, assignment.id).await?;
+        self.wish(row.id).await
+    }
+
+    /// Sets what is wanted of a delivery from the reasons for it.
+    async fn wish(&mut self, id: accede_domain::id::DeliveryId) -> Result<()> {
+        let wanted = deliveries::has_reason(self.tx, id).await?;
+        let Some(mut row) = deliveries::lock(self.tx, id).await? else { return Ok(()) };
+        let changed = delivery::want(row.delivery, wanted, self.now);
+        if changed != row.delivery {
+            let epoch = row.delivery.epoch;
+            row.delivery = changed;
+            row.fault = None;
+            deliveries::save(self.tx, &row, epoch).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends an assignment: it is no longer a reason for anything.
+    pub(crate) async fn end(&mut self, id: AssignmentId) -> Result<()> {
+        let mut assignment = assignments::lock(self.tx, id).await?;
+        let next = assignment::step(assignment.state, assignment::Event::End, self.now)?;
+        if next == assignment.state {
+            return Ok(());
+        }
+        assignment.state = next;
+        assignments::save(self.tx, &mut assignment).await?;
+        assignments::drop_reasons(self.tx, id).await?;
+        for edge in deliveries::of_assignment(self.tx, id).await? {
+            self.wish(edge.row.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries again what a request has not delivered.
+    async fn retry(&mut self, request: &mut Request) -> Result<()> {
+        let Some(id) = request.assignment else {
+            // It was blocked before it had an assignment; what blocked it was checked again.
+            return self.begin(request).await;
+        };
+        let mut assignment = assignments::lock(self.tx, id).await?;
+        if assignment.state.is_live() {
+            assignment.state =
+                assignment::step(assignment.state, assignment::Event::Open, self.now)?;
+            assignments::save(self.tx, &mut assignment).await?;
+            self.sync_roles(&assignment).await?;
+            for edge in deliveries::of_assignment(self.tx, id).await? {
+                if edge.is_live {
+                    self.reopen(edge.row).await?;
+                }
+            }
+        }
+        self.roll_up_into(id, Some(request)).await
+    }
+
+    /// Tries a delivery again now, if it is not as wanted; says whether that changed anything.
+    pub(crate) async fn reopen(&mut self, mut row: DeliveryRow) -> Result<bool> {
+        let epoch = row.delivery.epoch;
+        let (reopened, changed) = delivery::reopen(row.delivery, self.now);
+        if changed {
+            row.delivery = reopened;
+            deliveries::save(self.tx, &row, epoch).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Takes back what a withdrawn request had delivered.
+    async fn withdraw(&mut self, request: &mut Request) -> Result<()> {
+        match request.assignment {
+            Some(id) => {
+                self.end(id).await?;
+                self.roll_up_into(id, Some(request)).await
+            }
+            None => self.transition(request, Event::Withdrawn, None).await.map(drop),
+        }
+    }
+
+    /// Observes and re-applies every role of a delivered assignment.
+    pub(crate) async fn verify_assignment(&mut self, id: AssignmentId) -> Result<()> {
+        let mut assignment = assignments::lock(self.tx, id).await?;
+        let before = assignment.state;
+        assignment.state =
+            assignment::step(before, assignment::Event::Reprocess, self.now)?;
+        if assignment.state == before {
+            return Ok(());
+        }
+        assignments::save(self.tx, &mut assignment).await?;
+        self.sync_roles(&assignment).await?;
+        for edge in deliveries::of_assignment(self.tx, id).await? {
+            if edge.is_live {
+                let mut row = edge.row;
+                let epoch = row.delivery.epoch;
+                row.delivery = delivery::verify(row.delivery, self.now);
+                deliveries::save(self.tx, &row, epoch).await?;
+            }
+        }
+        self.roll_up(id).await
+    }
+
+    /// The roles of a package changed: its live assignments are given and taken what changed.
+    pub(crate) async fn roles_changed(
+        &mut self,
+        package: accede_domain::id::PackageId,
+    ) -> Result<()> {
+        for (id, subject) in assignments::live_of_package(self.tx, package).await? {
+            people::lock(self.tx, subject).await?;
+            let assignment = assignments::lock(self.tx, id).await?;
+            if assignment.state.is_live() {
+                self.sync_roles(&assignment).await?;
+                self.roll_up(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A subject was deleted or disabled: their open requests end and their access is taken.
+    pub(crate) async fn subject_left(&mut self, subject: SubjectId) -> Result<()> {
+        people::lock(self.tx, subject).await?;
+        let why = "the person was disabled or deleted";
+        for mut request in requests::open_of_subject(self.tx, subject).await? {
+            match request.state {
+                State::Submitted | State::PendingApproval | State::Scheduled { .. } => {
+                    self.advance(&mut request, Event::Cancel, Some(why.to_owned())).await?;
+                }
+                State::Delivering { .. } if request.request_type.wish() == Wish::Add => {
+                    self.advance(&mut request, Event::Overtake, Some(why.to_owned())).await?;
+                }
+                _ => {}
+            }
+        }
+        for assignment in assignments::live_of_subject(self.tx, subject).await? {
+            self.remove_by_system(&assignment, why).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes an assignment away by a request of the server's own.
+    pub(crate) async fn remove_by_system(
+        &mut self,
+        assignment: &Assignment,
+        why: &str,
+    ) -> Result<()> {
+        let open = requests::open_of(self.tx, assignment.subject, assignment.package).await?;
+        if let Some(mut open) = open {
+            // The request that gives it is still under way: it is overtaken by its end.
+            if open.assignment == Some(assignment.id) && open.request_type.wish() == Wish::Add {
+                self.advance(&mut open, Event::Overtake, Some(why.to_owned())).await?;
+                return Ok(());
+            }
+            // Somebody asked for it anew before it ended: that request stands and this one ends.
+            self.end(assignment.id).await?;
+            return self.roll_up(assignment.id).await;
+        }
+        let mut request = Request {
+            id: self.app.mint(self.now),
+            request_type: request::Type::SystemRemove,
+            subject: assignment.subject,
+            requestor: assignment.subject,
+            package: assignment.package,
+            policy: assignment.policy,
+            assignment: Some(assignment.id),
+            state: State::Submitted,
+            begins: None,
+            end: None,
+            schedule: accede_domain::schedule::Schedule::default(),
+            terms: accede_domain::policy::Terms::default(),
+            justification: None,
+            answers: "[]".to_owned(),
+            block: None,
+            created_at: self.now,
+            version: 1,
+        };
+        requests::insert(self.tx, &request).await?;
+        self.note(&request, "submitted", why.to_owned()).await?;
+        self.advance(&mut request, Event::Accept { start: None }, None).await
+    }
+
+    /// Brings an assignment and the request under way for it up to where its deliveries stand.
+    pub(crate) async fn roll_up(&mut self, id: AssignmentId) -> Result<()> {
+        self.roll_up_into(id, None).await
+    }
+
+    /// Like [`Deed::roll_up`], where the caller already holds one of the requests.
+    async fn roll_up_into(
+        &mut self,
+        id: AssignmentId,
+        mut held: Option<&mut Request>,
+    ) -> Result<()> {
+        let mut assignment = assignments::lock(self.tx, id).await?;
+        let edges = deliveries::of_assignment(self.tx, id).await?;
+        let outcome = if assignment.state.is_live() {
+            let live = edges.iter().filter(|edge| edge.is_live);
+            let outcome = rollup::roll_up(live.map(|edge| edge.row.delivery.part()));
+            settle_assignment(&mut assignment, outcome, self.now)?;
+            outcome
+        } else {
+            // What others still need is not ours to take away.
+            let parts = edges.iter().map(|edge| match &edge.row.delivery {
+                delivery if delivery.wanted => Part::Done,
+                delivery => delivery.part(),
+            });
+            let gone = rollup::roll_up(parts).is_some();
+            if gone && !matches!(assignment.state, assignment::State::Expired { .. }) {
+                assignment.state =
+                    assignment::step(assignment.state, assignment::Event::Ended, self.now)?;
+            }
+            gone.then_some(Outcome::All)
+        };
+        let stored = assignments::get(self.tx, id).await?.map(|stored| stored.state);
+        if stored != Some(assignment.state) {
+            assignments::save(self.tx, &mut assignment).await?;
+        }
+        let Some(outcome) = outcome else { return Ok(()) };
+        for mut request in requests::under_way(self.tx, id).await? {
+            let request = match &mut held {
+                Some(held) if held.id == request.id => &mut **held,
+                _ => &mut request,
+            };
+            let event = match (request.state, request.request_type.wish()) {
+                (State::Canceling { .. }, _) => Event::Withdrawn,
+                // An ended assignment says nothing about a request that still wants to give it.
+                (_, Wish::Add) if !assignment.state.is_live() => continue,
+                (_, Wish::Remove) if assignment.state.is_live() => continue,
+                _ => Event::Settle(outcome),
+            };
+            let why = summary(&edges);
+            self.transition(request, event, Some(why)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Brings a live assignment to where its deliveries stand: open, or settled with an outcome.
+fn settle_assignment(
+    assignment: &mut Assignment,
+    outcome: Option<Outcome>,
+    now: Timestamp,
+) -> Result<()> {
+    use assignment::{Event, State, step};
+    let there = match outcome {
+        None => State::Delivering,
+        Some(Outcome::All) => State::Delivered,
+        Some(Outcome::Some) => State::PartiallyDelivered,
+        Some(Outcome::None) => State::DeliveryFailed,
+    };
+    if assignment.state == there {
+        return Ok(());
+    }
+    if assignment.state != State::Delivering {
+        assignment.state = step(assignment.state, Event::Open, now)?;
+    }
+    if let Some(outcome) = outcome {
+        assignment.state = step(assignment.state, Event::Settle(outcome), now)?;
+    }
+    Ok(())
+}
+
+fn is_for(key: &Key, role: &RoleScope) -> bool {
+    key.target == role.target_id
+        && key.resource == role.resource_origin_id
+        && key.role == role.role_origin_id
+        && key.scope == role.scope_origin_id
+}
+
+/// How a set of deliveries came to rest, in words.
+fn summary(edges: &[deliveries::Edge]) -> String {
+    let done = edges.iter().filter(|edge| edge.row.delivery.part() == Part::Done).count();
+    let failed: Vec<&str> = edges
+        .iter()
+        .filter(|edge| edge.row.delivery.part() == Part::Failed)
+        .filter_map(|edge| edge.row.fault.as_ref().map(|fault| fault.message.as_str()))
+        .collect();
+    let mut text = format!("{done} of {} roles are as wanted", edges.len());
+    if let Some(first) = failed.first() {
+        text.push_str("; ");
+        text.push_str(first);
+    }
+    text
+}
+
+/// The word of the timeline for what happened.
+fn kind(event: &Event, after: &State) -> &'static str {
+    match (event, after) {
+        (Event::AskApprovers, _) => "approvalStarted",
+        (Event::Accept { .. }, State::Scheduled { .. }) => "scheduled",
+        (Event::Accept { .. } | Event::Tick, _) => "deliveryStarted",
+        (Event::Deny, _) => "denied",
+        (Event::TimeOut, _) => "expired",
+        (Event::Block, _) => "blocked",
+        (Event::Settle(Outcome::All), _) => "delivered",
+        (Event::Settle(Outcome::Some), _) => "partiallyDelivered",
+        (Event::Settle(Outcome::None), _) => "deliveryFailed",
+        (Event::Reprocess { .. }, _) => "reprocessed",
+        (Event::Cancel, State::Canceling { .. }) => "cancelStarted",
+        (Event::Cancel | Event::Withdrawn, _) => "canceled",
+        (Event::Overtake, _) => "overtaken",
+    }
+}

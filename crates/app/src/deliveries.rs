@@ -1,0 +1,294 @@
+//! Deliveries as people see them: the per-role truth of a request, its attempts, try now.
+
+use accede_domain::delivery::STUCK_AFTER;
+use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
+use accede_domain::permission::Action;
+use accede_domain::retry;
+use accede_store::deliveries::{self, Attempt, Named};
+use accede_store::{Tx, history, people};
+
+use crate::approvals::StageView;
+use crate::deed::Deed;
+use crate::requests::{RequestView, visible};
+use crate::{App, Caller, Error, Result, audit};
+
+/// Most attempts shown of one delivery.
+pub const MAX_ATTEMPTS: usize = 200;
+/// Most stuck revocations listed at once.
+pub const MAX_STUCK: usize = 1_000;
+/// Deliveries of a cause that are reopened in one transaction.
+const CAUSE_BATCH: usize = 100;
+
+/// Everything about one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestDetail {
+    /// The request.
+    pub view: RequestView,
+    /// Its roles, one by one.
+    pub deliveries: Vec<Named>,
+    /// Its approval.
+    pub stages: Vec<StageView>,
+    /// What happened, oldest first.
+    pub history: Vec<history::Line>,
+    /// What the caller may do with it.
+    pub permissions: Permissions,
+}
+
+/// What the caller may do with a request, the request's state aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permissions {
+    /// Reprocess it, retry its deliveries.
+    pub may_reprocess: bool,
+    /// Cancel it.
+    pub may_cancel: bool,
+    /// See who did what in the target systems.
+    pub may_read_attempts: bool,
+}
+
+/// A delivery's person and packages, for lists that span requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StuckRevocation {
+    /// The delivery.
+    pub named: Named,
+    /// Whose access should be gone.
+    pub person: Option<people::Facts>,
+}
+
+impl App {
+    /// Everything about one request: roles, attempts, stages, timeline.
+    ///
+    /// # Errors
+    ///
+    /// Not found for people who have nothing to do with it.
+    pub async fn request_detail(&self, caller: &Caller, id: RequestId) -> Result<RequestDetail> {
+        let view = self.get_request(caller, id).await?;
+        let catalog = view.summary.catalog;
+        let own = caller.subject().is_some_and(|subject| {
+            subject == view.summary.request.subject || subject == view.summary.request.requestor
+        });
+        let permissions = Permissions {
+            may_reprocess: caller.reach(Action::Reprocess).includes(catalog),
+            may_cancel: own || caller.reach(Action::CancelOthers).includes(catalog),
+            may_read_attempts: caller.reach(Action::ReadRequests).includes(catalog),
+        };
+        self.store()
+            .read(async |tx| {
+                let deliveries = match view.summary.request.assignment {
+                    Some(assignment) => {
+                        deliveries::named_of_assignment(tx, assignment).await?
+                    }
+                    None => Vec::new(),
+                };
+                Ok(RequestDetail {
+                    deliveries,
+                    stages: crate::approvals::view(tx, id, caller.user()).await?.stages,
+                    history: history::of_request(tx, id).await?,
+                    permissions,
+                    view: view.clone(),
+                })
+            })
+            .await
+    }
+
+    /// One delivery, for those who may read requests of a catalog that is a reason for it, and for
+    /// its own person.
+    ///
+    /// # Errors
+    ///
+    /// Not found for everybody else.
+    pub async fn get_delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Named> {
+        self.store().read(async |tx| delivery_for(tx, caller, id, Action::ReadRequests).await).await
+    }
+
+    /// The attempts made for a delivery, newest first, at most [`MAX_ATTEMPTS`].
+    ///
+    /// # Errors
+    ///
+    /// Not found for those who may not read it.
+    pub async fn list_attempts(&self, caller: &Caller, id: DeliveryId) -> Result<Vec<Attempt>> {
+        self.store()
+            .read(async |tx| {
+                delivery_for(tx, caller, id, Action::ReadRequests).await?;
+                Ok(deliveries::attempts(tx, id, MAX_ATTEMPTS).await?)
+            })
+            .await
+    }
+
+    /// Tries a delivery now that waits for its next try. What rests as failed is tried again by
+    /// reprocessing its request; a stuck revocation is tried now. Says whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// Not found, forbidden, or refused when there is nothing to try.
+    pub async fn retry_delivery(&self, caller: &Caller, id: DeliveryId) -> Result<bool> {
+        let now = self.now();
+        let changed = self
+            .store()
+            .write(async |tx| {
+                let named = delivery_for(tx, caller, id, Action::Reprocess).await?;
+                people::lock(tx, named.row.key.subject).await?;
+                let row = deliveries::lock(tx, id).await?;
+                let row = row.ok_or_else(|| Error::not_found("delivery", id))?;
+                if let accede_domain::delivery::Phase::Failed { .. } = row.delivery.phase {
+                    return Err(accede_domain::refusal::Refusal::Rule {
+                        code: "DeliveryFailed",
+                        sentence: "this delivery was given up; reprocess its request, so that its \
+                                   rules are checked again"
+                            .to_owned(),
+                    }
+                    .into());
+                }
+                let mut deed = Deed { app: self, tx, caller, now };
+                let changed = deed.reopen(row).await?;
+                let record = audit::Event {
+                    action: "delivery retried",
+                    object_type: "delivery",
+                    object_id: id.to_string(),
+                    catalog: None,
+                    detail: serde_json::json!({ "changed": changed }),
+                };
+                audit::record(self, deed.tx, caller, record, now).await?;
+                Ok(changed)
+            })
+            .await?;
+        self.wake();
+        Ok(changed)
+    }
+
+    /// Tries everything now that waits because of one cause; says how much that was.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden unless the caller may reprocess everywhere.
+    pub async fn retry_cause(&self, caller: &Caller, cause: CauseId) -> Result<usize> {
+        caller.may_everywhere(Action::Reprocess)?;
+        let now = self.now();
+        let (mut after, mut total) = (None, 0);
+        loop {
+            let (last, changed) = self
+                .store()
+                .write(async |tx| {
+                    let rows = deliveries::of_cause(tx, cause, after, CAUSE_BATCH).await?;
+                    let mut deed = Deed { app: self, tx, caller, now };
+                    let changed = deed.reopen_all(&rows).await?;
+                    Ok::<_, Error>((rows.last().map(|(id, _)| *id), changed))
+                })
+                .await?;
+            total += changed;
+            if last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        self.wake();
+        Ok(total)
+    }
+
+    /// Revocations that should be done and are not: refused, or due for longer than
+    /// [`STUCK_AFTER`]. Complete up to [`MAX_STUCK`], oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden unless the caller may read requests somewhere.
+    pub async fn stuck_revocations(&self, caller: &Caller) -> Result<Vec<StuckRevocation>> {
+        let now = self.now();
+        let reach = caller.may_somewhere(Action::ReadRequests)?;
+        let before = retry::after(now, accede_domain::SignedDuration::ZERO - STUCK_AFTER);
+        self.store()
+            .read(async |tx| {
+                let mut found = Vec::new();
+                for named in deliveries::stuck_revocations(tx, before, MAX_STUCK).await? {
+                    let catalogs = deliveries::catalogs_of(tx, named.row.id).await?;
+                    if catalogs.iter().any(|catalog| reach.includes(*catalog)) {
+                        let person = people::by_subject(tx, named.row.key.subject).await?;
+                        found.push(StuckRevocation { named, person });
+                    }
+                }
+                Ok(found)
+            })
+            .await
+    }
+}
+
+async fn delivery_for(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    id: DeliveryId,
+    action: Action,
+) -> Result<Named> {
+    let missing = || Error::not_found("delivery", id);
+    let named = deliveries::named(tx, id).await?.ok_or_else(missing)?;
+    let catalogs = deliveries::catalogs_of(tx, id).await?;
+    let within = |action: Action| {
+        let reach = caller.reach(action);
+        catalogs.iter().any(|catalog| reach.includes(*catalog))
+    };
+    if within(action) {
+        Ok(named)
+    } else if within(Action::ReadRequests) {
+        Err(caller.lacks(action))
+    } else {
+        Err(missing())
+    }
+}
+
+impl Deed<'_, '_> {
+    async fn reopen_all(&mut self, rows: &[(DeliveryId, SubjectId)]) -> Result<usize> {
+        let mut subjects: Vec<SubjectId> = rows.iter().map(|(_, subject)| *subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        for subject in subjects {
+            people::lock(self.tx, subject).await?;
+        }
+        let mut changed = 0;
+        for (id, _) in rows {
+            let Some(row) = deliveries::lock(self.tx, *id).await? else { continue };
+            let given_up =
+                matches!(row.delivery.phase, accede_domain::delivery::Phase::Failed { .. });
+            if !given_up && self.reopen(row).await? {
+                changed += 1;
+            }
+        }
+        Ok(changed)
+    }
+}
+
+impl App {
+    /// The roles of a request, one by one.
+    ///
+    /// # Errors
+    ///
+    /// Not found for people who have nothing to do with it.
+    pub async fn request_deliveries(&self, caller: &Caller, id: RequestId) -> Result<Vec<Named>> {
+        self.store()
+            .read(async |tx| {
+                visible(tx, caller, id).await?;
+                let request = accede_store::requests::get(tx, id).await?;
+                match request.and_then(|request| request.assignment) {
+                    Some(assignment) => {
+                        Ok(deliveries::named_of_assignment(tx, assignment).await?)
+                    }
+                    None => Ok(Vec::new()),
+                }
+            })
+            .await
+    }
+
+    /// The timeline of a request, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Not found for people who have nothing to do with it.
+    pub async fn request_history(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+    ) -> Result<Vec<history::Line>> {
+        self.store()
+            .read(async |tx| {
+                visible(tx, caller, id).await?;
+                Ok(history::of_request(tx, id).await?)
+            })
+            .await
+    }
+}

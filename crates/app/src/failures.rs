@@ -1,0 +1,49 @@
+//! Failures by cause: what is not delivered, and why, so that 3,000 rows become four lines.
+
+use accede_domain::id::CauseId;
+use accede_domain::permission::Action;
+use accede_store::causes::{self, Cause, HeldUp};
+
+use crate::{App, Caller, Result};
+
+/// A cause with the packages it holds up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause.
+    pub cause: Cause,
+    /// The packages, most people first.
+    pub packages: Vec<HeldUp>,
+}
+
+impl App {
+    /// What is not delivered, by cause, the largest first.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden unless the caller may read requests somewhere.
+    pub async fn list_failures(&self, caller: &Caller) -> Result<Vec<Failure>> {
+        let reach = caller.may_somewhere(Action::ReadRequests)?;
+        self.store()
+            .read(async |tx| {
+                let mut found = Vec::new();
+                for cause in causes::list(tx, &reach).await? {
+                    let packages = causes::packages(tx, cause.id, &reach).await?;
+                    found.push(Failure { cause, packages });
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// One cause, if it holds something up that the caller may read.
+    ///
+    /// # Errors
+    ///
+    /// Not found otherwise.
+    pub async fn get_failure(&self, caller: &Caller, id: CauseId) -> Result<Failure> {
+        let all = self.list_failures(caller).await?;
+        all.into_iter()
+            .find(|failure| failure.cause.id == id)
+            .ok_or_else(|| crate::Error::not_found("failure", id))
+    }
+}

@@ -1,0 +1,80 @@
+//! What the clock brings about: starts, ends, deadlines. Rows say what is due; an event that was
+//! missed is found here.
+
+use accede_domain::request::Event;
+use accede_store::{approvals, assignments, people, requests};
+
+use crate::deed::Deed;
+use crate::{App, Caller, Error, Result};
+
+/// Rows of one kind that are taken in one sweep.
+pub const SWEEP_BATCH: usize = 200;
+
+impl App {
+    /// Moves everything whose time has come, at most [`SWEEP_BATCH`] of each kind; says how much.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn sweep_once(&self) -> Result<usize> {
+        let now = self.now();
+        let (begins, ends, overdue) = self
+            .store()
+            .read(async |tx| {
+                Ok::<_, Error>((
+                    requests::due_to_begin(tx, now, SWEEP_BATCH).await?,
+                    assignments::due_to_end(tx, now, SWEEP_BATCH).await?,
+                    approvals::overdue(tx, now, SWEEP_BATCH).await?,
+                ))
+            })
+            .await?;
+        let caller = Caller::system();
+        let mut done = 0;
+        for (id, subject) in ends {
+            self.store()
+                .write(async |tx| {
+                    people::lock(tx, subject).await?;
+                    let assignment = assignments::lock(tx, id).await?;
+                    let over = assignment.end.is_some_and(|end| end <= now);
+                    if assignment.state.is_live() && over {
+                        let mut deed = Deed { app: self, tx, caller: &caller, now };
+                        deed.remove_by_system(&assignment, "its end was reached").await?;
+                    }
+                    Ok::<_, Error>(())
+                })
+                .await?;
+            done += 1;
+        }
+        for (id, subject) in begins {
+            self.store()
+                .write(async |tx| {
+                    people::lock(tx, subject).await?;
+                    let mut request = requests::lock(tx, id).await?;
+                    let mut deed = Deed { app: self, tx, caller: &caller, now };
+                    match deed.advance(&mut request, Event::Tick, None).await {
+                        // Somebody else moved it since it was listed.
+                        Err(Error::Refused(_)) => Ok(()),
+                        outcome => outcome,
+                    }
+                })
+                .await?;
+            done += 1;
+        }
+        for (id, subject) in overdue {
+            let moved = self
+                .store()
+                .write(async |tx| {
+                    people::lock(tx, subject).await?;
+                    let request = requests::lock(tx, id).await?;
+                    let mut deed = Deed { app: self, tx, caller: &caller, now };
+                    deed.time_out(request).await
+                })
+                .await?;
+            done += usize::from(moved);
+        }
+        if 0 < done {
+            self.wake();
+        }
+        Ok(done)
+    }
+}

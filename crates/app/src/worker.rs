@@ -1,0 +1,618 @@
+//! The worker: claims deliveries, lets connectors call their targets, records the answers.
+//!
+//! Three steps, two transactions: *claim* (committed before the first byte is sent), *carry* (no
+//! transaction open), *settle* (under the claim's epoch). Targets do not wait for each other: each
+//! has its own lane with its own number of calls in flight, and no lane takes more than a quarter of
+//! all calls. A crash between any two steps is found by the lease running out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accede_connectors::{CALL_DEADLINE, Connector, Done, Item, Person, Presence, Role, Wanted};
+use accede_domain::Timestamp;
+use accede_domain::cause::fingerprint;
+use accede_domain::delivery::{self, Action, Answer};
+use accede_domain::fault::{Class, Fault};
+use accede_domain::id::TargetId;
+use accede_domain::retry;
+use accede_store::causes::{self, NewCause};
+use accede_store::deliveries::{self, Attempt, DeliveryRow, LastFault};
+use accede_store::targets::{self, TargetRow};
+use accede_store::{assignments, people};
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use crate::deed::Deed;
+use crate::{App, Caller, Error, Result};
+
+/// Longest sleep of an idle worker: what no wake-up announced is found after so long.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often timers are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often the list of targets is read anew.
+const TARGETS_AGE: Duration = Duration::from_secs(1);
+/// Fewest calls in flight per target to begin with.
+const FIRST_WINDOW: f64 = 4.0;
+/// A lane takes at most one in this many of all calls.
+const LANE_SHARE: usize = 4;
+/// Most deliveries in one claim.
+const CLAIM_LIMIT: usize = 512;
+
+/// A claimed delivery with what its call needs.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The row, as claimed.
+    pub row: DeliveryRow,
+    /// What to do.
+    pub action: Action,
+    /// The person as the target should know them.
+    pub person: Person,
+    /// When it was claimed.
+    pub at: Timestamp,
+}
+
+impl Claimed {
+    fn role(&self) -> Role {
+        Role {
+            resource: self.row.key.resource.clone(),
+            role: self.row.key.role.clone(),
+            scope: self.row.key.scope.clone(),
+        }
+    }
+}
+
+/// Deliveries that go into one call: same role, same action.
+pub type Batch = Vec<Claimed>;
+
+impl App {
+    /// Claims up to `limit` ready deliveries of a target and sorts them into calls. Committed when
+    /// this returns.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn claim(
+        &self,
+        target: TargetId,
+        connector: &dyn Connector,
+        limit: usize,
+    ) -> Result<Vec<Batch>> {
+        let now = self.now();
+        let can_observe = connector.can_observe();
+        let claimed = self
+            .store()
+            .write(async |tx| {
+                let mut claimed = Vec::new();
+                let mut saves = Vec::new();
+                for mut row in deliveries::ready(tx, target, now, limit).await? {
+                    let epoch = row.delivery.epoch;
+                    let Some((next, action)) = delivery::claim(row.delivery, can_observe, now)
+                    else {
+                        continue;
+                    };
+                    let Some(facts) = people::by_subject(tx, row.key.subject).await? else {
+                        continue;
+                    };
+                    row.delivery = next;
+                    row.attempted_at = Some(now);
+                    saves.push((row.clone(), epoch));
+                    claimed.push(Claimed { row, action, person: person(facts), at: now });
+                }
+                deliveries::save_all(tx, &saves).await?;
+                Ok::<_, Error>(claimed)
+            })
+            .await?;
+        Ok(into_batches(claimed, connector.batch_size()))
+    }
+
+    /// Calls the target for one batch. No transaction is open.
+    pub async fn carry(&self, connector: &dyn Connector, batch: &Batch) -> Vec<Answer> {
+        let Some(action) = batch.first().map(|claimed| claimed.action) else { return Vec::new() };
+        let call = async {
+            match action {
+                Action::Observe => {
+                    let asked: Vec<(Person, Role)> = batch
+                        .iter()
+                        .map(|claimed| (claimed.person.clone(), claimed.role()))
+                        .collect();
+                    let answers = connector.observe(&asked).await;
+                    answers.into_iter().map(observed).collect::<Vec<_>>()
+                }
+                Action::Grant | Action::Revoke => {
+                    let wanted =
+                        if action == Action::Grant { Wanted::Granted } else { Wanted::Revoked };
+                    let items: Vec<Item> = batch
+                        .iter()
+                        .map(|claimed| Item {
+                            person: claimed.person.clone(),
+                            role: claimed.role(),
+                            wanted,
+                        })
+                        .collect();
+                    let answers = connector.ensure(&items).await;
+                    answers.into_iter().map(ensured).collect::<Vec<_>>()
+                }
+            }
+        };
+        let guarded = std::panic::AssertUnwindSafe(call).catch_unwind();
+        let mut answers = match tokio::time::timeout(CALL_DEADLINE, guarded).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(_)) => {
+                let fault = Fault::new(Class::Unknown, "panic", "the connector broke down");
+                vec![Answer::Fault(fault); batch.len()]
+            }
+            Err(_) => {
+                let text = "the target did not answer within 20 seconds";
+                vec![Answer::Fault(Fault::new(Class::Unknown, "deadline", text)); batch.len()]
+            }
+        };
+        // A connector that forgets an answer leaves an unknown outcome, never a success.
+        let missing = Fault::new(Class::Unknown, "no-answer", "the connector gave no answer");
+        answers.resize(batch.len(), Answer::Fault(missing));
+        answers
+    }
+
+    /// Records one answer under its claim; a late one is discarded and makes us look again.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn settle(
+        &self,
+        claimed: &Claimed,
+        answer: &Answer,
+        can_observe: bool,
+        batch: usize,
+    ) -> Result<()> {
+        let now = self.now();
+        let chance = self.entropy().chance();
+        let caller = Caller::system();
+        self.store()
+            .write(async |tx| {
+                people::lock(tx, claimed.row.key.subject).await?;
+                let Some(mut row) = deliveries::lock(tx, claimed.row.id).await? else {
+                    return Ok(());
+                };
+                let epoch = row.delivery.epoch;
+                let before = row.delivery.part();
+                let retry = &self.settings().retry;
+                let settled = delivery::settle(
+                    row.delivery,
+                    claimed.row.delivery.epoch,
+                    answer,
+                    can_observe,
+                    retry,
+                    chance,
+                    now,
+                );
+                let discarded = settled.is_err();
+                row.delivery = settled
+                    .unwrap_or_else(|_| delivery::doubt(row.delivery, can_observe, now));
+                if let (Answer::Fault(fault), false) = (answer, discarded) {
+                    row.fault = Some(self.remember(tx, row.key.target, fault, now).await?);
+                }
+                deliveries::save(tx, &row, epoch).await?;
+                let attempt = self.attempt(claimed, answer, discarded, batch, now);
+                deliveries::insert_attempt(tx, &attempt).await?;
+                if before != row.delivery.part() {
+                    let concerned = assignments::concerned(tx, row.id).await?;
+                    let mut deed = Deed { app: self, tx, caller: &caller, now };
+                    for assignment in concerned {
+                        deed.roll_up(assignment).await?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn remember(
+        &self,
+        tx: &mut accede_store::Tx<'_>,
+        target: TargetId,
+        fault: &Fault,
+        now: Timestamp,
+    ) -> Result<LastFault> {
+        let new = NewCause {
+            id: self.mint(now),
+            target,
+            class: fault.class,
+            code: &fault.code,
+            fingerprint: &fingerprint(&fault.message),
+            example: &fault.message,
+            at: now,
+        };
+        Ok(LastFault {
+            cause: causes::seen(tx, new).await?,
+            class: fault.class,
+            code: fault.code.clone(),
+            message: fault.message.clone(),
+        })
+    }
+
+    fn attempt(
+        &self,
+        claimed: &Claimed,
+        answer: &Answer,
+        discarded: bool,
+        batch: usize,
+        now: Timestamp,
+    ) -> Attempt {
+        let (outcome, fault) = match answer {
+            Answer::Applied => ("applied", None),
+            Answer::AlreadyInState => ("alreadyInState", None),
+            Answer::Present => ("present", None),
+            Answer::Absent => ("absent", None),
+            Answer::Fault(fault) => ("fault", Some(fault)),
+        };
+        Attempt {
+            id: self.mint(now),
+            delivery: claimed.row.id,
+            epoch: claimed.row.delivery.epoch,
+            action: deliveries::action_name(claimed.action).to_owned(),
+            outcome: if discarded { "discarded" } else { outcome }.to_owned(),
+            class: fault.map(|fault| fault.class.name().to_owned()),
+            code: fault.map(|fault| fault.code.clone()),
+            message: fault.map(|fault| fault.message.clone()),
+            started_at: claimed.at,
+            finished_at: now,
+            batch: i64::try_from(batch).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The targets that may be called: not paused.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn callable_targets(&self) -> Result<Vec<TargetRow>> {
+        self.store()
+            .read(async |tx| {
+                let all = targets::list(tx).await?;
+                Ok(all.into_iter().filter(|target| !target.is_paused).collect())
+            })
+            .await
+    }
+
+    /// One round over everything that is ready now: timers, jobs, and one call per ready batch, one
+    /// after another. Says how much was done. For tests, the demo's story and simulations; a serving
+    /// process uses [`App::run_worker`].
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn work_once(&self) -> Result<usize> {
+        let mut done = self.sweep_once().await? + self.work_jobs().await?;
+        for target in self.callable_targets().await? {
+            let connector = self.hand(&target);
+            for batch in self.claim(target.id, &*connector, CLAIM_LIMIT).await? {
+                let answers = self.carry(&*connector, &batch).await;
+                for (claimed, answer) in batch.iter().zip(&answers) {
+                    self.settle(claimed, answer, connector.can_observe(), batch.len()).await?;
+                    done += 1;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Works until nothing is ready at the present instant.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn work_until_idle(&self) -> Result<()> {
+        while 0 < self.work_once().await? {}
+        Ok(())
+    }
+
+    /// The connector of a target; one that only answers with the reason if it cannot be opened.
+    fn hand(&self, target: &TargetRow) -> Arc<dyn Connector> {
+        match self.hands().get(target) {
+            Ok(connector) => connector,
+            Err(fault) => Arc::new(Broken(fault)),
+        }
+    }
+
+    /// Works until `shutdown` resolves; calls in flight then finish first.
+    pub async fn run_worker(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let (sender, mut finished) = mpsc::unbounded_channel::<(TargetId, Outcome)>();
+        let mut lanes: BTreeMap<TargetId, Lane> = BTreeMap::new();
+        let mut read_at: Option<tokio::time::Instant> = None;
+        let mut swept_at: Option<tokio::time::Instant> = None;
+        let mut stopping = false;
+        loop {
+            if !stopping {
+                let instant = tokio::time::Instant::now();
+                if swept_at.is_none_or(|at| SWEEP <= instant - at) {
+                    swept_at = Some(instant);
+                    report("sweep", self.sweep_once().await);
+                }
+                if read_at.is_none_or(|at| TARGETS_AGE <= instant - at) {
+                    read_at = Some(instant);
+                    match self.callable_targets().await {
+                        Ok(targets) => keep_lanes(&mut lanes, targets),
+                        Err(error) => report("targets", Err(error)),
+                    }
+                }
+                report("jobs", self.work_jobs().await);
+                self.fill_lanes(&mut lanes, &sender).await;
+            }
+            let in_flight: usize = lanes.values().map(|lane| lane.in_flight).sum();
+            if stopping && in_flight == 0 {
+                return;
+            }
+            tokio::select! {
+                () = &mut shutdown, if !stopping => stopping = true,
+                () = self.woken(), if !stopping => {}
+                () = tokio::time::sleep(self.idle(&lanes)) => {}
+                Some((target, outcome)) = finished.recv() => {
+                    note(&mut lanes, target, &outcome);
+                    while let Ok((target, outcome)) = finished.try_recv() {
+                        note(&mut lanes, target, &outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    fn idle(&self, lanes: &BTreeMap<TargetId, Lane>) -> Duration {
+        let now = self.now();
+        let next = lanes.values().filter_map(|lane| lane.quiet_until).min();
+        let wait = next.map_or(IDLE, |at| {
+            Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+        });
+        wait.clamp(Duration::from_millis(5), IDLE)
+    }
+
+    async fn fill_lanes(
+        &self,
+        lanes: &mut BTreeMap<TargetId, Lane>,
+        sender: &mpsc::UnboundedSender<(TargetId, Outcome)>,
+    ) {
+        let now = self.now();
+        let calls = self.settings().worker_calls;
+        for lane in lanes.values_mut() {
+            let free = lane.free(calls, now);
+            if free == 0 {
+                continue;
+            }
+            let connector = self.hand(&lane.target);
+            let limit = free.saturating_mul(connector.batch_size()).clamp(1, CLAIM_LIMIT);
+            let batches = match self.claim(lane.target.id, &*connector, limit).await {
+                Ok(batches) => batches,
+                Err(error) => {
+                    report("claim", Err(error));
+                    continue;
+                }
+            };
+            for batch in batches {
+                lane.in_flight += 1;
+                let app = self.clone();
+                let connector = Arc::clone(&connector);
+                let sender = sender.clone();
+                let target = lane.target.id;
+                tokio::spawn(async move {
+                    let answers = app.carry(&*connector, &batch).await;
+                    // The slot is free as soon as the target has answered.
+                    let _ = sender.send((target, Outcome::of(&answers, app.now())));
+                    app.settle_all(&batch, &answers, connector.can_observe()).await;
+                });
+            }
+        }
+    }
+
+    async fn settle_all(&self, batch: &Batch, answers: &[Answer], can_observe: bool) {
+        let settling = batch
+            .iter()
+            .zip(answers)
+            .map(|(claimed, answer)| self.settle(claimed, answer, can_observe, batch.len()));
+        for outcome in futures_util::future::join_all(settling).await {
+            report("settle", outcome);
+        }
+    }
+}
+
+/// What a call says about its target's pace.
+enum Outcome {
+    /// It keeps up.
+    Fine,
+    /// It does not keep up; perhaps it said for how long to be quiet.
+    Strained(Option<Timestamp>),
+}
+
+impl Outcome {
+    fn of(answers: &[Answer], now: Timestamp) -> Outcome {
+        let mut strained = false;
+        let mut quiet_until = None;
+        for answer in answers {
+            let Answer::Fault(fault) = answer else { continue };
+            match fault.class {
+                Class::Throttled => {
+                    strained = true;
+                    let wait = fault.retry_after.unwrap_or(Duration::from_secs(1));
+                    let wait = accede_domain::SignedDuration::try_from(wait);
+                    let until = wait.map(|wait| retry::after(now, wait)).ok();
+                    quiet_until = quiet_until.max(until);
+                }
+                Class::Unknown | Class::Transient | Class::Target => strained = true,
+                Class::Permanent | Class::Unsupported => {}
+            }
+        }
+        if strained { Outcome::Strained(quiet_until) } else { Outcome::Fine }
+    }
+}
+
+/// One target's calls: how many are in flight, how many may be.
+struct Lane {
+    target: TargetRow,
+    in_flight: usize,
+    /// Additive increase, halving; see DESIGN D7.
+    window: f64,
+    quiet_until: Option<Timestamp>,
+}
+
+impl Lane {
+    fn most(&self) -> usize {
+        usize::try_from(self.target.concurrency).unwrap_or(1).max(1)
+    }
+
+    fn free(&mut self, calls: usize, now: Timestamp) -> usize {
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return 0;
+        }
+        self.quiet_until = None;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at least 1, at most the concurrency"
+        )]
+        let window = self.window.max(1.0) as usize;
+        let share = (calls / LANE_SHARE).max(1);
+        window.min(self.most()).min(share).saturating_sub(self.in_flight)
+    }
+}
+
+fn keep_lanes(lanes: &mut BTreeMap<TargetId, Lane>, targets: Vec<TargetRow>) {
+    let mut gone: Vec<TargetId> = lanes.keys().copied().collect();
+    for target in targets {
+        gone.retain(|id| *id != target.id);
+        match lanes.get_mut(&target.id) {
+            Some(lane) => lane.target = target,
+            None => {
+                let lane =
+                    Lane { target, in_flight: 0, window: FIRST_WINDOW, quiet_until: None };
+                lanes.insert(lane.target.id, lane);
+            }
+        }
+    }
+    lanes.retain(|id, lane| !gone.contains(id) || 0 < lane.in_flight);
+    for (id, lane) in lanes.iter_mut() {
+        if gone.contains(id) {
+            lane.quiet_until = Some(Timestamp::MAX);
+        } else if lane.quiet_until == Some(Timestamp::MAX) {
+            lane.quiet_until = None;
+        }
+    }
+}
+
+fn note(lanes: &mut BTreeMap<TargetId, Lane>, target: TargetId, outcome: &Outcome) {
+    let Some(lane) = lanes.get_mut(&target) else { return };
+    lane.in_flight = lane.in_flight.saturating_sub(1);
+    match outcome {
+        Outcome::Fine => {
+            #[expect(clippy::cast_precision_loss, reason = "a small number")]
+            let most = lane.most() as f64;
+            lane.window = (lane.window + 1.0 / lane.window.max(1.0)).min(most);
+        }
+        Outcome::Strained(quiet_until) => {
+            lane.window = (lane.window / 2.0).max(1.0);
+            if lane.quiet_until != Some(Timestamp::MAX) {
+                lane.quiet_until = lane.quiet_until.max(*quiet_until);
+            }
+        }
+    }
+}
+
+fn report<T>(what: &str, outcome: Result<T>) {
+    if let Err(error) = outcome {
+        let chain: &dyn std::error::Error = &error;
+        tracing::error!(what, error = chain, "the worker met a fault and goes on");
+    }
+}
+
+fn person(facts: people::Facts) -> Person {
+    Person {
+        subject: facts.subject,
+        object_id: facts.user.to_string(),
+        user_principal_name: facts.user_principal_name,
+        display_name: facts.display_name,
+        given_name: facts.given_name,
+        surname: facts.surname,
+        mail: facts.mail,
+    }
+}
+
+fn ensured(answer: std::result::Result<Done, Fault>) -> Answer {
+    match answer {
+        Ok(Done::Applied) => Answer::Applied,
+        Ok(Done::AlreadyInState) => Answer::AlreadyInState,
+        Err(fault) => Answer::Fault(fault),
+    }
+}
+
+fn observed(answer: std::result::Result<Presence, Fault>) -> Answer {
+    match answer {
+        Ok(Presence::Present) => Answer::Present,
+        Ok(Presence::Absent) => Answer::Absent,
+        Err(fault) => Answer::Fault(fault),
+    }
+}
+
+/// Sorts claimed deliveries into calls: same role, same action, at most `size`, in the order they
+/// were claimed.
+fn into_batches(claimed: Vec<Claimed>, size: usize) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    for item in claimed {
+        let fits = |batch: &&mut Batch| {
+            batch.len() < size.max(1)
+                && batch.first().is_some_and(|first| {
+                    first.action == item.action
+                        && first.row.key.resource == item.row.key.resource
+                        && first.row.key.role == item.row.key.role
+                        && first.row.key.scope == item.row.key.scope
+                })
+        };
+        match batches.iter_mut().find(fits) {
+            Some(batch) => batch.push(item),
+            None => batches.push(vec![item]),
+        }
+    }
+    batches
+}
+
+/// Stands for a connector that cannot be opened: every call answers with the reason.
+struct Broken(Fault);
+
+#[async_trait::async_trait]
+impl Connector for Broken {
+    fn batch_size(&self) -> usize {
+        100
+    }
+
+    fn can_observe(&self) -> bool {
+        false
+    }
+
+    async fn check(&self) -> std::result::Result<accede_connectors::Health, Fault> {
+        Err(self.0.clone())
+    }
+
+    async fn discover(
+        &self,
+        _search: Option<&str>,
+        _limit: usize,
+    ) -> std::result::Result<Vec<accede_connectors::FoundResource>, Fault> {
+        Err(self.0.clone())
+    }
+
+    async fn find(
+        &self,
+        _origin_id: &str,
+    ) -> std::result::Result<Option<accede_connectors::FoundResource>, Fault> {
+        Err(self.0.clone())
+    }
+
+    async fn ensure(&self, batch: &[Item]) -> Vec<std::result::Result<Done, Fault>> {
+        vec![Err(self.0.clone()); batch.len()]
+    }
+
+    async fn observe(
+        &self,
+        batch: &[(Person, Role)],
+    ) -> Vec<std::result::Result<Presence, Fault>> {
+        vec![Err(self.0.clone()); batch.len()]
+    }
+}
