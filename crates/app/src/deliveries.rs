@@ -217,7 +217,7 @@ async fn delivery_for(
     action: Action,
 ) -> Result<Named> {
     let missing = || Error::not_found("delivery", id);
-    let named = deliveries::named(tx, id).await?.ok_or_else(missing)?;
+    let named = deliveries::get_named(tx, id).await?.ok_or_else(missing)?;
     let catalogs = deliveries::catalogs_of(tx, id).await?;
     let within = |action: Action| {
         let reach = caller.reach(action);

@@ -429,7 +429,7 @@ pub struct Named {
     pub resource_name: Option<String>,
 }
 
-macro_rules! named {
+macro_rules! names {
     () => {
         "t.name, t.display_name, t.is_paused, o.display_name, e.display_name
          from deliveries d join targets t on t.id = d.target_id
@@ -455,7 +455,7 @@ pub async fn named_of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> R
     let edges = of_assignment(tx, assignment).await?;
     let mut found = Vec::with_capacity(edges.len());
     for edge in edges {
-        if let Some(mut named) = named(tx, edge.row.id).await? {
+        if let Some(mut named) = get_named(tx, edge.row.id).await? {
             named.is_live = edge.is_live;
             found.push(named);
         }
@@ -464,8 +464,8 @@ pub async fn named_of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> R
 }
 
 /// A delivery with its names.
-pub async fn named(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<Named>> {
-    tx.query_opt(concat!("select ", columns!(), ", ", named!(), " where d.id = $1"), params![id])
+pub async fn get_named(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<Named>> {
+    tx.query_opt(concat!("select ", columns!(), ", ", names!(), " where d.id = $1"), params![id])
         .await?
         .map(|row| with_names(&row, true))
         .transpose()
@@ -484,7 +484,7 @@ pub async fn stuck_revocations(
                 "select ",
                 columns!(),
                 ", ",
-                named!(),
+                names!(),
                 " where not d.wanted and d.phase <> 'settled'
                      and (d.phase = 'stuck' or d.since_at_ms < $1)
                  order by d.since_at_ms, d.id limit $2"
