@@ -11,6 +11,7 @@ pub mod duration;
 pub mod fault;
 pub mod filter;
 pub mod id;
+pub mod nearest;
 pub mod permission;
 pub mod policy;
 pub mod refusal;
@@ -20,4 +21,4 @@ pub mod rollup;
 pub mod schedule;
 pub mod separation;
 
-pub use jiff::{SignedDuration, Timestamp};
+pub use jiff::Timestamp;

@@ -11,6 +11,7 @@ pub mod causes;
 pub mod deliveries;
 pub mod dialect;
 mod error;
+pub mod filter;
 pub mod history;
 mod lite;
 mod migrate;
