@@ -7,19 +7,27 @@
 pub mod approvals;
 pub mod assignments;
 pub mod audit;
+pub mod catalogs;
 pub mod causes;
+pub mod creations;
 pub mod deliveries;
 pub mod dialect;
 mod error;
 pub mod filter;
 pub mod history;
 mod lite;
+mod many;
 mod migrate;
+pub mod packages;
 pub mod people;
 mod pg;
+pub mod policies;
 pub mod requests;
+pub mod resources;
 pub mod schema;
+pub mod separations;
 mod store;
+pub mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;

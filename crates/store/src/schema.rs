@@ -124,15 +124,17 @@ create index creations_by_age on creations (at_ms);
 create table catalogs (
     id uuid primary key,
     display_name text not null,
-    name_key text not null unique,
+    name_key text not null,
     description text not null,
     catalog_type text not null check (catalog_type in ('userManaged', 'serviceDefault')),
     state text not null check (state in ('published', 'unpublished')),
     is_externally_visible boolean not null,
     created_at_ms bigint not null,
     modified_at_ms bigint not null,
+    deleted_at_ms bigint,
     version bigint not null
 );
+create unique index catalogs_once on catalogs (name_key) where deleted_at_ms is null;
 create index catalogs_by_name on catalogs (display_name, id);
 
 create table role_assignments (
@@ -156,6 +158,7 @@ create table targets (
     settings text not null,
     secrets bytea,
     concurrency bigint not null,
+    catalog_owners_may_add boolean not null,
     is_paused boolean not null,
     checked_at_ms bigint,
     check_result text,
@@ -178,6 +181,7 @@ create table resources (
 );
 create unique index resources_once on resources (catalog_id, target_id, origin_id);
 create index resources_by_origin on resources (target_id, origin_id);
+create index resources_by_name on resources (display_name, id);
 
 create table resource_roles (
     id uuid primary key,
@@ -208,6 +212,7 @@ create table resource_requests (
     created_at_ms bigint not null
 );
 create index resource_requests_by_age on resource_requests (created_at_ms, id);
+create index resource_requests_by_catalog on resource_requests (catalog_id);
 
 create table packages (
     id uuid primary key,
@@ -218,9 +223,11 @@ create table packages (
     is_hidden boolean not null,
     created_at_ms bigint not null,
     modified_at_ms bigint not null,
+    deleted_at_ms bigint,
     version bigint not null
 );
-create unique index packages_once on packages (catalog_id, name_key);
+create unique index packages_once on packages (catalog_id, name_key)
+    where deleted_at_ms is null;
 create index packages_by_name on packages (display_name, id);
 
 create table resource_role_scopes (
@@ -231,6 +238,7 @@ create table resource_role_scopes (
     primary key (package_id, role_id, scope_id)
 );
 create index resource_role_scopes_by_role on resource_role_scopes (role_id);
+create index resource_role_scopes_by_scope on resource_role_scopes (scope_id);
 
 create table incompatible_packages (
     package_id uuid not null references packages (id),
@@ -254,6 +262,7 @@ create table policies (
     terms text not null,
     created_at_ms bigint not null,
     modified_at_ms bigint not null,
+    deleted_at_ms bigint,
     version bigint not null
 );
 create index policies_by_package on policies (package_id);
