@@ -31,7 +31,9 @@ fn differs(word: &str) -> bool {
     // A short number with a name to it is a code that means something: `http-503`, `LDAP 50`.
     let is_short_number = word.len() <= 3 && word.chars().all(|c| c.is_ascii_digit());
     let is_code = word.len() <= 8 && word.chars().any(|c| c.is_ascii_alphabetic());
-    word.contains('@') || word.contains("://") || word.contains('=')
+    word.contains('@')
+        || word.contains("://")
+        || word.contains('=')
         || (has_digit && !is_short_number && !is_code)
         || (has_digit && word.len() >= 16)
 }

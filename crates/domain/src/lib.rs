@@ -21,4 +21,4 @@ pub mod rollup;
 pub mod schedule;
 pub mod separation;
 
-pub use jiff::Timestamp;
+pub use jiff::{SignedDuration, Timestamp};

@@ -281,6 +281,9 @@ pub struct Grants {
     pub directory: Vec<DirectoryRole>,
     /// Roles of entitlement management, each on a catalog or (`None`) for the organization.
     pub roles: Vec<(Role, Option<CatalogId>)>,
+    /// Application permissions: for an application the permission itself is enough, without a role
+    /// (Graph, 1.2). Always empty for people, whose scopes only narrow what their roles allow.
+    pub permissions: Vec<Scope>,
 }
 
 /// On which catalogs an action is allowed.
@@ -313,7 +316,8 @@ impl Grants {
         let directory = self.directory.iter().any(|role| directory_role_may(*role, action));
         let organization =
             self.roles.iter().any(|(role, catalog)| catalog.is_none() && role_may(*role, action));
-        if directory || organization {
+        let permission = self.permissions.iter().any(|scope| scope.suffices(action));
+        if directory || organization || permission {
             return Reach::Everywhere;
         }
         let mut catalogs: Vec<CatalogId> = self
@@ -377,6 +381,14 @@ impl Scope {
         Self::ALL.into_iter().find(|scope| scope.name().eq_ignore_ascii_case(name))
     }
 
+    /// Whether the application permission of this name is enough for the action, everywhere.
+    ///
+    /// Giving directory roles is not: an application that may change the directory could make itself
+    /// Global Administrator.
+    pub const fn suffices(self, action: Action) -> bool {
+        self.allows(action) && !matches!(action, Action::ManageRoles)
+    }
+
     /// Whether a token with this scope may carry out the action.
     pub const fn allows(self, action: Action) -> bool {
         use Action as A;
@@ -433,11 +445,24 @@ mod tests {
         let own = CatalogId(Uuid::from_u128(1));
         let other = CatalogId(Uuid::from_u128(2));
         let grants =
-            Grants { directory: vec![], roles: vec![(Role::AssignmentManager, Some(own))] };
+            Grants { roles: vec![(Role::AssignmentManager, Some(own))], ..Grants::default() };
 
         assert!(grants.reach(Action::Reprocess).includes(own));
         assert!(!grants.reach(Action::Reprocess).includes(other));
         assert!(grants.reach(Action::ManagePackages).is_empty());
+    }
+
+    #[test]
+    fn a_permission_allows_an_application_what_it_names_and_no_more() {
+        let holds = |permission| Grants { permissions: vec![permission], ..Grants::default() };
+
+        let delegates = holds(Scope::RoleManagementReadWrite);
+        assert_eq!(delegates.reach(Action::Delegate), Reach::Everywhere);
+        assert!(delegates.reach(Action::Reprocess).is_empty());
+
+        let directory = holds(Scope::DirectoryReadWrite);
+        assert_eq!(directory.reach(Action::ManageDirectory), Reach::Everywhere);
+        assert!(directory.reach(Action::ManageRoles).is_empty());
     }
 
     #[test]

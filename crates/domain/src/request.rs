@@ -157,6 +157,8 @@ pub enum Event {
     Cancel,
     /// What a withdrawn request had delivered is confirmed gone.
     Withdrawn,
+    /// While it was delivering, its end came or its subject left: what was delivered is taken back.
+    Overtake,
 }
 
 /// What a step wants done, as rows in the same transaction.
@@ -267,6 +269,7 @@ impl Event {
             Event::Reprocess { .. } => "be reprocessed",
             Event::Cancel => "be canceled",
             Event::Withdrawn => "end as withdrawn",
+            Event::Overtake => "be overtaken by its end",
         }
     }
 
@@ -349,6 +352,10 @@ pub fn step(state: State, event: Event, now: Timestamp) -> Result<(State, Vec<Ef
             | St::DeliveryFailed { first_completed, .. },
             Ev::Cancel,
         ) => go(St::Canceling { first_completed }, &[Fx::Withdraw]),
+        (St::Delivering { first_completed }, Ev::Overtake) => {
+            let first_completed = first_completed.unwrap_or(now);
+            go(St::Canceling { first_completed }, &[Fx::Withdraw])
+        }
         (St::Canceling { .. }, Ev::Withdrawn) => go(St::Canceled { at: now }, &[]),
         // Asking twice is asking once.
         (St::Canceling { .. }, Ev::Cancel) => go(state, &[]),

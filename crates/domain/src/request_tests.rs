@@ -45,6 +45,7 @@ fn events() -> Vec<Event> {
         Event::Reprocess { window: WINDOW },
         Event::Cancel,
         Event::Withdrawn,
+        Event::Overtake,
     ];
     events.extend(Outcome::ALL.map(Event::Settle));
     events
@@ -181,7 +182,7 @@ fn without_a_window_nothing_is_too_late() {
 proptest! {
     /// Finals stay final, reprocessing twice equals once, and refusals change nothing.
     #[test]
-    fn histories_end_in_one_final_state(picks in prop::collection::vec(0_usize..13, 1..40)) {
+    fn histories_end_in_one_final_state(picks in prop::collection::vec(0_usize..14, 1..40)) {
         let mut state = State::Submitted;
         for (n, pick) in picks.into_iter().enumerate() {
             let event = events()[pick];

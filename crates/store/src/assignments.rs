@@ -80,6 +80,14 @@ impl Assignment {
         })
     }
 
+    /// When every revocation was confirmed, if it was.
+    pub const fn expired(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Expired { at } => Some(at),
+            _ => None,
+        }
+    }
+
     /// When it ended, if it did.
     pub const fn ended(&self) -> Option<Timestamp> {
         match self.state {
@@ -116,10 +124,6 @@ pub async fn insert(tx: &mut Tx<'_>, assignment: &Assignment) -> Result<()> {
 
 /// Saves what a step changed, if nobody else changed it since; counts the version up.
 pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
-    let expired = match assignment.state {
-        State::Expired { at } => Some(at),
-        _ => None,
-    };
     let changed = tx
         .execute(
             "update assignments
@@ -132,7 +136,7 @@ pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
                 column(&assignment.state),
                 assignment.end,
                 assignment.ended(),
-                expired
+                assignment.expired()
             ],
         )
         .await?;

@@ -395,6 +395,178 @@ pub async fn of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<
         .collect()
 }
 
+/// The name of a paused target in which an assignment has something that is not as wanted.
+pub async fn paused_target(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<Option<String>> {
+    tx.query_opt(
+        "select t.name
+         from reasons x join deliveries d on d.id = x.delivery_id
+             join targets t on t.id = d.target_id
+         where x.assignment_id = $1 and x.is_live and d.phase <> 'settled' and t.is_paused
+         order by t.name limit 1",
+        params![assignment],
+    )
+    .await?
+    .map(|row| row.get(0))
+    .transpose()
+}
+
+/// A delivery with the names its readers know it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The delivery.
+    pub row: DeliveryRow,
+    /// Whether the assignment it was read for still wants it.
+    pub is_live: bool,
+    /// The target's name.
+    pub target_name: String,
+    /// The target's name for people.
+    pub target_display_name: String,
+    /// Whether the target is paused.
+    pub target_is_paused: bool,
+    /// The role's name, if it still exists.
+    pub role_name: Option<String>,
+    /// The resource's name, if it still exists.
+    pub resource_name: Option<String>,
+}
+
+macro_rules! names {
+    () => {
+        "t.name, t.display_name, t.is_paused, o.display_name, e.display_name
+         from deliveries d join targets t on t.id = d.target_id
+             left join resource_roles o on o.id = d.role_id
+             left join resources e on e.id = o.resource_id"
+    };
+}
+
+fn with_names(row: &Row, is_live: bool) -> Result<Named> {
+    Ok(Named {
+        row: DeliveryRow::from_row(row)?,
+        is_live,
+        target_name: row.get(WIDTH)?,
+        target_display_name: row.get(WIDTH + 1)?,
+        target_is_paused: row.get(WIDTH + 2)?,
+        role_name: row.get(WIDTH + 3)?,
+        resource_name: row.get(WIDTH + 4)?,
+    })
+}
+
+/// The deliveries of an assignment with their names.
+pub async fn named_of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<Vec<Named>> {
+    let edges = of_assignment(tx, assignment).await?;
+    let mut found = Vec::with_capacity(edges.len());
+    for edge in edges {
+        if let Some(mut named) = get_named(tx, edge.row.id).await? {
+            named.is_live = edge.is_live;
+            found.push(named);
+        }
+    }
+    Ok(found)
+}
+
+/// A delivery with its names.
+pub async fn get_named(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<Named>> {
+    tx.query_opt(concat!("select ", columns!(), ", ", names!(), " where d.id = $1"), params![id])
+        .await?
+        .map(|row| with_names(&row, true))
+        .transpose()
+}
+
+/// Revocations that should be done and are not, with their names: refused by the target, or due
+/// since before `before`; oldest first, as far as `limit`.
+pub async fn stuck_revocations(
+    tx: &mut Tx<'_>,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Named>> {
+    let rows = tx
+        .query(
+            concat!(
+                "select ",
+                columns!(),
+                ", ",
+                names!(),
+                " where not d.wanted and d.phase <> 'settled'
+                     and (d.phase = 'stuck' or d.since_at_ms < $1)
+                 order by d.since_at_ms, d.id limit $2"
+            ),
+            params![before, limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| with_names(row, false)).collect()
+}
+
+/// The catalogs whose packages are or were a reason for a delivery.
+pub async fn catalogs_of(
+    tx: &mut Tx<'_>,
+    id: DeliveryId,
+) -> Result<Vec<accede_domain::id::CatalogId>> {
+    let rows = tx
+        .query(
+            "select distinct p.catalog_id
+             from reasons x join assignments a on a.id = x.assignment_id
+                 join packages p on p.id = a.package_id
+             where x.delivery_id = $1",
+            params![id],
+        )
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The ids of deliveries that are not settled and failed of a cause, after `after`, in order.
+pub async fn of_cause(
+    tx: &mut Tx<'_>,
+    cause: CauseId,
+    after: Option<DeliveryId>,
+    limit: usize,
+) -> Result<Vec<(DeliveryId, SubjectId)>> {
+    let rows = tx
+        .query(
+            "select id, subject_id from deliveries
+             where cause_id = $1 and phase <> 'settled' and ($2 is null or id > $2)
+             order by id limit $3",
+            params![cause, after, limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// How many deliveries stand in each phase, for metrics: phase, wanted, how many.
+pub async fn counts(tx: &mut Tx<'_>) -> Result<Vec<(String, bool, i64)>> {
+    let rows = tx
+        .query(
+            "select phase, wanted, count(*) from deliveries where phase <> 'settled'
+             group by phase, wanted order by phase, wanted",
+            params![],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
+}
+
+/// What waits for a target: open grants, open revocations, failed grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Grants that will be tried by themselves.
+    pub grants: i64,
+    /// Revocations that are not confirmed.
+    pub revocations: i64,
+    /// Grants that rest until somebody reprocesses them.
+    pub failed: i64,
+}
+
+/// What waits for a target.
+pub async fn backlog(tx: &mut Tx<'_>, target: TargetId) -> Result<Backlog> {
+    let row = tx
+        .query_one(
+            "select count(case when wanted and phase <> 'failed' then 1 end),
+                 count(case when not wanted then 1 end),
+                 count(case when phase = 'failed' then 1 end)
+             from deliveries where target_id = $1 and phase <> 'settled'",
+            params![target],
+        )
+        .await?;
+    Ok(Backlog { grants: row.get(0)?, revocations: row.get(1)?, failed: row.get(2)? })
+}
+
 /// Whether some live assignment is a reason for the delivery.
 pub async fn has_reason(tx: &mut Tx<'_>, id: DeliveryId) -> Result<bool> {
     let found = tx

@@ -93,6 +93,27 @@ pub async fn by_user(tx: &mut Tx<'_>, user: UserId) -> Result<Option<Facts>> {
     .transpose()
 }
 
+/// A person by mail address or sign-in name, whatever its case; nobody if several match.
+pub async fn by_email(tx: &mut Tx<'_>, email: &str) -> Result<Option<Facts>> {
+    let rows = tx
+        .query(
+            concat!(
+                "select ",
+                columns!(),
+                " from users u join subjects s on s.object_id = u.id
+                 where u.deleted_at_ms is null
+                     and (u.user_principal_name_key = $1 or u.mail = $2)
+                 order by u.id limit 2"
+            ),
+            params![email.to_lowercase(), email],
+        )
+        .await?;
+    match rows.as_slice() {
+        [row] => Facts::from_row(row).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// The groups a person is a member of.
 pub async fn groups_of(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Held<GroupId>>> {
     let rows = tx
