@@ -61,8 +61,7 @@ pub(crate) async fn start(deed: &mut Deed<'_, '_>, request: &Request) -> Result<
 /// Starts the first stage that waits; says whether there was one.
 async fn start_next(deed: &mut Deed<'_, '_>, request: &Request) -> Result<bool> {
     let stages = rows::of_request(deed.tx, request.id).await?;
-    let Some(mut row) =
-        stages.into_iter().find(|row| row.stage.status == Status::Initializing)
+    let Some(mut row) = stages.into_iter().find(|row| row.stage.status == Status::Initializing)
     else {
         return Ok(false);
     };

@@ -29,7 +29,12 @@ pub(crate) struct Deed<'a, 't> {
 
 impl Deed<'_, '_> {
     /// Writes a line of the request's timeline.
-    pub(crate) async fn note(&mut self, request: &Request, kind: &str, detail: String) -> Result<()> {
+    pub(crate) async fn note(
+        &mut self,
+        request: &Request,
+        kind: &str,
+        detail: String,
+    ) -> Result<()> {
         let line = history::Line {
             id: self.app.mint(self.now),
             request: request.id,
@@ -298,8 +303,7 @@ impl Deed<'_, '_> {
     pub(crate) async fn verify_assignment(&mut self, id: AssignmentId) -> Result<()> {
         let mut assignment = assignments::lock(self.tx, id).await?;
         let before = assignment.state;
-        assignment.state =
-            assignment::step(before, assignment::Event::Reprocess, self.now)?;
+        assignment.state = assignment::step(before, assignment::Event::Reprocess, self.now)?;
         if assignment.state == before {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use accede_domain::delivery::STUCK_AFTER;
 use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
 use accede_domain::permission::Action;
+use accede_domain::refusal::Refusal;
 use accede_domain::retry;
 use accede_store::deliveries::{self, Attempt, Named};
 use accede_store::{Tx, history, people};
@@ -74,9 +75,7 @@ impl App {
         self.store()
             .read(async |tx| {
                 let deliveries = match view.summary.request.assignment {
-                    Some(assignment) => {
-                        deliveries::named_of_assignment(tx, assignment).await?
-                    }
+                    Some(assignment) => deliveries::named_of_assignment(tx, assignment).await?,
                     None => Vec::new(),
                 };
                 Ok(RequestDetail {
@@ -130,13 +129,12 @@ impl App {
                 let row = deliveries::lock(tx, id).await?;
                 let row = row.ok_or_else(|| Error::not_found("delivery", id))?;
                 if let accede_domain::delivery::Phase::Failed { .. } = row.delivery.phase {
-                    return Err(accede_domain::refusal::Refusal::Rule {
+                    return Err(Error::from(Refusal::Rule {
                         code: "DeliveryFailed",
                         sentence: "this delivery was given up; reprocess its request, so that its \
                                    rules are checked again"
                             .to_owned(),
-                    }
-                    .into());
+                    }));
                 }
                 let mut deed = Deed { app: self, tx, caller, now };
                 let changed = deed.reopen(row).await?;
@@ -265,9 +263,7 @@ impl App {
                 visible(tx, caller, id).await?;
                 let request = accede_store::requests::get(tx, id).await?;
                 match request.and_then(|request| request.assignment) {
-                    Some(assignment) => {
-                        Ok(deliveries::named_of_assignment(tx, assignment).await?)
-                    }
+                    Some(assignment) => Ok(deliveries::named_of_assignment(tx, assignment).await?),
                     None => Ok(Vec::new()),
                 }
             })

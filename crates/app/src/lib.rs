@@ -3,18 +3,32 @@
 //! A verb authorises, reads the clock once, opens one transaction, lets the rules decide, saves,
 //! records effects and history, commits. Nothing that is necessary happens after the commit.
 
+pub mod approvals;
+pub mod assignments;
 mod audit;
 pub mod caller;
 pub mod clock;
+mod deed;
+pub mod deliveries;
+pub mod delivering;
 mod error;
+pub mod failures;
+pub mod hands;
 pub mod list;
+pub mod reprocess;
+pub mod requests;
 pub mod settings;
+mod sweeper;
+pub mod worker;
 
 use std::sync::Arc;
 
 use accede_domain::Timestamp;
 use accede_domain::id::Id;
 use accede_store::Store;
+use tokio::sync::Notify;
+
+use crate::hands::Hands;
 
 pub use caller::{Caller, Principal};
 pub use clock::{Clock, Entropy};
@@ -33,6 +47,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
+    hands: Hands,
+    wake: Notify,
 }
 
 impl App {
@@ -43,7 +59,9 @@ impl App {
         entropy: Arc<dyn Entropy>,
         settings: Settings,
     ) -> App {
-        App { inner: Arc::new(Inner { store, clock, entropy, settings }) }
+        let hands = Hands::default();
+        let wake = Notify::new();
+        App { inner: Arc::new(Inner { store, clock, entropy, settings, hands, wake }) }
     }
 
     /// The present instant. Verbs read it once, at their top.
@@ -54,6 +72,22 @@ impl App {
     /// The settings of this deployment.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// The connectors of the targets.
+    pub fn hands(&self) -> &Hands {
+        &self.inner.hands
+    }
+
+    /// Tells the worker of this process that there may be something to do. Helpful, never
+    /// necessary: what is due is found without it.
+    pub(crate) fn wake(&self) {
+        self.inner.wake.notify_one();
+    }
+
+    /// Resolves when somebody calls [`App::wake`].
+    pub(crate) async fn woken(&self) {
+        self.inner.wake.notified().await;
     }
 
     pub(crate) fn store(&self) -> &Store {

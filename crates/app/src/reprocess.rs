@@ -4,8 +4,10 @@
 //! Running it makes a job whose items each pass the same verb as a single reprocess, one transaction
 //! each, so that a restart loses nothing and running twice doubles nothing.
 
+use std::collections::BTreeSet;
+
 use accede_domain::filter::Filter;
-use accede_domain::id::{CauseId, JobId, PlanId, RequestId, TargetId};
+use accede_domain::id::{CauseId, JobId, PackageId, PlanId, RequestId, TargetId};
 use accede_domain::permission::Action;
 use accede_domain::refusal::{Obstacle, Refusal};
 use accede_domain::request::{self, Event, Wish};
@@ -13,10 +15,11 @@ use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::plans::{self, Job, JobItem, JobState, Plan, PlanItem, Progress};
 use accede_store::request_list::{self, Candidate, Narrowing, Whose};
-use accede_store::{people, requests, separations};
+use accede_store::{people, requests, separations, targets};
 use serde::{Deserialize, Serialize};
 
 use crate::deed::Deed;
+use crate::worker::MAX_TARGETS;
 use crate::{App, Caller, Error, Principal, Result, audit};
 
 /// Most requests in one plan.
@@ -135,24 +138,19 @@ impl App {
                 let whose = Whose::Reach(caller.reach(Action::ReadRequests));
                 let filter = selection.filter.as_ref();
                 let ids = selection.ids.as_deref();
-                let found = request_list::candidates(
-                    tx,
-                    &whose,
-                    &narrowing,
-                    filter,
-                    ids,
-                    MAX_PLAN + 1,
-                )
-                .await?;
+                let found =
+                    request_list::candidates(tx, &whose, &narrowing, filter, ids, MAX_PLAN + 1)
+                        .await?;
                 if MAX_PLAN < found.len() {
                     let advice = "narrow the filter and plan in parts";
                     return Err(Error::Limit { what: "a plan", limit: MAX_PLAN, advice });
                 }
                 let mut items = Vec::with_capacity(found.len());
                 let mut deed = Deed { app: self, tx, caller, now };
+                let suspects = deed.suspects(&found).await?;
                 for candidate in &found {
                     let skip = if reach.includes(candidate.catalog) {
-                        deed.skip(candidate).await?
+                        deed.skip(candidate, &suspects).await?
                     } else {
                         Some(("Forbidden".to_owned(), caller.lacks(Action::Reprocess).to_string()))
                     };
@@ -198,8 +196,7 @@ impl App {
         plans::insert(deed.tx, &plan, &items).await?;
         let mut summary = Summary::default();
         let mut slowest = 0.0_f64;
-        for (target, display_name, deliveries, concurrency) in
-            plans::by_target(deed.tx, id).await?
+        for (target, display_name, deliveries, concurrency) in plans::by_target(deed.tx, id).await?
         {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let seconds = deliveries as f64 * SECONDS_A_CALL / concurrency.max(1) as f64;
@@ -479,7 +476,11 @@ impl App {
 impl Deed<'_, '_> {
     /// Why a candidate would not be tried again, if so. The same rules are asked again when its turn
     /// comes; this tells the reader beforehand.
-    async fn skip(&mut self, candidate: &Candidate) -> Result<Option<(String, String)>> {
+    async fn skip(
+        &mut self,
+        candidate: &Candidate,
+        suspects: &Suspects,
+    ) -> Result<Option<(String, String)>> {
         let request = &candidate.request;
         let no = |refusal: Refusal| Some((refusal.code().to_owned(), refusal.to_string()));
         let window = self.app.settings().reprocess_window;
@@ -500,7 +501,7 @@ impl Deed<'_, '_> {
         let obstacle = match (candidate.is_active, ended) {
             (false, _) => Some(Obstacle::SubjectInactive),
             (true, Some(end)) => Some(Obstacle::EndPassed(end)),
-            (true, None) => self.slow_obstacle(candidate).await?,
+            (true, None) => self.slow_obstacle(candidate, suspects).await?,
         };
         Ok(obstacle.map(|obstacle| {
             let code = obstacle.code().to_owned();
@@ -509,23 +510,49 @@ impl Deed<'_, '_> {
     }
 
     /// Obstacles that take a query of their own, asked only where there can be one.
-    async fn slow_obstacle(&mut self, candidate: &Candidate) -> Result<Option<Obstacle>> {
+    async fn slow_obstacle(
+        &mut self,
+        candidate: &Candidate,
+        suspects: &Suspects,
+    ) -> Result<Option<Obstacle>> {
         let request = &candidate.request;
-        if request.assignment.is_none() || request.block.is_some() {
+        let Some(assignment) = request.assignment.filter(|_| request.block.is_none()) else {
             return self.obstacle(request).await;
-        }
-        let package = request.package;
-        if separations::concerns(self.tx, package).await?
-            && let Some(conflict) = self.conflict(request.subject, package).await?
+        };
+        if suspects.incompatible.contains(&request.package)
+            && let Some(conflict) = self.conflict(request.subject, request.package).await?
         {
             return Ok(Some(Obstacle::Incompatible(conflict)));
         }
-        let paused = match request.assignment {
-            Some(id) => accede_store::deliveries::paused_target(self.tx, id).await?,
-            None => None,
-        };
+        if !suspects.any_paused {
+            return Ok(None);
+        }
+        let paused = accede_store::deliveries::paused_target(self.tx, assignment).await?;
         Ok(paused.map(Obstacle::TargetPaused))
     }
+
+    /// Which obstacles are possible at all among these candidates, so that a plan over many requests
+    /// of few packages asks each question once.
+    async fn suspects(&mut self, found: &[Candidate]) -> Result<Suspects> {
+        let packages: BTreeSet<PackageId> =
+            found.iter().map(|candidate| candidate.request.package).collect();
+        let mut incompatible = BTreeSet::new();
+        for package in packages {
+            let pairs = separations::pairs_touching(self.tx, package).await?;
+            let groups = separations::groups_of(self.tx, package).await?;
+            if !pairs.is_empty() || !groups.is_empty() {
+                incompatible.insert(package);
+            }
+        }
+        let targets = targets::list(self.tx, MAX_TARGETS).await?;
+        Ok(Suspects { incompatible, any_paused: targets.iter().any(|target| target.is_paused) })
+    }
+}
+
+/// See [`Deed::suspects`].
+struct Suspects {
+    incompatible: BTreeSet<PackageId>,
+    any_paused: bool,
 }
 
 /// Named ids that were not found, or that the caller may not see, are skipped like any other.
@@ -534,8 +561,7 @@ fn unknown_ids(
     found: &[Candidate],
     items: &mut Vec<(RequestId, i64, Option<(String, String)>)>,
 ) {
-    let known: std::collections::BTreeSet<RequestId> =
-        found.iter().map(|candidate| candidate.request.id).collect();
+    let known: BTreeSet<RequestId> = found.iter().map(|candidate| candidate.request.id).collect();
     let mut missing: Vec<RequestId> =
         ids.unwrap_or_default().iter().filter(|id| !known.contains(id)).copied().collect();
     missing.sort_unstable();

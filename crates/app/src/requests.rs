@@ -1,6 +1,8 @@
 //! Assignment requests: submit, read, list, cancel, reprocess, delete.
 
-use accede_domain::id::{AssignmentId, CatalogId, PackageId, PolicyId, RequestId, SubjectId, UserId};
+use accede_domain::id::{
+    AssignmentId, CatalogId, PackageId, PolicyId, RequestId, SubjectId, UserId,
+};
 use accede_domain::permission::Action;
 use accede_domain::policy::{self, Asking, Policy, QuestionKind, Terms};
 use accede_domain::refusal::Refusal;
@@ -155,9 +157,9 @@ impl App {
         self.store()
             .write(async |tx| {
                 let place = visible(tx, caller, id).await?;
-                let own = caller.subject().is_some_and(|subject| {
-                    subject == place.requestor || subject == place.subject
-                });
+                let own = caller
+                    .subject()
+                    .is_some_and(|subject| subject == place.requestor || subject == place.subject);
                 if own {
                     caller.may_act_for_self()?;
                 } else {
@@ -211,8 +213,7 @@ impl App {
         self.store()
             .read(async |tx| {
                 let (rows, next, count) =
-                    request_list::page(tx, &whose, narrowing, ask(listing)?, listing.count)
-                        .await?;
+                    request_list::page(tx, &whose, narrowing, ask(listing)?, listing.count).await?;
                 let mut items = Vec::with_capacity(rows.len());
                 for summary in rows {
                     items.push(self.view(tx, summary, now).await?);
@@ -234,8 +235,7 @@ impl App {
             .read(async |tx| {
                 visible(tx, caller, id).await?;
                 let summary = request_list::get(tx, id).await?;
-                let summary =
-                    summary.ok_or_else(|| Error::not_found("assignment request", id))?;
+                let summary = summary.ok_or_else(|| Error::not_found("assignment request", id))?;
                 self.view(tx, summary, now).await
             })
             .await
@@ -299,9 +299,7 @@ impl App {
             undelivered: 0,
             causes: Vec::new(),
             window_ends: None,
-            reprocess: May::of(
-                request::step(state, Event::Reprocess { window }, now).map(drop),
-            ),
+            reprocess: May::of(request::step(state, Event::Reprocess { window }, now).map(drop)),
             is_stuck: false,
             summary,
         };
@@ -313,8 +311,7 @@ impl App {
             };
         }
         if state.is_reprocessable() {
-            view.window_ends =
-                state.first_completed().and_then(|first| window_end(first, window));
+            view.window_ends = state.first_completed().and_then(|first| window_end(first, window));
         }
         let unsettled = state.is_reprocessable()
             || matches!(state, State::Delivering { .. } | State::Canceling { .. });
@@ -441,7 +438,10 @@ impl Deed<'_, '_> {
         let policy = if administrator {
             named_policy(&policies, new.policy)?
         } else {
-            if !catalogs::is_published(self.tx, catalog).await? {
+            let published = catalogs::get(self.tx, catalog)
+                .await?
+                .is_some_and(|catalog| catalog.state == catalogs::State::Published);
+            if !published {
                 return Err(if self.caller.reach(Action::ReadCatalog).includes(catalog) {
                     Refusal::CatalogUnpublished.into()
                 } else {
@@ -475,12 +475,8 @@ impl Deed<'_, '_> {
                 "this policy does not let requestors choose their own period; leave it out",
             ));
         }
-        let period = schedule::resolve(
-            &policy.terms.expiration,
-            &new.schedule,
-            administrator,
-            self.now,
-        )?;
+        let period =
+            schedule::resolve(&policy.terms.expiration, &new.schedule, administrator, self.now)?;
         let needs_approval = !administrator && settings.is_approval_required_for_add;
         let mut request = Request {
             id: self.app.mint(self.now),
@@ -526,9 +522,9 @@ impl Deed<'_, '_> {
     }
 
     async fn submit_remove(&mut self, new: &NewRequest) -> Result<Request> {
-        let id = new.assignment.ok_or_else(|| {
-            Error::invalid("assignment.id", "name the assignment to be removed")
-        })?;
+        let id = new
+            .assignment
+            .ok_or_else(|| Error::invalid("assignment.id", "name the assignment to be removed"))?;
         let missing = || Error::not_found("assignment", id);
         let found = assignments::get(self.tx, id).await?.ok_or_else(missing)?;
         let catalog = assignments::catalog_of(self.tx, id).await?.ok_or_else(missing)?;
@@ -663,7 +659,8 @@ impl Deed<'_, '_> {
         if own != subject && !manages {
             return Err(if self.caller.reach(Action::ReadRequests).includes(catalog) {
                 Error::Forbidden {
-                    need: "to be the person who has it; administrators use `adminRemove`".to_owned(),
+                    need: "to be the person who has it; administrators use `adminRemove`"
+                        .to_owned(),
                 }
             } else {
                 Error::not_found("assignment", id)
@@ -729,8 +726,11 @@ fn check_answers(terms: &Terms, answers: &[Answer], administrator: bool) -> Resu
                     .size_limit(1 << 20)
                     .build()
                     .map_err(|_| {
-                        Error::invalid(path("value"), "the question's pattern is broken; tell the \
-                            owner of the access package")
+                        Error::invalid(
+                            path("value"),
+                            "the question's pattern is broken; tell the \
+                            owner of the access package",
+                        )
                     })?;
                 if !whole.is_match(&answer.value) {
                     let sentence =

@@ -36,6 +36,8 @@ const TARGETS_AGE: Duration = Duration::from_secs(1);
 const FIRST_WINDOW: f64 = 4.0;
 /// A lane takes at most one in this many of all calls.
 const LANE_SHARE: usize = 4;
+/// Most targets that are worked for.
+pub const MAX_TARGETS: usize = 1_000;
 /// Most deliveries in one claim.
 const CLAIM_LIMIT: usize = 512;
 
@@ -187,8 +189,8 @@ impl App {
                     now,
                 );
                 let discarded = settled.is_err();
-                row.delivery = settled
-                    .unwrap_or_else(|_| delivery::doubt(row.delivery, can_observe, now));
+                row.delivery =
+                    settled.unwrap_or_else(|_| delivery::doubt(row.delivery, can_observe, now));
                 if let (Answer::Fault(fault), false) = (answer, discarded) {
                     row.fault = Some(self.remember(tx, row.key.target, fault, now).await?);
                 }
@@ -269,7 +271,7 @@ impl App {
     pub async fn callable_targets(&self) -> Result<Vec<TargetRow>> {
         self.store()
             .read(async |tx| {
-                let all = targets::list(tx).await?;
+                let all = targets::list(tx, MAX_TARGETS).await?;
                 Ok(all.into_iter().filter(|target| !target.is_paused).collect())
             })
             .await
@@ -334,7 +336,7 @@ impl App {
                     read_at = Some(instant);
                     match self.callable_targets().await {
                         Ok(targets) => keep_lanes(&mut lanes, targets),
-                        Err(error) => report("targets", Err(error)),
+                        Err(error) => report::<()>("targets", Err(error)),
                     }
                 }
                 report("jobs", self.work_jobs().await);
@@ -384,7 +386,7 @@ impl App {
             let batches = match self.claim(lane.target.id, &*connector, limit).await {
                 Ok(batches) => batches,
                 Err(error) => {
-                    report("claim", Err(error));
+                    report::<()>("claim", Err(error));
                     continue;
                 }
             };
@@ -482,8 +484,7 @@ fn keep_lanes(lanes: &mut BTreeMap<TargetId, Lane>, targets: Vec<TargetRow>) {
         match lanes.get_mut(&target.id) {
             Some(lane) => lane.target = target,
             None => {
-                let lane =
-                    Lane { target, in_flight: 0, window: FIRST_WINDOW, quiet_until: None };
+                let lane = Lane { target, in_flight: 0, window: FIRST_WINDOW, quiet_until: None };
                 lanes.insert(lane.target.id, lane);
             }
         }
@@ -609,10 +610,7 @@ impl Connector for Broken {
         vec![Err(self.0.clone()); batch.len()]
     }
 
-    async fn observe(
-        &self,
-        batch: &[(Person, Role)],
-    ) -> Vec<std::result::Result<Presence, Fault>> {
+    async fn observe(&self, batch: &[(Person, Role)]) -> Vec<std::result::Result<Presence, Fault>> {
         vec![Err(self.0.clone()); batch.len()]
     }
 }

@@ -67,7 +67,6 @@ macro_rules! columns {
 }
 /// How many columns [`columns`] lists; joined columns follow.
 pub(crate) const WIDTH: usize = 31;
-pub(crate) use columns;
 
 const fn observed_name(observed: Observed) -> &'static str {
     match observed {

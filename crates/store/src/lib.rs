@@ -5,6 +5,7 @@
 //! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
 
 pub mod approvals;
+pub mod assignment_list;
 pub mod assignments;
 pub mod audit;
 pub mod catalogs;
@@ -21,7 +22,9 @@ mod migrate;
 pub mod packages;
 pub mod people;
 mod pg;
+pub mod plans;
 pub mod policies;
+pub mod request_list;
 pub mod requests;
 pub mod resources;
 pub mod schema;

@@ -157,10 +157,7 @@ pub async fn items(
 
 /// How many undelivered deliveries of a plan's eligible requests lie in each target: name, name for
 /// people, how many, most calls at once.
-pub async fn by_target(
-    tx: &mut Tx<'_>,
-    plan: PlanId,
-) -> Result<Vec<(String, String, i64, i64)>> {
+pub async fn by_target(tx: &mut Tx<'_>, plan: PlanId) -> Result<Vec<(String, String, i64, i64)>> {
     let rows = tx
         .query(
             "select t.name, t.display_name, t.concurrency, count(distinct d.id) as n
@@ -173,9 +170,7 @@ pub async fn by_target(
             params![plan],
         )
         .await?;
-    rows.iter()
-        .map(|row| Ok((row.get(0)?, row.get(1)?, row.get(3)?, row.get(2)?)))
-        .collect()
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(3)?, row.get(2)?))).collect()
 }
 
 /// How many of a plan's requests will not be tried again, by code, with one sentence as example.
@@ -274,11 +269,8 @@ pub async fn insert_job(tx: &mut Tx<'_>, job: &Job) -> Result<()> {
         params![job.id, job.plan],
     )
     .await?;
-    tx.execute(
-        "update reprocess_plans set job_id = $2 where id = $1",
-        params![job.plan, job.id],
-    )
-    .await?;
+    tx.execute("update reprocess_plans set job_id = $2 where id = $1", params![job.plan, job.id])
+        .await?;
     Ok(())
 }
 
@@ -319,11 +311,7 @@ pub async fn running_jobs(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<JobId>> {
 }
 
 /// Items of a job that wait for their turn: position and request.
-pub async fn pending(
-    tx: &mut Tx<'_>,
-    job: JobId,
-    limit: usize,
-) -> Result<Vec<(i64, RequestId)>> {
+pub async fn pending(tx: &mut Tx<'_>, job: JobId, limit: usize) -> Result<Vec<(i64, RequestId)>> {
     let rows = tx
         .query(
             "select position, request_id from reprocess_job_items

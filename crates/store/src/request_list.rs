@@ -153,7 +153,7 @@ impl Summary {
 /// The condition for whose requests and what narrowing; its values are added.
 fn condition(whose: &Whose, narrowing: &Narrowing, values: &mut Vec<Value>) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let mut place = |values: &mut Vec<Value>, value: Value| {
+    let place = |values: &mut Vec<Value>, value: Value| {
         values.push(value);
         format!("${}", values.len())
     };
@@ -285,8 +285,7 @@ pub async fn candidates(
         parts.push(condition);
     }
     if let Some(filter) = filter {
-        let clause =
-            crate::filter::compile(filter, REQUESTS.properties, values.len() + 1)?;
+        let clause = crate::filter::compile(filter, REQUESTS.properties, values.len() + 1)?;
         parts.push(clause.sql);
         values.extend(clause.values);
     }
