@@ -4,8 +4,13 @@
 //! nothing here finds it any more.
 
 use accede_domain::Timestamp;
+use accede_domain::filter::Direction;
 use accede_domain::id::{CatalogId, PackageId, RoleAssignmentId};
+use accede_domain::permission::Reach;
 
+use crate::filter::{Ask, Entity, Kind, Property};
+use crate::pages::{self, Listed, Source};
+use crate::request_list::ListError;
 use crate::requests::{limit_value, named};
 use crate::{Error, Result, Row, Sql, Tx, params};
 
@@ -95,8 +100,6 @@ macro_rules! columns {
          c.created_at_ms, c.modified_at_ms, c.version"
     };
 }
-pub(crate) use columns;
-
 impl Catalog {
     pub(crate) fn from_row(row: &Row) -> Result<Catalog> {
         Ok(Catalog {
@@ -280,4 +283,50 @@ pub async fn add_owner(
     )
     .await?;
     Ok(())
+}
+
+/// What catalogs can be filtered and ordered by, in Graph's property paths.
+pub static CATALOGS: Entity = Entity {
+    name: "catalogs",
+    properties: &[
+        Property::new("id", "c.id", Kind::Id),
+        Property::new("displayName", "c.display_name", Kind::Folded("c.name_key")).sortable(),
+        Property::new("description", "c.description", Kind::TextNoCase),
+        Property::new(
+            "catalogType",
+            "c.catalog_type",
+            Kind::Enum(&["userManaged", "serviceDefault"]),
+        ),
+        Property::new("state", "c.state", Kind::Enum(&["published", "unpublished"])),
+        Property::new("isExternallyVisible", "c.is_externally_visible", Kind::Bool),
+        Property::new("createdDateTime", "c.created_at_ms", Kind::Instant).sortable(),
+        Property::new("modifiedDateTime", "c.modified_at_ms", Kind::Instant).sortable(),
+    ],
+    unique: &["c.id"],
+    order: &[("displayName", Direction::Ascending)],
+};
+
+/// A page of the catalogs in reach.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Catalog>, ListError> {
+    let mut values = Vec::new();
+    let mut conditions = vec!["c.deleted_at_ms is null".to_owned()];
+    conditions.extend(crate::many::within(reach, "c.id", &mut values));
+    let source = Source {
+        entity: &CATALOGS,
+        columns: columns!(),
+        from: "catalogs c",
+        conditions: &conditions,
+        values: &values,
+        read: Catalog::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
 }

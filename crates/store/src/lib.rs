@@ -21,6 +21,7 @@ mod many;
 mod migrate;
 pub mod packages;
 pub mod people;
+mod pages;
 mod pg;
 pub mod plans;
 pub mod policies;
@@ -39,6 +40,7 @@ mod wake;
 
 pub use dialect::{Engine, Sql};
 pub use error::{Error, Result};
+pub use pages::Listed;
 pub use migrate::Migration;
 pub use store::{Store, Work};
 pub use tx::Tx;

@@ -4,14 +4,19 @@
 //! it any more.
 
 use accede_domain::Timestamp;
+use accede_domain::filter::Direction;
 use accede_domain::id::{
     CatalogId, PackageId, ResourceId, ResourceRoleId, ResourceScopeId, TargetId,
 };
+use accede_domain::permission::Reach;
 
 use crate::catalogs::name_key;
-use crate::many::places;
+use crate::filter::{Ask, Entity, Kind, Property};
+use crate::many::{places, within};
+use crate::pages::{self, Listed, Source};
+use crate::request_list::ListError;
 use crate::resources::{Resource, Role, Scope, columns as resource_columns};
-use crate::{Error, Result, Row, Sql, Tx, params};
+use crate::{Error, Result, Row, Sql, Tx, Value, params};
 
 /// An access package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -416,4 +421,110 @@ pub async fn using_resource(tx: &mut Tx<'_>, resource: ResourceId) -> Result<Vec
         )
         .await?;
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// What packages can be filtered and ordered by, in Graph's property paths.
+pub static PACKAGES: Entity = Entity {
+    name: "accessPackages",
+    properties: &[
+        Property::new("id", "p.id", Kind::Id),
+        Property::new("displayName", "p.display_name", Kind::Folded("p.name_key")).sortable(),
+        Property::new("description", "p.description", Kind::TextNoCase),
+        Property::new("isHidden", "p.is_hidden", Kind::Bool),
+        Property::new("createdDateTime", "p.created_at_ms", Kind::Instant).sortable(),
+        Property::new("modifiedDateTime", "p.modified_at_ms", Kind::Instant).sortable(),
+        Property::new("catalog/id", "p.catalog_id", Kind::Id),
+        Property::new("catalog/displayName", "c.display_name", Kind::Folded("c.name_key")),
+    ],
+    unique: &["p.id"],
+    order: &[("displayName", Direction::Ascending)],
+};
+
+const LIST_FROM: &str = "packages p join catalogs c on c.id = p.catalog_id";
+
+/// A page of the packages in reach, or of one catalog.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    catalog: Option<CatalogId>,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Package>, ListError> {
+    let mut values = Vec::new();
+    let mut conditions = vec!["p.deleted_at_ms is null".to_owned()];
+    conditions.extend(within(reach, "p.catalog_id", &mut values));
+    if let Some(catalog) = catalog {
+        values.push(catalog.into());
+        conditions.push(format!("p.catalog_id = ${}", values.len()));
+    }
+    listed(tx, &conditions, &values, ask, count).await
+}
+
+/// A page of the packages that somebody may look through: in published catalogs, not hidden (if
+/// `browsing`), with some policy, and with every word of `search` in the name, the description or
+/// the name of a resource, whatever its case. Whether a policy admits the reader is not decided
+/// here.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn open_page(
+    tx: &mut Tx<'_>,
+    browsing: bool,
+    search: &[String],
+    ask: Ask<'_>,
+) -> Result<Listed<Package>, ListError> {
+    let mut values: Vec<Value> = Vec::new();
+    let mut conditions = vec![
+        "p.deleted_at_ms is null and c.deleted_at_ms is null and c.state = 'published'
+         and exists (select 1 from policies o
+             where o.package_id = p.id and o.deleted_at_ms is null)"
+            .to_owned(),
+    ];
+    if browsing {
+        values.push(false.into());
+        conditions.push(format!("p.is_hidden = ${}", values.len()));
+    }
+    for word in search {
+        let like: String = word
+            .to_lowercase()
+            .chars()
+            .flat_map(|c| match c {
+                '%' | '_' | '\\' => vec!['\\', c],
+                c => vec![c],
+            })
+            .collect();
+        values.push(Value::Text(format!("%{like}%")));
+        let at = values.len();
+        conditions.push(format!(
+            "(p.name_key like ${at} escape '\\' or lower(p.description) like ${at} escape '\\'
+              or exists (select 1 from resource_role_scopes x
+                  join resource_roles o on o.id = x.role_id
+                  join resources r on r.id = o.resource_id
+                  where x.package_id = p.id and lower(r.display_name) like ${at} escape '\\'))"
+        ));
+    }
+    listed(tx, &conditions, &values, ask, false).await
+}
+
+async fn listed(
+    tx: &mut Tx<'_>,
+    conditions: &[String],
+    values: &[Value],
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Package>, ListError> {
+    let source = Source {
+        entity: &PACKAGES,
+        columns: columns!(),
+        from: LIST_FROM,
+        conditions,
+        values,
+        read: Package::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
 }

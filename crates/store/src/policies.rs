@@ -4,11 +4,16 @@
 //! it any more.
 
 use accede_domain::Timestamp;
+use accede_domain::filter::Direction;
 use accede_domain::id::{CatalogId, PackageId, PolicyId};
+use accede_domain::permission::Reach;
 use accede_domain::policy::{Policy, Terms};
 
-use crate::many::places;
+use crate::filter::{Ask, Entity, Kind, Property};
+use crate::many::{places, within};
 use crate::packages::Usage;
+use crate::pages::{self, Listed, Source};
+use crate::request_list::ListError;
 use crate::{Error, Result, Row, Sql, Tx, Value, params};
 
 /// A policy as it is stored.
@@ -32,8 +37,6 @@ macro_rules! columns {
          o.modified_at_ms, o.version, p.catalog_id"
     };
 }
-pub(crate) use columns;
-
 impl Stored {
     pub(crate) fn from_row(row: &Row) -> Result<Stored> {
         Ok(Stored {
@@ -195,4 +198,52 @@ pub async fn delete(tx: &mut Tx<'_>, id: PolicyId, now: Timestamp) -> Result<()>
     )
     .await?;
     Ok(())
+}
+
+/// What policies can be filtered and ordered by, in Graph's property paths.
+pub static POLICIES: Entity = Entity {
+    name: "assignmentPolicies",
+    properties: &[
+        Property::new("id", "o.id", Kind::Id),
+        Property::new("displayName", "o.display_name", Kind::TextNoCase).sortable(),
+        Property::new("description", "o.description", Kind::TextNoCase),
+        Property::new("createdDateTime", "o.created_at_ms", Kind::Instant).sortable(),
+        Property::new("modifiedDateTime", "o.modified_at_ms", Kind::Instant).sortable(),
+        Property::new("accessPackage/id", "o.package_id", Kind::Id),
+        Property::new("accessPackage/displayName", "p.display_name", Kind::Folded("p.name_key")),
+        Property::new("accessPackage/catalog/id", "p.catalog_id", Kind::Id),
+        Property::new("catalog/id", "p.catalog_id", Kind::Id),
+    ],
+    unique: &["o.id"],
+    order: &[("displayName", Direction::Ascending)],
+};
+
+/// A page of the policies in reach, or of one package.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    package: Option<PackageId>,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Stored>, ListError> {
+    let mut values = Vec::new();
+    let mut conditions = vec!["o.deleted_at_ms is null".to_owned()];
+    conditions.extend(within(reach, "p.catalog_id", &mut values));
+    if let Some(package) = package {
+        values.push(package.into());
+        conditions.push(format!("o.package_id = ${}", values.len()));
+    }
+    let source = Source {
+        entity: &POLICIES,
+        columns: columns!(),
+        from: "policies o join packages p on p.id = o.package_id",
+        conditions: &conditions,
+        values: &values,
+        read: Stored::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
 }

@@ -1,13 +1,18 @@
 //! Resources of catalogs with their roles and scopes, and the requests that brought them there.
 
 use accede_domain::Timestamp;
+use accede_domain::filter::Direction;
 use accede_domain::id::{
     CatalogId, PackageId, ResourceId, ResourceRequestId, ResourceRoleId, ResourceScopeId, TargetId,
 };
+use accede_domain::permission::Reach;
 
-use crate::many::places;
+use crate::filter::{Ask, Entity, Kind, Property};
+use crate::many::{places, within};
+use crate::pages::{self, Listed, Source};
+use crate::request_list::ListError;
 use crate::requests::limit_value;
-use crate::{Result, Row, Sql, Tx, params};
+use crate::{Result, Row, Sql, Tx, Value, params};
 
 /// A resource in a catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,23 +79,16 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// How many columns [`columns`] lists.
-pub(crate) const WIDTH: usize = 10;
-
 macro_rules! role_columns {
     () => {
         "o.id, o.resource_id, o.origin_id, o.display_name, o.description"
     };
 }
-pub(crate) use role_columns;
-
 macro_rules! scope_columns {
     () => {
         "s.id, s.resource_id, s.origin_id, s.display_name, s.description, s.is_root_scope"
     };
 }
-pub(crate) use scope_columns;
-
 impl Resource {
     pub(crate) fn from_row(row: &Row) -> Result<Resource> {
         Self::from_row_at(row, 0)
@@ -448,8 +446,6 @@ macro_rules! request_columns {
         "q.id, q.request_type, q.catalog_id, q.resource_id, q.resource, q.created_at_ms"
     };
 }
-pub(crate) use request_columns;
-
 impl ResourceRequest {
     pub(crate) fn from_row(row: &Row) -> Result<ResourceRequest> {
         Ok(ResourceRequest {
@@ -474,7 +470,7 @@ pub async fn insert_request(tx: &mut Tx<'_>, request: &ResourceRequest) -> Resul
             request.request_type.name(),
             request.catalog,
             request.resource,
-            crate::Value::json(&request.named)?,
+            Value::json(&request.named)?,
             request.created_at
         ],
     )
@@ -491,4 +487,210 @@ pub async fn request(tx: &mut Tx<'_>, id: ResourceRequestId) -> Result<Option<Re
     .await?
     .map(|row| ResourceRequest::from_row(&row))
     .transpose()
+}
+
+/// What resources can be filtered and ordered by, in Graph's property paths.
+pub static RESOURCES: Entity = Entity {
+    name: "resources",
+    properties: &[
+        Property::new("id", "r.id", Kind::Id),
+        Property::new("displayName", "r.display_name", Kind::TextNoCase).sortable(),
+        Property::new("description", "r.description", Kind::TextNoCase).nullable(),
+        Property::new("originId", "r.origin_id", Kind::Text),
+        Property::new("originSystem", "t.name", Kind::TextNoCase),
+        Property::new("environment/id", "r.target_id", Kind::Id),
+        Property::new("catalog/id", "r.catalog_id", Kind::Id),
+        Property::new("createdDateTime", "r.created_at_ms", Kind::Instant).sortable(),
+        Property::new("modifiedDateTime", "r.modified_at_ms", Kind::Instant).sortable(),
+    ],
+    unique: &["r.id"],
+    order: &[("displayName", Direction::Ascending)],
+};
+
+/// What roles can be filtered and ordered by, in Graph's property paths.
+pub static ROLES: Entity = Entity {
+    name: "resourceRoles",
+    properties: &[
+        Property::new("id", "o.id", Kind::Id),
+        Property::new("displayName", "o.display_name", Kind::TextNoCase).sortable(),
+        Property::new("originId", "o.origin_id", Kind::Text),
+        Property::new("originSystem", "t.name", Kind::TextNoCase),
+        Property::new("resource/id", "o.resource_id", Kind::Id),
+        Property::new("resource/originId", "r.origin_id", Kind::Text),
+        Property::new("resource/originSystem", "t.name", Kind::TextNoCase),
+        Property::new("resource/displayName", "r.display_name", Kind::TextNoCase),
+    ],
+    unique: &["o.id"],
+    order: &[("displayName", Direction::Ascending)],
+};
+
+/// What scopes can be filtered and ordered by, in Graph's property paths.
+pub static SCOPES: Entity = Entity {
+    name: "resourceScopes",
+    properties: &[
+        Property::new("id", "s.id", Kind::Id),
+        Property::new("displayName", "s.display_name", Kind::TextNoCase).sortable(),
+        Property::new("originId", "s.origin_id", Kind::Text),
+        Property::new("originSystem", "t.name", Kind::TextNoCase),
+        Property::new("isRootScope", "s.is_root_scope", Kind::Bool),
+        Property::new("resource/id", "s.resource_id", Kind::Id),
+        Property::new("resource/originId", "r.origin_id", Kind::Text),
+        Property::new("resource/originSystem", "t.name", Kind::TextNoCase),
+    ],
+    unique: &["s.id"],
+    order: &[("displayName", Direction::Ascending)],
+};
+
+/// What resource requests can be filtered and ordered by, in Graph's property paths.
+pub static RESOURCE_REQUESTS: Entity = Entity {
+    name: "resourceRequests",
+    properties: &[
+        Property::new("id", "q.id", Kind::Id),
+        Property::new(
+            "requestType",
+            "q.request_type",
+            Kind::Enum(&["adminAdd", "adminUpdate", "adminRemove"]),
+        ),
+        Property::new("state", "q.state", Kind::Enum(&["delivered"])),
+        Property::new("catalog/id", "q.catalog_id", Kind::Id).nullable(),
+        Property::new("resource/id", "q.resource_id", Kind::Id).nullable(),
+        Property::new("createdDateTime", "q.created_at_ms", Kind::Instant).sortable(),
+    ],
+    unique: &["q.id"],
+    order: &[("createdDateTime", Direction::Descending)],
+};
+
+/// Which part of a list is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// What the reader may see.
+    pub reach: &'a Reach,
+    /// Of one catalog only.
+    pub catalog: Option<CatalogId>,
+    /// In one target only.
+    pub target: Option<TargetId>,
+}
+
+impl Part<'_> {
+    fn conditions(&self, values: &mut Vec<Value>) -> Vec<String> {
+        let mut conditions: Vec<String> =
+            within(self.reach, "r.catalog_id", values).into_iter().collect();
+        if let Some(catalog) = self.catalog {
+            values.push(catalog.into());
+            conditions.push(format!("r.catalog_id = ${}", values.len()));
+        }
+        if let Some(target) = self.target {
+            values.push(target.into());
+            conditions.push(format!("r.target_id = ${}", values.len()));
+        }
+        conditions
+    }
+}
+
+/// A page of resources.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page(
+    tx: &mut Tx<'_>,
+    part: Part<'_>,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Resource>, ListError> {
+    let mut values = Vec::new();
+    let conditions = part.conditions(&mut values);
+    let source = Source {
+        entity: &RESOURCES,
+        columns: columns!(),
+        from: "resources r join targets t on t.id = r.target_id",
+        conditions: &conditions,
+        values: &values,
+        read: Resource::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
+}
+
+/// A page of the roles of resources.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page_of_roles(
+    tx: &mut Tx<'_>,
+    part: Part<'_>,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Role>, ListError> {
+    let mut values = Vec::new();
+    let conditions = part.conditions(&mut values);
+    let source = Source {
+        entity: &ROLES,
+        columns: role_columns!(),
+        from: "resource_roles o join resources r on r.id = o.resource_id
+             join targets t on t.id = r.target_id",
+        conditions: &conditions,
+        values: &values,
+        read: Role::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
+}
+
+/// A page of the scopes of resources.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page_of_scopes(
+    tx: &mut Tx<'_>,
+    part: Part<'_>,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Scope>, ListError> {
+    let mut values = Vec::new();
+    let conditions = part.conditions(&mut values);
+    let source = Source {
+        entity: &SCOPES,
+        columns: scope_columns!(),
+        from: "resource_scopes s join resources r on r.id = s.resource_id
+             join targets t on t.id = r.target_id",
+        conditions: &conditions,
+        values: &values,
+        read: Scope::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
+}
+
+/// A page of the resource requests in reach.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page_of_requests(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<ResourceRequest>, ListError> {
+    let mut values = Vec::new();
+    let conditions: Vec<String> = within(reach, "q.catalog_id", &mut values).into_iter().collect();
+    let source = Source {
+        entity: &RESOURCE_REQUESTS,
+        columns: request_columns!(),
+        from: "resource_requests q",
+        conditions: &conditions,
+        values: &values,
+        read: ResourceRequest::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
+}
+
+/// Lets what was delivered for a resource's roles know whether pre-existing access is kept.
+pub async fn spread_keep_pre_existing(tx: &mut Tx<'_>, id: ResourceId, keep: bool) -> Result<u64> {
+    tx.execute(
+        "update deliveries set keep_pre_existing = $2
+         where role_id in (select id from resource_roles where resource_id = $1)",
+        params![id, keep],
+    )
+    .await
 }

@@ -137,3 +137,15 @@ pub async fn remove_group(tx: &mut Tx<'_>, package: PackageId, group: GroupId) -
         .await?;
     Ok(changed == 1)
 }
+
+/// Whether anything excludes a package or is excluded by it.
+pub async fn concerns(tx: &mut Tx<'_>, package: PackageId) -> Result<bool> {
+    tx.query_one(
+        "select exists (select 1 from incompatible_packages where package_id = $1)
+             or exists (select 1 from incompatible_packages where other_id = $1)
+             or exists (select 1 from incompatible_groups where package_id = $1)",
+        params![package],
+    )
+    .await?
+    .get(0)
+}

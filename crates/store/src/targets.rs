@@ -2,8 +2,12 @@
 //! either means is the connector's and `app`'s business.
 
 use accede_domain::Timestamp;
+use accede_domain::filter::Direction;
 use accede_domain::id::TargetId;
 
+use crate::filter::{Ask, Entity, Kind, Property};
+use crate::pages::{self, Listed, Source};
+use crate::request_list::ListError;
 use crate::requests::limit_value;
 use crate::{Error, Result, Row, Sql, Tx, Value, params};
 
@@ -61,8 +65,6 @@ macro_rules! columns {
          t.created_at_ms, t.modified_at_ms, t.version"
     };
 }
-pub(crate) use columns;
-
 impl TargetRow {
     pub(crate) fn from_row(row: &Row) -> Result<TargetRow> {
         let at: Option<Timestamp> = row.get(10)?;
@@ -284,4 +286,43 @@ pub async fn backlog(tx: &mut Tx<'_>, id: TargetId) -> Result<Backlog> {
         };
     }
     Ok(backlog)
+}
+
+/// What targets can be filtered and ordered by.
+pub static TARGETS: Entity = Entity {
+    name: "targets",
+    properties: &[
+        Property::new("id", "t.id", Kind::Id),
+        Property::new("name", "t.name", Kind::TextNoCase).sortable(),
+        Property::new("displayName", "t.display_name", Kind::TextNoCase).sortable(),
+        Property::new("kind", "t.kind", Kind::TextNoCase),
+        Property::new("isPaused", "t.is_paused", Kind::Bool),
+        Property::new("createdDateTime", "t.created_at_ms", Kind::Instant).sortable(),
+        // Graph's names for the same, in `resourceEnvironments`.
+        Property::new("originSystem", "t.name", Kind::TextNoCase),
+        Property::new("originId", "t.name", Kind::TextNoCase),
+    ],
+    unique: &["t.id"],
+    order: &[("name", Direction::Ascending)],
+};
+
+/// A page of the targets.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page(
+    tx: &mut Tx<'_>,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<TargetRow>, ListError> {
+    let source = Source {
+        entity: &TARGETS,
+        columns: columns!(),
+        from: "targets t",
+        conditions: &[],
+        values: &[],
+        read: TargetRow::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
 }
