@@ -279,7 +279,7 @@ pub async fn add_owner(
              scope_key, created_at_ms)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (principal_id, role_definition_id, scope_key) do nothing",
-        params![id, principal, owner, catalog, catalog.to_string(), now],
+        params![id, principal, owner, catalog, crate::role_assignments::scope(Some(catalog)), now],
     )
     .await?;
     Ok(())

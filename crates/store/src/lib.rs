@@ -4,7 +4,9 @@
 //! (`dialect.rs` holds the few that must differ). Each noun has its own file with the functions
 //! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
 
+pub mod accounts;
 pub mod approvals;
+pub mod apps;
 pub mod assignment_list;
 pub mod assignments;
 pub mod audit;
@@ -12,36 +14,43 @@ pub mod catalogs;
 pub mod causes;
 pub mod creations;
 pub mod deliveries;
+pub mod deployment;
 pub mod dialect;
+pub mod directory_roles;
 mod error;
 pub mod filter;
+pub mod groups;
 pub mod history;
 mod lite;
 mod many;
 mod migrate;
 pub mod packages;
-pub mod people;
 mod pages;
+pub mod people;
 mod pg;
 pub mod plans;
 pub mod policies;
 pub mod request_list;
 pub mod requests;
 pub mod resources;
+pub mod role_assignments;
 pub mod schema;
 pub mod separations;
+pub mod sessions;
 mod store;
+pub mod subjects;
 pub mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
+pub mod users;
 mod value;
 mod wake;
 
 pub use dialect::{Engine, Sql};
 pub use error::{Error, Result};
-pub use pages::Listed;
 pub use migrate::Migration;
+pub use pages::Listed;
 pub use store::{Store, Work};
 pub use tx::Tx;
 pub use value::{FromValue, Row, Value, ValueRef};
