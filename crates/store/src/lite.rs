@@ -338,7 +338,11 @@ impl Turn {
         let Some(group) = &mut writer.group else { return Ok(None) };
         if kept {
             group.turns += 1;
-            group.wakes.extend(wakes);
+            for wake in wakes {
+                if !group.wakes.contains(&wake) {
+                    group.wakes.push(wake);
+                }
+            }
         } else if group.turns == 0 {
             writer.group = None;
             writer.roll_back();
@@ -695,5 +699,208 @@ fn lock(dir: &Path) -> Result<File> {
             dir.display()
         ))),
         Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::params;
+
+    struct World {
+        lite: Lite,
+        commits: watch::Receiver<u64>,
+        _dir: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> World {
+            let dir = tempfile::tempdir().unwrap();
+            let lite = Lite::open(dir.path(), true).unwrap();
+            let mut turn = lite.turn().await.unwrap();
+            let tables = "create table parents (id integer primary key) strict;
+                create table rows (id integer primary key, parent integer
+                    references parents (id) deferrable initially deferred) strict;";
+            turn.conn().unwrap().script(tables).unwrap();
+            lite.end(turn, true, Vec::new(), None).await.unwrap();
+            let commits = lite.listen("commit");
+            World { lite, commits, _dir: dir }
+        }
+
+        /// A turn that inserts a row; a parent that does not exist lets the commit fail.
+        async fn insert(&self, id: i64, parent: Option<i64>) -> Result<()> {
+            self.turn("insert into rows values ($1, $2)", params![id, parent], true).await
+        }
+
+        /// A turn that is not kept.
+        async fn refuse(&self, id: i64) -> Result<()> {
+            let params = params![id, None::<i64>];
+            self.turn("insert into rows values ($1, $2)", params, false).await
+        }
+
+        async fn turn(&self, sql: &'static str, params: &[Value], kept: bool) -> Result<()> {
+            let mut turn = self.lite.turn().await?;
+            let done = turn.conn()?.execute(sql, params, true);
+            let kept = kept && done.is_ok();
+            let wakes = vec!["commit".to_owned()];
+            self.lite.end(turn, kept, wakes, done.err().as_ref()).await
+        }
+
+        /// Lets the turns queue up behind one that does nothing.
+        async fn together<'a>(
+            &'a self,
+            turns: Vec<Pin<Box<dyn Future<Output = Result<()>> + 'a>>>,
+        ) -> Vec<Result<()>> {
+            let hold = self.lite.turn().await.unwrap();
+            let release = self.lite.end(hold, false, Vec::new(), None);
+            let (answers, released) = tokio::join!(join_all(turns), release);
+            released.unwrap();
+            answers
+        }
+
+        async fn ids(&self) -> Vec<i64> {
+            let mut seat = self.lite.seat().await.unwrap();
+            let rows = seat.conn().unwrap().query("select id from rows order by id", &[], false);
+            rows.unwrap().iter().map(|row| row.get(0).unwrap()).collect()
+        }
+
+        fn commits(&self) -> u64 {
+            *self.commits.borrow()
+        }
+    }
+
+    fn poll(future: Pin<&mut impl Future>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[tokio::test]
+    async fn turns_that_queue_up_share_a_commit() {
+        let world = World::new().await;
+        let turns = (0..20).map(|id| Box::pin(world.insert(id, None)) as _).collect();
+        assert_eq!(world.together(turns).await, vec![Ok(()); 20]);
+        assert_eq!(world.ids().await, (0..20).collect::<Vec<_>>());
+        assert_eq!(world.commits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_group_commits_without_waiting() {
+        let world = World::new().await;
+        world.lite.writer.lock().await.group_turns = 3;
+        let turns = (0..10).map(|id| Box::pin(world.insert(id, None)) as _).collect();
+        assert_eq!(world.together(turns).await, vec![Ok(()); 10]);
+        assert!(world.commits() >= 4, "{}", world.commits());
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_fails_everybody_in_it_also_the_refused() {
+        let world = World::new().await;
+        let answers = world
+            .together(vec![
+                Box::pin(world.insert(1, None)),
+                Box::pin(world.insert(2, Some(404))),
+                Box::pin(world.refuse(3)),
+                Box::pin(world.insert(4, None)),
+            ])
+            .await;
+        assert_eq!(answers.len(), 4);
+        for answer in answers {
+            assert!(
+                matches!(&answer, Err(Error::Database(text)) if text.contains("FOREIGN KEY")),
+                "{answer:?}"
+            );
+        }
+        assert_eq!(world.ids().await, Vec::<i64>::new());
+        assert_eq!(world.insert(5, None).await, Ok(()));
+        assert_eq!(world.ids().await, [5]);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_gives_up_fails_everybody_in_it() {
+        let world = World::new().await;
+        world.insert(1, None).await.unwrap();
+        let answers = world
+            .together(vec![
+                Box::pin(world.insert(2, None)),
+                Box::pin(world.turn("insert or rollback into rows values (1, null)", &[], true)),
+                Box::pin(world.insert(3, None)),
+            ])
+            .await;
+        let duplicate = Err(Error::Duplicate { constraint: "rows.id".to_owned() });
+        assert_eq!(answers, [duplicate.clone(), duplicate, Ok(())]);
+        assert_eq!(world.ids().await, [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_group_is_committed_though_all_its_callers_went_away() {
+        let world = World::new().await;
+        let hold = world.lite.turn().await.unwrap();
+        let mut first = Box::pin(world.insert(1, None));
+        let mut second = Box::pin(world.insert(2, None));
+        let mut third = Box::pin(async {
+            let mut turn = world.lite.turn().await.unwrap();
+            turn.conn().unwrap().execute("insert into rows values (3, null)", &[], true).unwrap();
+            std::future::pending::<()>().await
+        });
+        assert!(!poll(first.as_mut()) && !poll(second.as_mut()) && !poll(third.as_mut()));
+        drop(hold);
+        assert!(!poll(first.as_mut()) && !poll(second.as_mut()), "both had their turn and wait");
+        assert!(!poll(third.as_mut()), "in the middle of its turn");
+        assert_eq!(world.ids().await, Vec::<i64>::new());
+
+        drop((first, second));
+        assert_eq!(world.commits(), 0, "the third still holds the connection");
+        drop(third);
+
+        assert_eq!(world.commits(), 1);
+        assert_eq!(world.ids().await, [1, 2]);
+        assert_eq!(world.insert(4, None).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_the_queue_holds_nobody_up() {
+        let world = World::new().await;
+        let hold = world.lite.turn().await.unwrap();
+        let mut first = Box::pin(world.insert(1, None));
+        let mut second = Box::pin(world.insert(2, None));
+        assert!(!poll(first.as_mut()) && !poll(second.as_mut()));
+        drop(hold);
+        assert!(!poll(first.as_mut()), "it had its turn and queues behind the second");
+        // The connection is promised to the second, which never takes it.
+        drop(first);
+        assert_eq!(world.commits(), 0);
+        drop(second);
+        assert_eq!(world.commits(), 1);
+        assert_eq!(world.ids().await, [1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_open_when_the_store_closes_is_committed() {
+        let mut world = World::new().await;
+        let mut writer = world.lite.writer.clone().lock_owned().await;
+        writer.join().unwrap();
+        writer.conn.execute("insert into rows values (1, null)", &[], true).unwrap();
+        writer.conn.run("release turn").unwrap();
+        drop(writer);
+        let dir = world._dir.path().to_owned();
+        world.lite = Lite::open_in_memory().unwrap();
+        world.lite = Lite::open(&dir, true).unwrap();
+        assert_eq!(world.ids().await, [1]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), vec![b'x'; 8_192]).unwrap();
+        let Err(Error::Corrupt(reason)) = Lite::open(dir.path(), true) else {
+            unreachable!("it must be refused")
+        };
+        assert!(reason.contains("not a database"), "{reason}");
     }
 }
