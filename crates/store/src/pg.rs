@@ -281,6 +281,31 @@ impl Trip {
         self.judge(outcome)
     }
 
+    /// Like [`Trip::execute_all`] for statements that give rows.
+    pub(crate) async fn query_all(
+        &mut self,
+        sql: &str,
+        params: &[Vec<Value>],
+    ) -> Result<Vec<Vec<Row>>> {
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            run(client, begin).await?;
+            let mut found = Vec::with_capacity(params.len());
+            for params in params.chunks(PIPELINE) {
+                let Some((first, rest)) = params.split_first() else { break };
+                found.push(query(client, sql, first).await?);
+                found.extend(
+                    try_join_all(rest.iter().map(|params| query(client, sql, params))).await?,
+                );
+            }
+            Ok(found)
+        }
+        .await;
+        let found = self.judge(outcome)?;
+        let rows = |rows: Vec<_>| rows.into_iter().map(|row| Row(Cells::Pg(row))).collect();
+        Ok(found.into_iter().map(rows).collect())
+    }
+
     /// Runs a script of several statements.
     pub(crate) async fn script(&mut self, sql: &str) -> Result<()> {
         let outcome = async {

@@ -42,6 +42,14 @@ echo $$ >keeper.pid
 mkdir -m 700 data
 [ "$(id -u)" = 0 ] && chown postgres data
 $as "$bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync || exit 1
+case $settings in *ssl*)
+    printf '%s\n' '[req]' 'distinguished_name = dn' 'x509_extensions = ext' 'prompt = no' '[dn]' \
+        'CN = accede test' '[ext]' 'subjectAltName = IP:127.0.0.1' \
+        'basicConstraints = critical, CA:FALSE' >openssl.cnf
+    $as openssl req -config "$home/openssl.cnf" -x509 -days 30 -nodes -newkey ec \
+        -pkeyopt ec_paramgen_curve:prime256v1 -keyout data/server.key -out data/server.crt || exit 1
+    cp data/server.crt certificate.pem
+esac
 {
     echo "listen_addresses = '127.0.0.1'"
     echo "port = $port"
@@ -81,6 +89,7 @@ tidy
 /// A running cluster; the lock tells its keeper that somebody uses it.
 struct Cluster {
     url: String,
+    home: PathBuf,
     _users: Option<File>,
 }
 
@@ -120,7 +129,7 @@ pub async fn postgres() -> Store {
 pub async fn postgres_url() -> String {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| match std::env::var(ADDRESS) {
-        Ok(url) if !url.is_empty() => Cluster { url, _users: None },
+        Ok(url) if !url.is_empty() => Cluster { url, home: PathBuf::new(), _users: None },
         _ => cluster("accede-test-pg", "").unwrap_or_else(|reason| fail(&reason)),
     });
     schema(&cluster.url).await.unwrap_or_else(|error| fail(&chain(&error)))
@@ -133,6 +142,15 @@ pub async fn forgetful_postgres_url() -> String {
         cluster("accede-test-pg-forgetful", "fsync = off").unwrap_or_else(|reason| fail(&reason))
     };
     CLUSTER.get_or_init(start).url.clone()
+}
+
+/// The address of a cluster that speaks TLS, and the file of the certificate that it shows, which
+/// this machine does not trust.
+pub async fn tls_postgres_url() -> (String, PathBuf) {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    let start = || cluster("accede-test-pg-tls", "ssl = on").unwrap_or_else(|reason| fail(&reason));
+    let cluster = CLUSTER.get_or_init(start);
+    (cluster.url.clone(), cluster.home.join("certificate.pem"))
 }
 
 /// How the engine means to run a statement, one step a line, for tests that forbid full scans.
@@ -209,7 +227,7 @@ fn cluster(name: &str, settings: &str) -> Result<Cluster, String> {
         Some(url) => url,
         None => launch(&home, settings)?,
     };
-    Ok(Cluster { url, _users: Some(users) })
+    Ok(Cluster { url, home, _users: Some(users) })
 }
 
 /// The address of the cluster in that home, if it and its keeper are alive.

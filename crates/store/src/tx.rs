@@ -93,6 +93,24 @@ impl Tx<'_> {
         self.0.keep(outcome)
     }
 
+    /// Runs a statement once for each row of parameters and gives the rows of each.
+    ///
+    /// On PostgreSQL the statements are sent without waiting for each other's answers.
+    pub async fn query_all(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: &[Vec<Value>],
+    ) -> Result<Vec<Vec<Row>>> {
+        let sql = sql.into();
+        let outcome = match self.way()? {
+            Way::Lite(conn, writable) => {
+                params.iter().map(|params| conn.query(sql.lite, params, writable)).collect()
+            }
+            Way::Pg(trip) => trip.query_all(sql.pg, params).await,
+        };
+        self.0.keep(outcome)
+    }
+
     /// Runs a statement that gives exactly one row; [`Error::NotFound`] when it gives none.
     pub async fn query_one(&mut self, sql: impl Into<Sql>, params: &[Value]) -> Result<Row> {
         self.query_opt(sql, params).await?.ok_or(Error::NotFound)

@@ -10,6 +10,7 @@ use accede_domain::Timestamp;
 use accede_domain::id::{PackageId, RequestId};
 use accede_store::testing::{
     empty_stores, forgetful_postgres_url, plan, postgres, postgres_url, sqlite, stores,
+    tls_postgres_url,
 };
 use accede_store::{Engine, Error, Migration, Result, Sql, Store, Tx, Value, params};
 use tokio::sync::{Barrier, Notify};
@@ -851,4 +852,57 @@ async fn an_unreachable_server_says_what_to_check() {
     let refused = Store::open_postgres("mysql://a@127.0.0.1/b", 1).await;
     let Err(Error::Database(reason)) = refused else { unreachable!("{refused:?}") };
     assert!(reason.contains("postgresql://"), "{reason}");
+}
+
+/// The list of trusted certificates is read from the environment, so a child process has its own.
+const TRUSTING: &str = "ACCEDE_TEST_TRUSTING";
+
+#[tokio::test]
+async fn certificates_are_verified() {
+    let (url, certificate) = tls_postgres_url().await;
+    let url = format!("{url}?sslmode=verify-full");
+    if std::env::var_os(TRUSTING).is_some() {
+        let store = Store::open_postgres(&url, 1).await.unwrap();
+        let row = store
+            .read::<_, Error, _>(async |tx| {
+                let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+                tx.query_one(sql, &[]).await
+            })
+            .await
+            .unwrap();
+        assert_eq!(row.get::<bool>(0), Ok(true));
+        timeout(Duration::from_secs(20), store.listen("engine-tls")).await.unwrap().unwrap();
+        return;
+    }
+
+    let refused = Store::open_postgres(&url, 1).await;
+    let Err(Error::Database(reason)) = refused else { unreachable!("{refused:?}") };
+    assert!(reason.contains("its certificate must be one that this system trusts"), "{reason}");
+
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "engine::certificates_are_verified"])
+        .env(TRUSTING, "yes")
+        .env("SSL_CERT_FILE", certificate)
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && output.contains("1 passed"), "{output}");
+}
+
+#[tokio::test]
+async fn many_questions_are_answered_in_order() {
+    for (name, store) in worlds().await {
+        let found = store
+            .read::<_, Error, _>(async |tx| {
+                let questions: Vec<_> =
+                    (0..1_300).map(|n: i64| params![n, n * 2].to_vec()).collect();
+                tx.query_all("select $2 - $1 where $1 <> 7", &questions).await
+            })
+            .await
+            .unwrap();
+        let answers: Vec<Option<i64>> =
+            found.iter().map(|rows| rows.first().map(|row| row.get(0).unwrap())).collect();
+        let expected: Vec<_> = (0..1_300).map(|n| (n != 7).then_some(n)).collect();
+        assert_eq!(answers, expected, "{name}");
+    }
 }
