@@ -221,6 +221,30 @@ impl App {
             .await
     }
 
+    /// The approvals of requests for the caller, or by the caller, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden for applications.
+    pub async fn list_own_approvals(
+        &self,
+        caller: &Caller,
+        as_target: bool,
+        limit: usize,
+    ) -> Result<Vec<ApprovalView>> {
+        let (user, subject) = caller.require_user()?;
+        caller.may_act_for_self()?;
+        self.store()
+            .read(async |tx| {
+                let mut found = Vec::new();
+                for id in rows::of_subject(tx, subject, as_target, limit).await? {
+                    found.push(view(tx, id, Some(user)).await?);
+                }
+                Ok(found)
+            })
+            .await
+    }
+
     /// The approvals that await the caller, oldest first; or all they were ever asked about.
     ///
     /// # Errors

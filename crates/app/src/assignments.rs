@@ -2,14 +2,15 @@
 
 use accede_domain::id::AssignmentId;
 use accede_domain::permission::Action;
-use accede_store::assignment_list::{self, Summary};
 use accede_store::request_list::Whose;
-use accede_store::{assignments, people};
+use accede_store::{assignment_list, assignments, people};
 
 use crate::deed::Deed;
 use crate::list::{Listing, ask};
 use crate::requests::readable;
 use crate::{App, Caller, Error, Page, Result, audit};
+
+pub use accede_store::assignment_list::Summary;
 
 impl App {
     /// A page of assignments.

@@ -5,13 +5,15 @@ use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
 use accede_domain::permission::Action;
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
-use accede_store::deliveries::{self, Attempt, Named};
+use accede_store::deliveries;
 use accede_store::{Tx, history, people};
 
 use crate::approvals::StageView;
 use crate::deed::Deed;
 use crate::requests::{RequestView, visible};
 use crate::{App, Caller, Error, Result, audit};
+
+pub use accede_store::deliveries::{Attempt, Named};
 
 /// Most attempts shown of one delivery.
 pub const MAX_ATTEMPTS: usize = 200;

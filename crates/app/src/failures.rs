@@ -2,9 +2,11 @@
 
 use accede_domain::id::CauseId;
 use accede_domain::permission::Action;
-use accede_store::causes::{self, Cause, HeldUp};
+use accede_store::causes;
 
 use crate::{App, Caller, Result};
+
+pub use accede_store::causes::{Cause, HeldUp};
 
 /// A cause with the packages it holds up.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod error;
 pub mod failures;
 pub mod hands;
 pub mod list;
+pub mod related;
 pub mod reprocess;
 pub mod requests;
 pub mod settings;

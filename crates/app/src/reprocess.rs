@@ -13,7 +13,7 @@ use accede_domain::refusal::{Obstacle, Refusal};
 use accede_domain::request::{self, Event, Wish};
 use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
-use accede_store::plans::{self, Job, JobItem, JobState, Plan, PlanItem, Progress};
+use accede_store::plans;
 use accede_store::request_list::{self, Candidate, Narrowing, Whose};
 use accede_store::{people, requests, separations, targets};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::deed::Deed;
 use crate::worker::MAX_TARGETS;
 use crate::{App, Caller, Error, Principal, Result, audit};
+
+pub use accede_store::plans::{Job, JobItem, JobState, Plan, PlanItem, Progress};
 
 /// Most requests in one plan.
 pub const MAX_PLAN: usize = 200_000;

@@ -10,8 +10,8 @@ use accede_domain::request::{self, Event, State, Type, Wish, window_end};
 use accede_domain::schedule::{self, Schedule};
 use accede_domain::{Timestamp, permission::Reach};
 use accede_store::people::{self, Facts};
-use accede_store::request_list::{self, Narrowing, Summary, Whose};
-use accede_store::requests::{self, Request};
+use accede_store::request_list;
+use accede_store::requests;
 use accede_store::{approvals as stages, assignments, catalogs, packages, policies};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -20,6 +20,9 @@ use crate::approvals::MAX_JUSTIFICATION;
 use crate::deed::Deed;
 use crate::list::{Listing, ask};
 use crate::{App, Caller, Error, Page, Result, audit};
+
+pub use accede_store::request_list::{Narrowing, Somebody, Summary, Whose};
+pub use accede_store::requests::Request;
 
 /// Longest answer to a question, in characters.
 pub const MAX_ANSWER: usize = 4_000;

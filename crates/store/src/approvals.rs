@@ -210,11 +210,21 @@ pub async fn awaiting(
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Holds a request's stages; used by the race tests to prove the lock order.
-pub async fn lock(tx: &mut Tx<'_>, id: StageId) -> Result<Option<StageRow>> {
-    let sql = Sql {
-        lite: concat!("select ", columns!(), " from approval_stages t where t.id = $1"),
-        pg: concat!("select ", columns!(), " from approval_stages t where t.id = $1 for update"),
-    };
-    tx.query_opt(sql, params![id]).await?.map(|row| StageRow::from_row(&row)).transpose()
+/// The requests for a subject, or by it, that have an approval, newest first.
+pub async fn of_subject(
+    tx: &mut Tx<'_>,
+    subject: SubjectId,
+    as_target: bool,
+    limit: usize,
+) -> Result<Vec<RequestId>> {
+    let rows = tx
+        .query(
+            "select r.id from requests r
+             where ((r.subject_id = $1 and $2) or (r.requestor_id = $1 and not $2))
+                 and exists (select 1 from approval_stages t where t.request_id = r.id)
+             order by r.created_at_ms desc, r.id limit $3",
+            params![subject, as_target, limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }
