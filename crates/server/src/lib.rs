@@ -1,1 +1,3 @@
-//! placeholder
+//! The doors of Accede: the APIs, the portal and the command line.
+
+pub mod api;

@@ -1,0 +1,76 @@
+//! The doors for programs: Microsoft Graph under `/v1.0` and our own API under `/accede/v1`.
+//!
+//! One file per noun holds the routes of that noun; the files named here hold what all share, and
+//! know no noun: paths ([`names`]), query options ([`query`]), bodies ([`body`]), answers
+//! ([`respond`]), errors ([`error`]), batches ([`batch`]).
+
+pub mod batch;
+pub mod body;
+pub mod error;
+pub mod names;
+pub mod query;
+pub mod respond;
+#[cfg(test)]
+mod tests;
+pub mod time;
+
+use std::sync::Arc;
+
+use accede_app::{Clock, Entropy};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::post;
+use axum::{Extension, Router};
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+pub use self::error::{ApiError, Result};
+
+/// What the doors know of the deployment.
+#[derive(Clone)]
+pub struct Web {
+    /// Where clients reach the server, if the configuration says so; else the host they name.
+    pub public_url: Option<Url>,
+    /// Tells the time of errors.
+    pub clock: Arc<dyn Clock>,
+    /// Mints request ids.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The API over `routes`, whose paths begin with `/v1.0` or `/accede/v1` and are spelled as
+/// [`names`] spells them. Adds `$batch`, and answers every other path and verb in the API's way;
+/// made to be the fallback of the server's router.
+pub fn mount(web: Web, routes: Router) -> Router {
+    let routes = routes
+        .fallback(unmatched)
+        .method_not_allowed_fallback(async || ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(web.clone(), respond::dress));
+    let rewritten = ServiceBuilder::new().map_request(names::rewrite);
+    let entries: batch::Routes =
+        BoxCloneSyncService::new(rewritten.clone().service(routes.clone()));
+    let batch = Router::new()
+        .route("/v1.0/$batch", post(batch::run))
+        .with_state(entries)
+        .layer(from_fn_with_state(web, respond::dress));
+    Router::new().fallback_service(rewritten.service(routes.merge(batch)))
+}
+
+/// No route has this path.
+async fn unmatched(sent: Option<Extension<names::Sent>>, request: Request) -> ApiError {
+    let path =
+        sent.map_or_else(|| request.uri().path().to_owned(), |sent| sent.0.0.path().to_owned());
+    let shown: String = path.chars().take(200).collect();
+    ApiError::not_found(format!(
+        "no HTTP resource was found that matches the request path `{shown}`"
+    ))
+}
+
+/// A fault of ours that reached the edge; the panic hook has logged it.
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
+    ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
