@@ -56,13 +56,16 @@ impl Query {
             let first = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
             self.select.iter().any(|name| first(name).eq_ignore_ascii_case(key))
         };
+        let expanded = |key: &str, value: &Value| {
+            let named = self.expand.iter().any(|expand| expand.name.eq_ignore_ascii_case(key));
+            // `*` names nothing, but only objects can have been expanded.
+            let nested = matches!(value, Value::Object(_) | Value::Array(_));
+            named || (nested && self.expands(key).is_some())
+        };
         object
             .into_iter()
-            .filter(|(key, _)| {
-                all || key == "id"
-                    || key.contains('@')
-                    || selected(key)
-                    || self.expands(key).is_some()
+            .filter(|(key, value)| {
+                all || key == "id" || key.contains('@') || selected(key) || expanded(key, value)
             })
             .map(|(key, value)| {
                 let value = match self.expands(&key) {

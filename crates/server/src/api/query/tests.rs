@@ -173,4 +173,12 @@ fn objects_are_cut_to_what_was_selected() {
             "catalog": { "id": "2", "state": "published" }, "assignmentPolicies": [{ "id": "3" }],
         })
     );
+    assert_eq!(
+        cut("$select=displayName&$expand=*"),
+        json!({
+            "@odata.type": "#microsoft.graph.accessPackage", "id": "1", "displayName": "a",
+            "catalog": { "id": "2", "displayName": "c", "state": "published" },
+            "assignmentPolicies": [{ "id": "3", "displayName": "d" }],
+        })
+    );
 }
