@@ -164,6 +164,20 @@ impl App {
             .await
     }
 
+    /// The id of the target with this name, for those who may read failures.
+    ///
+    /// # Errors
+    ///
+    /// Not found, or forbidden unless the caller may read requests somewhere.
+    pub async fn target_named(&self, caller: &Caller, name: &str) -> Result<TargetId> {
+        caller.may_somewhere(Action::ReadRequests)?;
+        let found = self
+            .store()
+            .read(async |tx| Ok::<_, Error>(targets::by_name(tx, name).await?))
+            .await?;
+        found.map(|target| target.id).ok_or_else(|| Error::not_found("target", name))
+    }
+
     async fn keep_plan(
         &self,
         deed: &mut Deed<'_, '_>,

@@ -1,0 +1,517 @@
+//! `/accede/v1/openapi.json`: our own API, described for programs.
+//!
+//! One table of operations and one of schemas; a test holds the table against the routes, so that a
+//! new endpoint without a description does not pass.
+
+use accede_app::App;
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Map, Value, json};
+
+/// The route of this document. It says nothing about anybody, so it needs no token.
+pub fn routes() -> Router<App> {
+    Router::new().route("/accede/v1/openapi.json", get(document))
+}
+
+/// One operation of our own API.
+pub struct Operation {
+    /// The verb, in lower case.
+    pub method: &'static str,
+    /// The path, parameters in braces.
+    pub path: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// The schema of its body, if it takes one.
+    pub takes: Option<&'static str>,
+    /// The status when it succeeds, and the schema of what it answers.
+    pub answers: (&'static str, Option<&'static str>),
+    /// Query parameters.
+    pub query: &'static [&'static str],
+    /// Further statuses it may answer beyond those every operation may.
+    pub refuses: &'static [&'static str],
+}
+
+const fn read(
+    path: &'static str,
+    summary: &'static str,
+    schema: &'static str,
+    query: &'static [&'static str],
+) -> Operation {
+    Operation {
+        method: "get",
+        path,
+        summary,
+        takes: None,
+        answers: ("200", Some(schema)),
+        query,
+        refuses: &[],
+    }
+}
+
+const fn act(
+    path: &'static str,
+    summary: &'static str,
+    takes: Option<&'static str>,
+    answers: (&'static str, Option<&'static str>),
+    refuses: &'static [&'static str],
+) -> Operation {
+    Operation { method: "post", path, summary, takes, answers, query: &[], refuses }
+}
+
+const PAGE: &[&str] = &["$top", "$skiptoken"];
+
+/// Every operation of our own API.
+pub static OPERATIONS: &[Operation] = &[
+    read("/accede/v1/failures", "What is not delivered, by cause, the largest first", "failurePage", &[]),
+    read("/accede/v1/failures/{id}", "One cause of undelivered roles", "failure", &[]),
+    act(
+        "/accede/v1/failures/{id}/retry",
+        "Try everything now that waits for its next try because of one cause",
+        None,
+        ("202", Some("retried")),
+        &[],
+    ),
+    read(
+        "/accede/v1/requests/{id}/deliveries",
+        "The roles of a request, one by one: state, cause in words, attempts, next attempt",
+        "deliveryPage",
+        &[],
+    ),
+    read("/accede/v1/requests/{id}/history", "The timeline of a request", "historyPage", &[]),
+    read("/accede/v1/deliveries/{id}", "One role for one person in one target", "delivery", &[]),
+    read(
+        "/accede/v1/deliveries/{id}/attempts",
+        "The calls made to the target for a delivery, newest first",
+        "attemptPage",
+        &[],
+    ),
+    act(
+        "/accede/v1/deliveries/{id}/retry",
+        "Try a delivery now that waits for its next try",
+        None,
+        ("202", Some("retried")),
+        &["409"],
+    ),
+    read(
+        "/accede/v1/revocations/stuck",
+        "Access that should be gone and is not, oldest first",
+        "stuckPage",
+        &[],
+    ),
+    act(
+        "/accede/v1/reprocessPlans",
+        "Plan what would be tried again; nothing happens yet",
+        Some("selection"),
+        ("201", Some("plan")),
+        &[],
+    ),
+    read("/accede/v1/reprocessPlans/{id}", "A plan", "plan", &[]),
+    read("/accede/v1/reprocessPlans/{id}/items", "The requests of a plan", "planItemPage", PAGE),
+    act(
+        "/accede/v1/reprocessPlans/{id}/run",
+        "Run a plan that was seen; running it twice is running it once",
+        Some("run"),
+        ("202", Some("job")),
+        &["409"],
+    ),
+    read("/accede/v1/reprocessJobs", "The newest jobs", "jobPage", &[]),
+    read("/accede/v1/reprocessJobs/{id}", "A job and how far it has come", "job", &[]),
+    read("/accede/v1/reprocessJobs/{id}/items", "Each request of a job and its outcome", "jobItemPage", PAGE),
+    read(
+        "/accede/v1/reprocessJobs/{id}/events",
+        "A job's progress as server-sent events: `progress` when it changes, `done` at the end",
+        "job",
+        &[],
+    ),
+    act(
+        "/accede/v1/reprocessJobs/{id}/cancel",
+        "Stop a job; what had its turn stands",
+        None,
+        ("200", Some("job")),
+        &["409"],
+    ),
+    read("/accede/v1/targets", "The target systems", "targetPage", &["$top", "$skiptoken", "$filter", "$orderby"]),
+    act(
+        "/accede/v1/targets",
+        "Connect a target system",
+        Some("newTarget"),
+        ("201", Some("target")),
+        &["409"],
+    ),
+    read("/accede/v1/targets/{id}", "A target system", "target", &[]),
+    Operation {
+        method: "patch",
+        path: "/accede/v1/targets/{id}",
+        summary: "Change a target system; settings are merged, secrets go in and never come out",
+        takes: Some("changedTarget"),
+        answers: ("200", Some("target")),
+        query: &[],
+        refuses: &["409", "412"],
+    },
+    Operation {
+        method: "delete",
+        path: "/accede/v1/targets/{id}",
+        summary: "Delete a target system that nothing uses",
+        takes: None,
+        answers: ("204", None),
+        query: &[],
+        refuses: &["409"],
+    },
+    act(
+        "/accede/v1/targets/{id}/check",
+        "Call the target system and say whether it can be reached",
+        None,
+        ("200", Some("check")),
+        &[],
+    ),
+    read(
+        "/accede/v1/targets/{id}/discover",
+        "Resources of the target system whose name or id contains `search`",
+        "foundPage",
+        &["search", "$top"],
+    ),
+    act("/accede/v1/targets/{id}/pause", "Stop calling a target system", None, ("200", Some("target")), &[]),
+    act("/accede/v1/targets/{id}/resume", "Call a target system again", None, ("200", Some("target")), &[]),
+    Operation {
+        method: "get",
+        path: "/accede/v1/openapi.json",
+        summary: "This document",
+        takes: None,
+        answers: ("200", None),
+        query: &[],
+        refuses: &[],
+    },
+];
+
+async fn document() -> Response {
+    axum::Json(description()).into_response()
+}
+
+/// The OpenAPI document.
+pub fn description() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in OPERATIONS {
+        let item = paths.entry(operation.path.to_owned()).or_insert_with(|| json!({}));
+        if let Some(item) = item.as_object_mut() {
+            item.insert(operation.method.to_owned(), describe(operation));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Accede",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "What Microsoft Graph has no word for: causes, reprocess plans and jobs, \
+                            deliveries, target systems. Everything else is Graph, under /v1.0.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn describe(operation: &Operation) -> Value {
+    let mut parameters: Vec<Value> = Vec::new();
+    if operation.path.contains("{id}") {
+        parameters.push(json!({
+            "name": "id", "in": "path", "required": true,
+            "schema": { "type": "string", "format": "uuid" },
+        }));
+    }
+    for name in operation.query {
+        let schema = match *name {
+            "$top" => json!({ "type": "integer", "minimum": 1, "maximum": 999 }),
+            _ => json!({ "type": "string" }),
+        };
+        parameters.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
+    }
+    let (status, schema) = operation.answers;
+    let mut responses = Map::new();
+    let kind = if operation.path.ends_with("/events") { "text/event-stream" } else { "application/json" };
+    let success = match schema {
+        Some(schema) => json!({
+            "description": "done",
+            "content": { kind: { "schema": reference(schema) } },
+        }),
+        None if status == "204" => json!({ "description": "done" }),
+        None => json!({ "description": "done", "content": { kind: { "schema": {} } } }),
+    };
+    responses.insert(status.to_owned(), success);
+    let common = ["400", "401", "403", "404", "413", "415", "429", "503"];
+    for status in common.iter().chain(operation.refuses) {
+        responses.insert(
+            (*status).to_owned(),
+            json!({
+                "description": "refused; the message says why and what to do",
+                "content": { "application/json": { "schema": reference("error") } },
+            }),
+        );
+    }
+    let id = format!("{} {}", operation.method, operation.path);
+    let mut described = json!({
+        "operationId": id,
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let (Some(takes), Some(described)) = (operation.takes, described.as_object_mut()) {
+        described.insert(
+            "requestBody".to_owned(),
+            json!({
+                "required": true,
+                "content": { "application/json": { "schema": reference(takes) } },
+            }),
+        );
+    }
+    if operation.path.ends_with("openapi.json") {
+        if let Some(described) = described.as_object_mut() {
+            described.insert("security".to_owned(), json!([]));
+        }
+    }
+    described
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn maybe(kind: &str) -> Value {
+    json!({ "type": [kind, "null"] })
+}
+
+fn instant() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn maybe_instant() -> Value {
+    json!({ "type": ["string", "null"], "format": "date-time" })
+}
+
+fn id() -> Value {
+    json!({ "type": "string", "format": "uuid" })
+}
+
+fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn truth() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn page(item: &str) -> Value {
+    json!({
+        "type": "object",
+        "required": ["value"],
+        "properties": {
+            "value": { "type": "array", "items": reference(item) },
+            "@odata.count": number(),
+            "@odata.nextLink": { "type": "string", "format": "uri" },
+        },
+    })
+}
+
+fn thing(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn closed(properties: Value, required: &[&str]) -> Value {
+    json!({
+        "type": "object", "required": required, "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn schemas() -> Value {
+    let named = thing(json!({ "id": id(), "name": text(), "displayName": text() }), &["id"]);
+    let origin = thing(json!({ "originId": text(), "displayName": maybe("string") }), &["originId"]);
+    let cause = json!({
+        "type": ["object", "null"],
+        "properties": { "id": id(), "class": text(), "code": text(), "message": text() },
+    });
+    let delivery = json!({
+        "id": id(), "target": named, "subjectId": id(), "resource": origin, "role": origin,
+        "wanted": truth(),
+        "state": { "enum": ["delivered", "delivering", "removed", "removing", "failed", "stuck"] },
+        "observed": { "enum": ["never", "unknown", "absent", "present"] },
+        "evidence": { "type": ["object", "null"] },
+        "cause": cause,
+        "attempts": number(),
+        "lastAttemptDateTime": maybe_instant(),
+        "nextAttemptDateTime": maybe_instant(),
+        "preExisting": truth(),
+    });
+    let counts = thing(
+        json!({
+            "delivering": number(), "delivered": number(), "partiallyDelivered": number(),
+            "deliveryFailed": number(), "other": number(),
+        }),
+        &[],
+    );
+    let settings = json!({ "type": "object" });
+    let secrets = json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } });
+    let mut all = Map::new();
+    let mut add = |name: &str, schema: Value| {
+        all.insert(name.to_owned(), schema);
+    };
+    add(
+        "error",
+        thing(
+            json!({ "error": thing(json!({
+                "code": text(), "message": text(), "target": text(),
+                "details": { "type": "array" }, "innerError": { "type": "object" },
+            }), &["code", "message"]) }),
+            &["error"],
+        ),
+    );
+    add(
+        "failure",
+        thing(
+            json!({
+                "id": id(), "target": named, "connector": text(), "class": text(), "code": text(),
+                "text": text(), "example": text(), "firstSeenDateTime": instant(),
+                "lastSeenDateTime": instant(), "deliveries": number(), "failed": number(),
+                "retrying": number(), "isFinal": truth(), "revocations": number(),
+                "people": number(), "reprocessableRequests": number(),
+                "accessPackages": { "type": "array" },
+            }),
+            &["id", "deliveries", "people"],
+        ),
+    );
+    add("retried", thing(json!({ "retried": { "type": ["integer", "boolean"] } }), &["retried"]));
+    add("delivery", thing(delivery.clone(), &["id", "state", "wanted"]));
+    let mut stuck = delivery;
+    if let Some(stuck) = stuck.as_object_mut() {
+        stuck.insert("sinceDateTime".to_owned(), instant());
+        stuck.insert("displayName".to_owned(), maybe("string"));
+        stuck.insert("userPrincipalName".to_owned(), maybe("string"));
+    }
+    add("stuck", thing(stuck, &["id", "sinceDateTime"]));
+    add(
+        "history",
+        thing(
+            json!({ "id": id(), "dateTime": instant(), "kind": text(), "actor": text(), "detail": text() }),
+            &["id", "dateTime", "kind"],
+        ),
+    );
+    add(
+        "attempt",
+        thing(
+            json!({
+                "id": id(), "action": { "enum": ["grant", "revoke", "observe"] },
+                "outcome": { "enum": ["applied", "alreadyInState", "present", "absent", "fault", "discarded"] },
+                "class": maybe("string"), "code": maybe("string"), "message": maybe("string"),
+                "startedDateTime": instant(), "finishedDateTime": instant(),
+                "durationInMilliseconds": number(), "batchSize": number(),
+            }),
+            &["id", "action", "outcome"],
+        ),
+    );
+    add(
+        "selection",
+        closed(
+            json!({
+                "ids": { "type": ["array", "null"], "items": id(), "maxItems": 10_000 },
+                "filter": maybe("string"), "causeId": { "type": ["string", "null"], "format": "uuid" },
+                "target": maybe("string"),
+            }),
+            &[],
+        ),
+    );
+    add(
+        "plan",
+        thing(
+            json!({
+                "id": id(), "createdBy": text(), "createdDateTime": instant(),
+                "expirationDateTime": instant(), "digest": text(), "total": number(),
+                "eligible": number(), "skipped": number(), "targets": { "type": "array" },
+                "skippedByReason": { "type": "array" }, "estimatedDurationInSeconds": number(),
+                "jobId": { "type": ["string", "null"], "format": "uuid" },
+            }),
+            &["id", "digest", "eligible", "skipped"],
+        ),
+    );
+    add(
+        "planItem",
+        thing(
+            json!({
+                "position": number(), "requestId": id(), "isEligible": truth(),
+                "code": maybe("string"), "reason": maybe("string"),
+            }),
+            &["position", "requestId", "isEligible"],
+        ),
+    );
+    add("run", closed(json!({ "digest": text() }), &["digest"]));
+    add(
+        "job",
+        thing(
+            json!({
+                "id": id(), "planId": id(), "state": { "enum": ["running", "completed", "canceled"] },
+                "createdBy": text(), "createdDateTime": instant(), "finishedDateTime": maybe_instant(),
+                "isOver": truth(), "total": number(), "pending": number(), "accepted": number(),
+                "refused": number(), "canceled": number(), "requests": counts,
+            }),
+            &["id", "state", "total"],
+        ),
+    );
+    add(
+        "jobItem",
+        thing(
+            json!({
+                "position": number(), "requestId": id(), "displayName": maybe("string"),
+                "state": { "enum": ["pending", "accepted", "refused", "canceled"] },
+                "code": maybe("string"), "reason": maybe("string"), "doneDateTime": maybe_instant(),
+                "requestState": maybe("string"),
+            }),
+            &["position", "requestId", "state"],
+        ),
+    );
+    add(
+        "target",
+        thing(
+            json!({
+                "id": id(), "name": text(), "displayName": text(), "kind": text(),
+                "settings": settings, "secrets": { "type": "object" },
+            }),
+            &["id", "name", "kind"],
+        ),
+    );
+    add(
+        "newTarget",
+        thing(
+            json!({
+                "name": { "type": "string", "pattern": "^[a-z0-9-]{1,64}$" },
+                "displayName": text(), "kind": text(), "settings": settings, "secrets": secrets,
+            }),
+            &["name", "kind"],
+        ),
+    );
+    add(
+        "changedTarget",
+        thing(json!({ "displayName": text(), "settings": settings, "secrets": secrets }), &[]),
+    );
+    add("check", thing(json!({ "ok": truth() }), &[]));
+    add(
+        "found",
+        thing(
+            json!({ "originId": text(), "displayName": text(), "description": maybe("string"), "roles": { "type": "array" } }),
+            &["originId", "displayName"],
+        ),
+    );
+    for item in [
+        "failure", "delivery", "history", "attempt", "stuck", "planItem", "job", "jobItem", "target", "found",
+    ] {
+        add(&format!("{item}Page"), page(item));
+    }
+    Value::Object(all)
+}
