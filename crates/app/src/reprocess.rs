@@ -169,7 +169,11 @@ impl App {
     /// # Errors
     ///
     /// Not found, or forbidden unless the caller may read requests somewhere.
-    pub async fn target_named(&self, caller: &Caller, name: &str) -> Result<TargetId> {
+    pub async fn target_id_named(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<TargetId> {
         caller.may_somewhere(Action::ReadRequests)?;
         let found = self
             .store()

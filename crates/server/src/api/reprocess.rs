@@ -128,7 +128,7 @@ async fn selection(
     let cause = body.take_id("causeId")?;
     let target = match body.take::<String>("target")? {
         None => None,
-        Some(name) => Some(app.target_named(caller, &name).await?),
+        Some(name) => Some(app.target_id_named(caller, &name).await?),
     };
     body.finish(&[])?;
     Ok(Selection { ids, filter, cause, target })
