@@ -41,3 +41,17 @@ pub(crate) async fn record(
     };
     Ok(audit::insert(tx, row).await?)
 }
+
+/// What changed of an object: for each property that did, its value before and after.
+pub(crate) fn changes(
+    properties: &[(&str, serde_json::Value, serde_json::Value)],
+) -> serde_json::Value {
+    properties
+        .iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(name, before, after)| {
+            ((*name).to_owned(), serde_json::json!({ "from": before, "to": after }))
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

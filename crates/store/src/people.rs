@@ -175,3 +175,22 @@ pub async fn active_members(tx: &mut Tx<'_>, group: GroupId, limit: usize) -> Re
         .await?;
     rows.iter().map(|row| row.get(0)).collect()
 }
+
+/// Whether somebody owns a group.
+pub async fn owns_group(tx: &mut Tx<'_>, user: UserId, group: GroupId) -> Result<bool> {
+    let found = tx
+        .query_opt(
+            "select 1 from group_owners where group_id = $1 and owner_id = $2",
+            params![group, user],
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+/// The name of a group, if it exists.
+pub async fn group_name(tx: &mut Tx<'_>, group: GroupId) -> Result<Option<String>> {
+    tx.query_opt("select display_name from groups where id = $1", params![group])
+        .await?
+        .map(|row| row.get(0))
+        .transpose()
+}

@@ -220,6 +220,25 @@ pub async fn get_all(tx: &mut Tx<'_>, ids: &[ResourceId]) -> Result<Vec<Resource
     rows.iter().map(Resource::from_row).collect()
 }
 
+/// The resources of several catalogs, by name, at most `limit`.
+pub async fn of_catalogs(
+    tx: &mut Tx<'_>,
+    catalogs: &[CatalogId],
+    limit: usize,
+) -> Result<Vec<Resource>> {
+    let mut values = Vec::new();
+    let list = places(catalogs, &mut values);
+    values.push(limit_value(limit).into());
+    let text = format!(
+        "select {} from resources r join targets t on t.id = r.target_id
+         where r.catalog_id in ({list}) order by r.display_name, r.id limit ${}",
+        columns!(),
+        values.len()
+    );
+    let rows = tx.query_text(&text, &values).await?;
+    rows.iter().map(Resource::from_row).collect()
+}
+
 /// Finds a catalog's resource by what it is in its target.
 pub async fn find(
     tx: &mut Tx<'_>,

@@ -158,7 +158,7 @@ create table targets (
     settings text not null,
     secrets bytea,
     concurrency bigint not null,
-    catalog_owners_may_add boolean not null,
+    catalog_owners_may_add boolean not null default false,
     is_paused boolean not null,
     checked_at_ms bigint,
     check_result text,
