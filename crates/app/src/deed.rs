@@ -158,6 +158,12 @@ impl Deed<'_, '_> {
             return Ok(Some(Obstacle::EndPassed(end)));
         }
         let own = request.assignment;
+        if let Some(id) = own
+            && let Some(assignment) = assignments::get(self.tx, id).await?
+            && !assignment.state.is_live()
+        {
+            return Ok(Some(Obstacle::AssignmentEnded));
+        }
         if let Some(other) = assignments::live_of(self.tx, request.subject, request.package).await?
             && Some(other.id) != own
         {

@@ -169,16 +169,10 @@ impl App {
     /// # Errors
     ///
     /// Not found, or forbidden unless the caller may read requests somewhere.
-    pub async fn target_id_named(
-        &self,
-        caller: &Caller,
-        name: &str,
-    ) -> Result<TargetId> {
+    pub async fn target_id_named(&self, caller: &Caller, name: &str) -> Result<TargetId> {
         caller.may_somewhere(Action::ReadRequests)?;
-        let found = self
-            .store()
-            .read(async |tx| Ok::<_, Error>(targets::by_name(tx, name).await?))
-            .await?;
+        let found =
+            self.store().read(async |tx| Ok::<_, Error>(targets::by_name(tx, name).await?)).await?;
         found.map(|target| target.id).ok_or_else(|| Error::not_found("target", name))
     }
 
@@ -521,6 +515,7 @@ impl Deed<'_, '_> {
         let obstacle = match (candidate.is_active, ended) {
             (false, _) => Some(Obstacle::SubjectInactive),
             (true, Some(end)) => Some(Obstacle::EndPassed(end)),
+            (true, None) if candidate.is_ended => Some(Obstacle::AssignmentEnded),
             (true, None) => self.slow_obstacle(candidate, suspects).await?,
         };
         Ok(obstacle.map(|obstacle| {

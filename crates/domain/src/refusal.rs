@@ -119,6 +119,9 @@ pub enum Obstacle {
     /// Separation of duties.
     #[error("{0}")]
     Incompatible(crate::separation::Conflict),
+    /// What the request had given was taken away since.
+    #[error("its assignment has ended since; request the access package anew")]
+    AssignmentEnded,
     /// The package is gone.
     #[error("the access package does not exist any more")]
     PackageGone,
@@ -137,6 +140,7 @@ impl Obstacle {
             Obstacle::SubjectInactive => "SubjectInactive",
             Obstacle::EndPassed(_) => "EndPassed",
             Obstacle::Incompatible(_) => "IncompatibleAccess",
+            Obstacle::AssignmentEnded => "AssignmentEnded",
             Obstacle::PackageGone => "AccessPackageGone",
             Obstacle::AlreadyAssigned(_) => "AlreadyAssigned",
             Obstacle::TargetPaused(_) => "TargetPaused",

@@ -261,6 +261,8 @@ pub struct Candidate {
     pub catalog: CatalogId,
     /// Whether its subject may hold access.
     pub is_active: bool,
+    /// Whether its assignment has ended.
+    pub is_ended: bool,
     /// The end of its assignment, if it has one and it ends.
     pub end: Option<accede_domain::Timestamp>,
 }
@@ -303,7 +305,7 @@ pub async fn candidates(
         if parts.is_empty() { String::new() } else { format!("where {}", parts.join(" and ")) };
     values.push(crate::requests::limit_value(limit).into());
     let sql = format!(
-        "select {}p.catalog_id, b.is_active, a.end_at_ms
+        "select {}p.catalog_id, b.is_active, a.end_at_ms, a.ended_at_ms
          from {FROM} left join assignments a on a.id = r.assignment_id
          {restriction} order by r.created_at_ms, r.id limit ${}",
         concat!(columns!(), ", "),
@@ -317,6 +319,7 @@ pub async fn candidates(
         found.push(Candidate {
             catalog: row.get(WIDTH)?,
             is_active: row.get(WIDTH + 1)?,
+            is_ended: row.get::<Option<accede_domain::Timestamp>>(WIDTH + 3)?.is_some(),
             end: end.or(request.end),
             request,
         });
