@@ -317,6 +317,25 @@ impl App {
         }
     }
 
+    /// Takes over what a worker that died had claimed. Only a process that holds its data directory
+    /// alone can know that no other worker lives; beside others, leases run out by themselves.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn recover(&self) -> Result<()> {
+        if self.store().engine() == accede_store::Engine::Postgres {
+            return Ok(());
+        }
+        let zombie = i64::try_from(delivery::ZOMBIE.as_millis()).unwrap_or(i64::MAX);
+        self.store()
+            .write(async |tx| {
+                deliveries::release_leases(tx, zombie).await?;
+                Ok(())
+            })
+            .await
+    }
+
     /// Works until `shutdown` resolves; calls in flight then finish first.
     pub async fn run_worker(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
@@ -325,6 +344,7 @@ impl App {
         let mut read_at: Option<tokio::time::Instant> = None;
         let mut swept_at: Option<tokio::time::Instant> = None;
         let mut stopping = false;
+        report("recover", self.recover().await);
         loop {
             if !stopping {
                 let instant = tokio::time::Instant::now();

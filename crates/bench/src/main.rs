@@ -1,1 +1,81 @@
-fn main() {}
+//! Measures what `docs/performance.md` reports: each figure beside a baseline in the same run.
+//!
+//! `scripts/bench` runs all of it; `scripts/bench deliver list` runs some; `--small` runs every row on
+//! a tenth of the data, to see that it works. Figures go to the terminal as a Markdown table. Nothing
+//! here asserts a time: the machines that run it are noisy.
+
+mod baseline;
+mod deliver;
+mod drain;
+mod large;
+mod restart;
+mod start;
+mod world;
+
+use std::error::Error;
+
+/// What every row of the bench answers.
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// One line of the report.
+pub struct Figure {
+    /// What was measured.
+    pub what: String,
+    /// What it came to.
+    pub figure: String,
+    /// What it stands beside, measured in the same run.
+    pub baseline: String,
+    /// The budget of DESIGN section 9.
+    pub budget: &'static str,
+}
+
+/// How much data a run uses.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// 1 for the full run, 10 for `--small`.
+    pub divisor: usize,
+}
+
+impl Size {
+    /// `full` items, or a tenth of them.
+    pub fn of(self, full: usize) -> usize {
+        (full / self.divisor).max(1)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("scripts/bench [--small] [deliver] [drain] [large] [restart] [start]");
+        return Ok(());
+    }
+    let size = Size { divisor: if arguments.iter().any(|a| a == "--small") { 10 } else { 1 } };
+    let named: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|wanted| *wanted == name);
+    let mut figures = Vec::new();
+    if wanted("deliver") {
+        figures.extend(deliver::measure(size).await?);
+    }
+    if wanted("drain") {
+        figures.extend(drain::measure(size).await?);
+    }
+    if wanted("large") {
+        figures.extend(large::measure(size).await?);
+    }
+    if wanted("restart") {
+        figures.extend(restart::measure(size).await?);
+    }
+    if wanted("start") {
+        figures.extend(start::measure()?);
+    }
+    println!("| What | Figure | Beside it, in the same run | Budget |");
+    println!("|---|---|---|---|");
+    for figure in figures {
+        println!(
+            "| {} | {} | {} | {} |",
+            figure.what, figure.figure, figure.baseline, figure.budget
+        );
+    }
+    Ok(())
+}

@@ -309,6 +309,17 @@ pub async fn lock(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<DeliveryRow>
     tx.query_opt(sql, params![id]).await?.map(|row| DeliveryRow::from_row(&row)).transpose()
 }
 
+/// Takes the leases from workers that cannot live any more: their rows are ready as soon as the
+/// calls they may have sent are certainly over. Says how many there were.
+pub async fn release_leases(tx: &mut Tx<'_>, zombie_ms: i64) -> Result<u64> {
+    tx.execute(
+        "update deliveries set ready_at_ms = deadline_at_ms + $1
+         where phase = 'inFlight' and ready_at_ms > deadline_at_ms + $1",
+        params![zombie_ms],
+    )
+    .await
+}
+
 /// Deliveries of a target that are ready, revocations first, oldest first; held until the
 /// transaction ends, leaving out what others hold.
 ///
