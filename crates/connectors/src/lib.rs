@@ -4,6 +4,13 @@
 //! of [`accede_domain::fault`]. It holds no state but a client, never retries, and never sees the
 //! database: a transaction cannot be open while it works.
 
+pub mod chaos;
+pub mod directory;
+pub mod egress;
+pub mod kinds;
+mod roles;
+pub mod settings;
+
 use std::time::Duration;
 
 use accede_domain::fault::Fault;

@@ -1,0 +1,271 @@
+//! Reads a target's settings and secrets strictly: what is unknown, missing or of the wrong form is
+//! an error that names the field and the remedy.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// What can be wrong with the settings of a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{path}` {sentence}")]
+pub struct Problem {
+    /// Which field, such as `settings.baseUrl`.
+    pub path: String,
+    /// What is wrong with it and what to do; reads on after the field's name.
+    pub sentence: String,
+}
+
+impl Problem {
+    /// A problem of one field.
+    pub fn new(path: impl Into<String>, sentence: impl Into<String>) -> Problem {
+        Problem { path: path.into(), sentence: sentence.into() }
+    }
+}
+
+/// One setting or secret, for people.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name in `settings` or `secrets`.
+    pub name: &'static str,
+    /// What it is for, its values and its default.
+    pub meaning: &'static str,
+}
+
+/// Largest number of calls to one target at once; its pace is kept by the worker.
+pub const MAX_CONCURRENCY: u64 = 32;
+
+/// Settings that every kind has.
+pub const COMMON: &[Field] = &[Field {
+    name: "concurrency",
+    meaning: "how many calls may be in flight at once, 1 to 32; default 8",
+}];
+
+/// The settings of one target while they are read.
+pub struct Reader<'a> {
+    settings: &'a Map<String, Value>,
+    secrets: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Takes the settings of a kind, all of whose fields must be known.
+    pub fn new(
+        settings: &'a Value,
+        secrets: &'a BTreeMap<String, String>,
+        known_settings: &[Field],
+        known_secrets: &[Field],
+    ) -> Result<Reader<'a>, Problem> {
+        static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        let settings = match settings {
+            Value::Object(settings) => settings,
+            Value::Null => &EMPTY,
+            _ => return Err(Problem::new("settings", "must be an object")),
+        };
+        for name in settings.keys() {
+            check_known("settings", name, &[known_settings, COMMON].concat())?;
+        }
+        for name in secrets.keys() {
+            check_known("secrets", name, known_secrets)?;
+        }
+        let reader = Reader { settings, secrets };
+        reader.number("concurrency", 8, 1..=MAX_CONCURRENCY)?;
+        Ok(reader)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.settings.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Answers whether a setting was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// A text that may be left out.
+    pub fn text(&self, name: &str) -> Result<Option<&'a str>, Problem> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim())),
+            Some(_) => Err(problem(name, "must be a text that is not empty")),
+        }
+    }
+
+    /// A text that must be given; `example` shows its form.
+    pub fn required(&self, name: &str, example: &str) -> Result<&'a str, Problem> {
+        self.text(name)?
+            .ok_or_else(|| problem(name, format!("is missing; give it like `{example}`")))
+    }
+
+    /// A yes or no.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool, Problem> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(problem(name, "must be `true` or `false`")),
+        }
+    }
+
+    /// A whole number within a range.
+    pub fn number(
+        &self,
+        name: &str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<u64, Problem> {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        value.as_u64().filter(|number| range.contains(number)).ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            problem(name, format!("must be a whole number from {least} to {most}"))
+        })
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(
+        &self,
+        name: &str,
+        default: Option<T>,
+        choices: &[(&str, T)],
+    ) -> Result<T, Problem> {
+        let words =
+            || choices.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let Some(value) = self.get(name) else {
+            return default
+                .ok_or_else(|| problem(name, format!("is missing; give one of {}", words())));
+        };
+        let chosen = value.as_str().and_then(|text| choices.iter().find(|(word, _)| *word == text));
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+            problem(name, format!("must be one of {}, not `{}`", words(), short(value)))
+        })
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let wrong = || problem(name, "must be a list of texts");
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(list)) => {
+                list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A secret that must be given and not be empty.
+    pub fn secret(&self, name: &str, purpose: &str) -> Result<&'a str, Problem> {
+        self.secrets.get(name).map(String::as_str).filter(|secret| !secret.is_empty()).ok_or_else(
+            || Problem::new(format!("secrets.{name}"), format!("is missing; give {purpose}")),
+        )
+    }
+}
+
+/// A problem of one setting.
+pub fn problem(name: &str, sentence: impl Into<String>) -> Problem {
+    Problem::new(format!("settings.{name}"), sentence)
+}
+
+fn short(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned).chars().take(60).collect()
+}
+
+fn check_known(list: &str, name: &str, known: &[Field]) -> Result<(), Problem> {
+    if known.iter().any(|field| field.name == name) {
+        return Ok(());
+    }
+    let names = known.iter().map(|field| field.name);
+    let sentence = match nearest(name, names.clone()) {
+        Some(near) => format!("is not known; did you mean `{near}`?"),
+        None => {
+            let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>();
+            match names.is_empty() {
+                true => "is not known; this kind of target has none".to_owned(),
+                false => format!("is not known; known are {}", names.join(", ")),
+            }
+        }
+    };
+    Err(Problem::new(format!("{list}.{name}"), sentence))
+}
+
+/// The known name that a misspelled one is closest to, if it is close at all.
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let (distance, near) = known
+        .into_iter()
+        .map(|candidate| (distance(&name, &candidate.to_lowercase()), candidate))
+        .min_by_key(|(distance, _)| *distance)?;
+    (distance <= name.chars().count().max(3) / 2).then_some(near)
+}
+
+/// How many letters must be typed anew to make one word of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((b, above), above_left) in other.iter().zip(row.iter().skip(1)).zip(row.iter()) {
+            let left = next.last().copied().unwrap_or(i + 1);
+            next.push((above + 1).min(left + 1).min(above_left + usize::from(a != *b)));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KNOWN: &[Field] =
+        &[Field { name: "baseUrl", meaning: "" }, Field { name: "createAccounts", meaning: "" }];
+
+    fn read(settings: Value) -> Result<(), Problem> {
+        let secrets = BTreeMap::new();
+        let reader = Reader::new(&settings, &secrets, KNOWN, &[])?;
+        reader.required("baseUrl", "https://wiki.example/scim")?;
+        reader.flag("createAccounts", false)?;
+        Ok(())
+    }
+
+    #[test]
+    fn every_problem_names_the_field_and_the_remedy() {
+        let said = |settings| read(settings).unwrap_err().to_string();
+        assert_eq!(
+            said(json!({"baseURL": "x"})),
+            "`settings.baseURL` is not known; did you mean `baseUrl`?"
+        );
+        assert_eq!(
+            said(json!({"baseUlr": "x"})),
+            "`settings.baseUlr` is not known; did you mean `baseUrl`?"
+        );
+        assert_eq!(
+            said(json!({"zzzzzzz": 1})),
+            "`settings.zzzzzzz` is not known; known are `baseUrl`, `createAccounts`, `concurrency`"
+        );
+        assert_eq!(
+            said(json!({})),
+            "`settings.baseUrl` is missing; give it like `https://wiki.example/scim`"
+        );
+        assert_eq!(
+            said(json!({"baseUrl": 7})),
+            "`settings.baseUrl` must be a text that is not empty"
+        );
+        assert_eq!(
+            said(json!({"baseUrl": "x", "createAccounts": "yes"})),
+            "`settings.createAccounts` must be `true` or `false`"
+        );
+        assert_eq!(
+            said(json!({"baseUrl": "x", "concurrency": 0})),
+            "`settings.concurrency` must be a whole number from 1 to 32"
+        );
+        assert_eq!(said(json!([])), "`settings` must be an object");
+        assert_eq!(read(json!({"baseUrl": "x", "createAccounts": null})), Ok(()));
+    }
+
+    #[test]
+    fn the_distance_of_words_is_levenshteins() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+}
