@@ -4,9 +4,11 @@
 //! records effects and history, commits. Nothing that is necessary happens after the commit.
 
 pub mod approvals;
+pub mod apps;
 pub mod assignments;
 mod audit;
 pub mod caller;
+mod callers;
 pub mod catalogs;
 pub mod clock;
 pub mod creations;
@@ -15,27 +17,41 @@ pub mod deliveries;
 pub mod delivering;
 mod error;
 pub mod failures;
+mod fields;
+pub mod groups;
 pub mod hands;
+pub mod keys;
 pub mod list;
+pub mod open;
 pub mod packages;
 pub mod policies;
 pub mod related;
 pub mod reprocess;
 pub mod requests;
 pub mod resources;
+pub mod role_assignments;
+mod seal;
 pub mod settings;
+pub mod sign_in;
 mod sweeper;
 pub mod text;
+mod throttle;
+pub mod tokens;
+pub mod user_import;
+pub mod users;
 pub mod worker;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 use accede_domain::Timestamp;
 use accede_domain::id::Id;
 use accede_store::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::hands::Hands;
+use crate::keys::Keys;
+use crate::tokens::Signer;
 
 pub use caller::{Caller, Principal};
 pub use clock::{Clock, Entropy};
@@ -56,19 +72,51 @@ struct Inner {
     settings: Settings,
     hands: Hands,
     wake: Notify,
+    keys: Keys,
+    signer: OnceLock<Signer>,
+    hashings: Semaphore,
+    hash_queue: AtomicUsize,
 }
 
 impl App {
-    /// An application over an open, migrated store.
+    /// An application over an open, migrated store, with keys that live as long as the process:
+    /// what it seals into the database does not open after it. For tests and simulations; see
+    /// [`App::open`].
     pub fn new(
         store: Store,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
     ) -> App {
-        let hands = Hands::default();
-        let wake = Notify::new();
-        App { inner: Arc::new(Inner { store, clock, entropy, settings, hands, wake }) }
+        let keys = Keys::ephemeral(&*entropy).unwrap_or_else(|_| {
+            // Only a broken cryptographic library refuses; nothing may go on without it.
+            std::process::abort()
+        });
+        App::with_keys(store, clock, entropy, settings, keys)
+    }
+
+    /// An application over an open, migrated store, with the deployment's keys.
+    pub fn with_keys(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+        keys: Keys,
+    ) -> App {
+        App {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                entropy,
+                settings,
+                hands: Hands::default(),
+                wake: Notify::new(),
+                keys,
+                signer: OnceLock::new(),
+                hashings: Semaphore::new(sign_in::HASHINGS),
+                hash_queue: AtomicUsize::new(0),
+            }),
+        }
     }
 
     /// The present instant. Verbs read it once, at their top.
@@ -103,6 +151,28 @@ impl App {
 
     pub(crate) fn entropy(&self) -> &dyn Entropy {
         &*self.inner.entropy
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.inner.keys
+    }
+
+    pub(crate) fn signer(&self) -> Result<&Signer> {
+        let missing = || Error::internal("the application was not prepared: it has no signing key");
+        self.inner.signer.get().ok_or_else(missing)
+    }
+
+    /// The first one stays: all are the same.
+    pub(crate) fn set_signer(&self, signer: Signer) {
+        self.inner.signer.get_or_init(|| signer);
+    }
+
+    pub(crate) fn hashings(&self) -> &Semaphore {
+        &self.inner.hashings
+    }
+
+    pub(crate) fn hash_queue(&self) -> &AtomicUsize {
+        &self.inner.hash_queue
     }
 
     pub(crate) fn mint<I: Id>(&self, now: Timestamp) -> I {

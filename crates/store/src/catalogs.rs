@@ -330,3 +330,18 @@ pub async fn page(
     };
     pages::page(tx, &source, ask, count).await
 }
+
+/// Reads a catalog by name, whatever its case.
+pub async fn by_name(tx: &mut Tx<'_>, display_name: &str) -> Result<Option<Catalog>> {
+    tx.query_opt(
+        concat!(
+            "select ",
+            columns!(),
+            " from catalogs c where c.name_key = $1 and c.deleted_at_ms is null"
+        ),
+        params![name_key(display_name)],
+    )
+    .await?
+    .map(|row| Catalog::from_row(&row))
+    .transpose()
+}

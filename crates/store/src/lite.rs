@@ -85,6 +85,11 @@ impl Lite {
         Ok(Lite::new(conn, Some(readers), lock, GROUP_TURNS))
     }
 
+    /// Whether a data directory holds a database.
+    pub(crate) fn exists(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
     /// An empty database that lives as long as the store.
     pub(crate) fn open_in_memory() -> Result<Lite> {
         let db = Connection::open_in_memory().map_err(error)?;

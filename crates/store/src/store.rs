@@ -79,6 +79,11 @@ impl Store {
         Ok(Store::new(Driver::Lite(Lite::open(dir, false)?)))
     }
 
+    /// Whether a data directory holds a SQLite database.
+    pub fn sqlite_exists(dir: &Path) -> bool {
+        Lite::exists(dir)
+    }
+
     /// An empty SQLite database in memory. Everything happens on the caller's task, in the order of
     /// asking: the same calls give the same history.
     pub fn open_in_memory() -> Result<Store> {

@@ -1,0 +1,513 @@
+//! Importing users from a CSV file, as the personnel department exports it.
+//!
+//! The whole file is read and checked before anything is written. If a line is wrong, nothing is
+//! written, unless the caller says that wrong lines may be left out. What is written is written in
+//! batches of [`BATCH`] people, each in one transaction; users that exist (same
+//! `userPrincipalName`) are changed, in the columns that the file has and no others. Managers come
+//! last, so that they may stand below their reports. An import that was interrupted is simply
+//! repeated.
+
+use std::collections::{BTreeMap, HashMap};
+
+use accede_domain::id::UserId;
+use accede_domain::nearest;
+use accede_domain::permission::Action;
+use accede_store::users::{self, UserType, key};
+use serde_json::json;
+
+use crate::audit::{self, Event};
+use crate::users::{MAX_CHAIN, User, UserChange, insert};
+use crate::{App, Caller, Error, Result, fields};
+
+/// Most people in one file.
+pub const MAX_ROWS: usize = 200_000;
+/// Largest file, in bytes.
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// People in one transaction.
+pub const BATCH: usize = 1_000;
+/// Most wrong lines that are reported one by one.
+pub const MAX_REPORTED: usize = 1_000;
+
+/// What happens to lines that are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBadLine {
+    /// Nothing at all is written.
+    #[default]
+    Refuse,
+    /// They are left out.
+    LeaveOut,
+}
+
+/// A line that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct BadLine {
+    /// Its number in the file, counted from 1 with the header.
+    pub line: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// People who were added.
+    pub created: usize,
+    /// People who were changed.
+    pub changed: usize,
+    /// People who were so already.
+    pub unchanged: usize,
+    /// Lines that are wrong, at most [`MAX_REPORTED`].
+    pub bad_lines: Vec<BadLine>,
+    /// How many lines are wrong in all.
+    pub bad: usize,
+    /// Whether nothing was written because of them.
+    pub refused: bool,
+}
+
+/// The columns that a file may have.
+const COLUMNS: [&str; 12] = [
+    "userPrincipalName",
+    "displayName",
+    "givenName",
+    "surname",
+    "mail",
+    "department",
+    "jobTitle",
+    "companyName",
+    "employeeId",
+    "userType",
+    "accountEnabled",
+    "manager",
+];
+
+/// One line that is right.
+struct Line {
+    number: u64,
+    name: String,
+    change: UserChange,
+    /// The sign-in name or id of the manager; `Some(None)` clears, `None` leaves.
+    manager: Option<Option<String>>,
+}
+
+impl App {
+    /// Adds and changes the users of a CSV file.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden; a file that is too large, is not UTF-8 or has an unknown column. Wrong lines are
+    /// in the report.
+    pub async fn import_users(
+        &self,
+        caller: &Caller,
+        csv: &[u8],
+        on_bad_line: OnBadLine,
+    ) -> Result<Report> {
+        caller.may_everywhere(Action::ManageDirectory)?;
+        let mut report = Report::default();
+        let mut lines = read(csv, &mut report)?;
+        self.check_managers(&mut lines, &mut report).await?;
+        report.bad_lines.sort_by_key(|bad| bad.line);
+        report.bad_lines.truncate(MAX_REPORTED);
+        if report.bad > 0 && on_bad_line == OnBadLine::Refuse {
+            report.refused = true;
+            return Ok(report);
+        }
+        for batch in lines.chunks(BATCH) {
+            self.write_batch(caller, batch, &mut report).await?;
+        }
+        for batch in lines.chunks(BATCH) {
+            self.write_managers(caller, batch).await?;
+        }
+        self.wake();
+        Ok(report)
+    }
+
+    /// Finds managers who do not exist and people who would be above themselves.
+    async fn check_managers(&self, lines: &mut Vec<Line>, report: &mut Report) -> Result<()> {
+        let mut keys: Vec<String> = lines.iter().map(|line| key(&line.name)).collect();
+        keys.extend(lines.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)));
+        keys.sort_unstable();
+        keys.dedup();
+        let (known, links) = self
+            .store()
+            .read(async |tx| {
+                let mut known: HashMap<String, UserId> = HashMap::new();
+                for batch in keys.chunks(BATCH) {
+                    for user in users::by_keys(tx, batch).await? {
+                        known.insert(key(&user.user_principal_name), user.id);
+                    }
+                }
+                for name in &keys {
+                    if let Ok(id) = name.parse::<UserId>()
+                        && users::get(tx, id).await?.is_some()
+                    {
+                        known.insert(name.clone(), id);
+                    }
+                }
+                Ok::<_, accede_store::Error>((known, users::manager_links(tx).await?))
+            })
+            .await?;
+        // Everybody is a number here: those who exist and those who are only in the file.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let mut by_id: HashMap<UserId, usize> = HashMap::new();
+        for id in known.values() {
+            let next = by_id.len();
+            by_id.entry(*id).or_insert(next);
+        }
+        for (report, manager) in &links {
+            for id in [report, manager] {
+                let next = by_id.len();
+                by_id.entry(*id).or_insert(next);
+            }
+        }
+        let mut count = by_id.len();
+        for (name, id) in &known {
+            if let Some(number) = by_id.get(id) {
+                numbers.insert(name.clone(), *number);
+            }
+        }
+        for line in lines.iter() {
+            numbers.entry(key(&line.name)).or_insert_with(|| {
+                count += 1;
+                count - 1
+            });
+        }
+        let mut above: Vec<Option<usize>> = vec![None; count];
+        for (report, manager) in &links {
+            if let (Some(report), Some(manager)) = (by_id.get(report), by_id.get(manager))
+                && let Some(place) = above.get_mut(*report)
+            {
+                *place = Some(*manager);
+            }
+        }
+        let mut wrong: BTreeMap<u64, String> = BTreeMap::new();
+        for line in lines.iter() {
+            let Some(manager) = &line.manager else { continue };
+            let number = manager.as_ref().map(|name| numbers.get(&key(name)).copied());
+            if number == Some(None) {
+                let name = manager.clone().unwrap_or_default();
+                let shown: String = name.chars().take(60).collect();
+                wrong.insert(
+                    line.number,
+                    format!("`manager`: there is no user `{shown}`, neither here nor in the file"),
+                );
+                continue;
+            }
+            if let Some(report) = numbers.get(&key(&line.name))
+                && let Some(place) = above.get_mut(*report)
+            {
+                *place = number.flatten();
+            }
+        }
+        for line in lines.iter().filter(|line| matches!(line.manager, Some(Some(_)))) {
+            let Some(own) = numbers.get(&key(&line.name)).copied() else { continue };
+            let mut at = above.get(own).copied().flatten();
+            let mut steps = 0;
+            while let Some(number) = at {
+                steps += 1;
+                if number == own || MAX_CHAIN < steps {
+                    let reason = if number == own {
+                        "`manager`: nobody can be their own manager, directly or through others"
+                            .to_owned()
+                    } else {
+                        format!("`manager`: more than {MAX_CHAIN} people would be above each other")
+                    };
+                    wrong.entry(line.number).or_insert(reason);
+                    break;
+                }
+                at = above.get(number).copied().flatten();
+            }
+        }
+        lines.retain(|line| !wrong.contains_key(&line.number));
+        for (line, reason) in wrong {
+            report.refuse(line, reason);
+        }
+        Ok(())
+    }
+
+    async fn write_batch(
+        &self,
+        caller: &Caller,
+        batch: &[Line],
+        report: &mut Report,
+    ) -> Result<()> {
+        let now = self.now();
+        let keys: Vec<String> = batch.iter().map(|line| key(&line.name)).collect();
+        let (created, changed) = self
+            .store()
+            .write(async |tx| {
+                let known = users::by_keys(tx, &keys).await?;
+                let mut known: HashMap<String, User> = known
+                    .into_iter()
+                    .map(|user| (key(&user.user_principal_name), user))
+                    .collect();
+                let (mut new, mut saves, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+                for line in batch {
+                    match known.remove(&key(&line.name)) {
+                        Some(before) => {
+                            let mut user = before.clone();
+                            if line.change.apply(&mut user)?.is_empty() {
+                                continue;
+                            }
+                            if before.account_enabled != user.account_enabled {
+                                moved.push((before, user.clone()));
+                            }
+                            saves.push(user);
+                        }
+                        None => {
+                            let mut user = User {
+                                id: self.mint(now),
+                                subject: self.mint(now),
+                                user_principal_name: line.name.clone(),
+                                display_name: line.name.clone(),
+                                given_name: None,
+                                surname: None,
+                                mail: None,
+                                department: None,
+                                job_title: None,
+                                company_name: None,
+                                employee_id: None,
+                                user_type: UserType::Member,
+                                account_enabled: true,
+                                manager: None,
+                                created_at: now,
+                                deleted_at: None,
+                                version: 1,
+                            };
+                            line.change.apply(&mut user)?;
+                            new.push(user);
+                        }
+                    }
+                }
+                for (before, after) in &moved {
+                    crate::users::guard(tx, caller, after, "change").await?;
+                    crate::users::refuse_self(caller, after, "disable")?;
+                    self.follow_activity(tx, caller, before, after, now).await?;
+                }
+                insert(tx, &new).await?;
+                users::save_all(tx, &saves).await?;
+                if !new.is_empty() || !saves.is_empty() {
+                    let event = Event {
+                        action: "users imported",
+                        object_type: "user",
+                        object_id: String::new(),
+                        catalog: None,
+                        detail: json!({
+                            "created": new.iter().map(|user| &user.user_principal_name)
+                                .collect::<Vec<_>>(),
+                            "changed": saves.iter().map(|user| &user.user_principal_name)
+                                .collect::<Vec<_>>(),
+                        }),
+                    };
+                    audit::record(self, tx, caller, event, now).await?;
+                }
+                Ok::<_, Error>((new.len(), saves.len()))
+            })
+            .await?;
+        report.created += created;
+        report.changed += changed;
+        report.unchanged += batch.len() - created - changed;
+        Ok(())
+    }
+
+    async fn write_managers(&self, caller: &Caller, batch: &[Line]) -> Result<()> {
+        let now = self.now();
+        let wishes: Vec<&Line> = batch.iter().filter(|line| line.manager.is_some()).collect();
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        let mut keys: Vec<String> = wishes.iter().map(|line| key(&line.name)).collect();
+        keys.extend(wishes.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)));
+        keys.sort_unstable();
+        keys.dedup();
+        self.store()
+            .write(async |tx| {
+                let mut known: HashMap<String, User> = HashMap::new();
+                for user in users::by_keys(tx, &keys).await? {
+                    known.insert(key(&user.user_principal_name), user);
+                }
+                let mut links = Vec::new();
+                for line in &wishes {
+                    let Some(user) = known.get(&key(&line.name)) else { continue };
+                    let manager = match line.manager.as_ref().and_then(Option::as_ref) {
+                        None => None,
+                        Some(name) => match known.get(&key(name)) {
+                            Some(manager) => Some(manager.id),
+                            // By id, or deleted since the file was checked.
+                            None => match name.parse::<UserId>() {
+                                Ok(id) => users::get(tx, id).await?.map(|user| user.id),
+                                Err(_) => None,
+                            },
+                        },
+                    };
+                    if user.manager != manager {
+                        links.push((user.id, manager));
+                    }
+                }
+                users::set_managers(tx, &links).await?;
+                if !links.is_empty() {
+                    let event = Event {
+                        action: "managers imported",
+                        object_type: "user",
+                        object_id: String::new(),
+                        catalog: None,
+                        detail: json!({ "changed": links.len() }),
+                    };
+                    audit::record(self, tx, caller, event, now).await?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+}
+
+impl Report {
+    fn refuse(&mut self, line: u64, reason: String) {
+        self.bad += 1;
+        // A margin above the limit, because lines come in two rounds and are sorted after.
+        if self.bad_lines.len() < 2 * MAX_REPORTED {
+            self.bad_lines.push(BadLine { line, reason });
+        }
+    }
+}
+
+/// Reads and checks all lines.
+fn read(csv: &[u8], report: &mut Report) -> Result<Vec<Line>> {
+    if MAX_BYTES < csv.len() {
+        return Err(Error::Limit {
+            what: "the size of a CSV file, in bytes,",
+            limit: MAX_BYTES,
+            advice: "split the file",
+        });
+    }
+    let text = std::str::from_utf8(csv).map_err(|error| {
+        let line = csv.get(..error.valid_up_to()).unwrap_or_default();
+        let line = line.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Error::invalid("file", format!("line {line} is not UTF-8; save the file as UTF-8"))
+    })?;
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| Error::invalid("file", error.to_string()))?;
+    let columns = columns(header)?;
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    let mut lines = Vec::new();
+    for (row, record) in reader.records().enumerate() {
+        if MAX_ROWS <= row {
+            return Err(Error::Limit {
+                what: "the number of lines in a CSV file",
+                limit: MAX_ROWS,
+                advice: "split the file",
+            });
+        }
+        let record = record.map_err(|error| Error::invalid("file", error.to_string()))?;
+        let number = record.position().map_or(0, csv::Position::line);
+        match line(number, &columns, &record) {
+            Ok(line) => match seen.insert(key(&line.name), number) {
+                Some(first) => report.refuse(
+                    number,
+                    format!("`userPrincipalName`: `{}` stands in line {first} too", line.name),
+                ),
+                None => lines.push(line),
+            },
+            Err(reason) => report.refuse(number, reason),
+        }
+    }
+    Ok(lines)
+}
+
+/// Which column is what.
+fn columns(header: &csv::StringRecord) -> Result<Vec<&'static str>> {
+    let mut columns = Vec::new();
+    for name in header {
+        let known = COLUMNS.into_iter().find(|column| column.eq_ignore_ascii_case(name));
+        let Some(column) = known else {
+            let shown: String = name.chars().take(60).collect();
+            let hint = match nearest::one(&shown, COLUMNS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", COLUMNS.join(", ")),
+            };
+            return Err(Error::invalid("file", format!("unknown column `{shown}`; {hint}")));
+        };
+        if columns.contains(&column) {
+            return Err(Error::invalid("file", format!("the column `{column}` is there twice")));
+        }
+        columns.push(column);
+    }
+    if !columns.contains(&"userPrincipalName") {
+        let sentence = "the first line names the columns, and `userPrincipalName` is not among them";
+        return Err(Error::invalid("file", sentence));
+    }
+    Ok(columns)
+}
+
+fn line(
+    number: u64,
+    columns: &[&'static str],
+    record: &csv::StringRecord,
+) -> Result<Line, String> {
+    if record.len() != columns.len() {
+        return Err(format!("has {} fields instead of {}", record.len(), columns.len()));
+    }
+    let mut line =
+        Line { number, name: String::new(), change: UserChange::default(), manager: None };
+    for (column, text) in columns.iter().zip(record) {
+        let value = Some(text.to_owned()).filter(|text| !text.is_empty());
+        let change = &mut line.change;
+        match *column {
+            "userPrincipalName" => {
+                line.name = fields::principal_name(column, text).map_err(|e| e.to_string())?;
+                change.user_principal_name = Some(line.name.clone());
+            }
+            "displayName" => change.display_name = Some(text.to_owned()),
+            "givenName" => change.given_name = Some(value),
+            "surname" => change.surname = Some(value),
+            "mail" => change.mail = Some(value),
+            "department" => change.department = Some(value),
+            "jobTitle" => change.job_title = Some(value),
+            "companyName" => change.company_name = Some(value),
+            "employeeId" => change.employee_id = Some(value),
+            "userType" => change.user_type = value,
+            "accountEnabled" => {
+                change.account_enabled = match text.to_ascii_lowercase().as_str() {
+                    "" => None,
+                    "true" | "yes" | "1" => Some(true),
+                    "false" | "no" | "0" => Some(false),
+                    _ => {
+                        let shown: String = text.chars().take(40).collect();
+                        return Err(format!("`accountEnabled`: `{shown}` is neither true nor false"));
+                    }
+                };
+            }
+            _ => line.manager = Some(value),
+        }
+    }
+    let mut trial = blank();
+    line.change.apply(&mut trial).map_err(|error| error.to_string())?;
+    Ok(line)
+}
+
+/// Somebody to try a change on.
+fn blank() -> User {
+    User {
+        id: UserId(uuid::Uuid::nil()),
+        subject: accede_domain::id::SubjectId(uuid::Uuid::nil()),
+        user_principal_name: String::new(),
+        display_name: String::new(),
+        given_name: None,
+        surname: None,
+        mail: None,
+        department: None,
+        job_title: None,
+        company_name: None,
+        employee_id: None,
+        user_type: UserType::Member,
+        account_enabled: true,
+        manager: None,
+        created_at: accede_domain::Timestamp::UNIX_EPOCH,
+        deleted_at: None,
+        version: 1,
+    }
+}
