@@ -15,6 +15,7 @@ pub mod creations;
 mod deed;
 pub mod deliveries;
 pub mod delivering;
+pub mod directory_groups;
 mod error;
 pub mod failures;
 mod fields;
@@ -53,6 +54,7 @@ use crate::hands::Hands;
 use crate::keys::Keys;
 use crate::tokens::Signer;
 
+pub use accede_connectors::egress;
 pub use caller::{Caller, Principal};
 pub use clock::{Clock, Entropy};
 pub use error::{Error, Result};

@@ -10,6 +10,8 @@ pub struct Settings {
     pub reprocess_window: Option<SignedDuration>,
     /// Waits and windows of delivery.
     pub retry: Retry,
+    /// Networks that connectors may reach beyond the default, and those they may not.
+    pub egress: std::sync::Arc<accede_connectors::egress::Policy>,
     /// Most calls in flight over all targets.
     pub worker_calls: usize,
 }
@@ -24,6 +26,7 @@ impl Default for Settings {
         Settings {
             reprocess_window: Some(REPROCESS_WINDOW),
             retry: Retry::default(),
+            egress: std::sync::Arc::default(),
             worker_calls: WORKER_CALLS,
         }
     }
