@@ -46,6 +46,8 @@ pub struct Selection {
     pub cause: Option<CauseId>,
     /// Requests with something not delivered in this target.
     pub target: Option<TargetId>,
+    /// Requests of people with this text in their name, as [`Narrowing`] understands it.
+    pub text: Option<String>,
 }
 
 /// What a plan comes to.
@@ -127,7 +129,8 @@ impl App {
         let nothing = selection.ids.is_none()
             && selection.filter.is_none()
             && selection.cause.is_none()
-            && selection.target.is_none();
+            && selection.target.is_none()
+            && selection.text.is_none();
         if nothing {
             let sentence = "say what to reprocess: `ids`, `filter`, `cause` or `target`";
             return Err(Error::invalid("ids", sentence));
@@ -135,8 +138,11 @@ impl App {
         let id: PlanId = self.mint(now);
         self.store()
             .write(async |tx| {
-                let narrowing =
-                    Narrowing { cause: selection.cause, target: selection.target, text: None };
+                let narrowing = Narrowing {
+                    cause: selection.cause,
+                    target: selection.target,
+                    text: selection.text.clone(),
+                };
                 let whose = Whose::Reach(caller.reach(Action::ReadRequests));
                 let filter = selection.filter.as_ref();
                 let ids = selection.ids.as_deref();
@@ -623,6 +629,7 @@ fn describe(selection: &Selection) -> String {
         "filter": selection.filter.as_ref().map(ToString::to_string),
         "cause": selection.cause,
         "target": selection.target,
+        "text": selection.text,
     })
     .to_string()
 }

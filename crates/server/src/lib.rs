@@ -1,3 +1,4 @@
 //! The doors of Accede: the APIs, the portal and the command line.
 
 pub mod api;
+pub mod portal;

@@ -131,7 +131,7 @@ async fn selection(
         Some(name) => Some(app.target_id_named(caller, &name).await?),
     };
     body.finish(&[])?;
-    Ok(Selection { ids, filter, cause, target })
+    Ok(Selection { ids, filter, cause, target, text: None })
 }
 
 async fn plan(

@@ -1,0 +1,146 @@
+//! The portal: pages for people. A page is a function from view data to HTML; view data is built
+//! from what `app` returns. One file per noun holds its handlers, its view data and its samples.
+//!
+//! Pages work without scripts. Nothing changes by GET, and every form carries the session's token.
+
+mod assets;
+pub mod form;
+mod jobs;
+pub mod part;
+mod plans;
+pub mod problem;
+mod requests;
+#[cfg(test)]
+mod samples;
+pub mod session;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use accede_app::App;
+use askama::Template;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::middleware::{Next, from_fn};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use self::part::{Csrf, Frame, Place, Sections};
+use self::problem::{Problem, Result};
+use self::session::Session;
+
+/// What the portal knows of its deployment.
+#[derive(Debug, Clone, Default)]
+pub struct Portal {
+    /// People to sign in as with one click; only in a demonstration.
+    pub personas: Vec<Persona>,
+}
+
+/// Somebody to sign in as with one click.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Persona {
+    /// Their sign-in name.
+    pub user_principal_name: String,
+    /// Their name.
+    pub display_name: String,
+    /// What they can show: `approver`, `assignment manager of Marketing`.
+    pub part: String,
+}
+
+/// What handlers get.
+#[derive(Clone)]
+pub struct Web {
+    app: App,
+    portal: Arc<Portal>,
+}
+
+impl FromRef<Web> for App {
+    fn from_ref(web: &Web) -> App {
+        web.app.clone()
+    }
+}
+
+impl FromRef<Web> for Arc<Portal> {
+    fn from_ref(web: &Web) -> Arc<Portal> {
+        web.portal.clone()
+    }
+}
+
+/// The portal's pages over an application. [`Session`]s are put beside requests by who mounts it.
+pub fn router(app: App, portal: Portal) -> Router {
+    Router::new()
+        .route("/", get(start))
+        .merge(jobs::routes())
+        .merge(plans::routes())
+        .merge(requests::routes())
+        .layer(from_fn(problem::dress))
+        .layer(DefaultBodyLimit::max(form::MAX_FORM))
+        .merge(assets::routes())
+        .layer(from_fn(guard))
+        .with_state(Web { app, portal: Arc::new(portal) })
+}
+
+/// To the page where the reader's work is.
+async fn start(session: Session) -> Response {
+    let page = if Sections::of(&session.caller).catalogs {
+        "/governance/packages"
+    } else {
+        "/my/packages"
+    };
+    Redirect::to(page).into_response()
+}
+
+/// The frame of a page for who is signed in.
+fn frame(session: Option<&Session>, title: impl Into<String>, place: Place) -> Frame {
+    Frame {
+        title: title.into(),
+        who: session.map(|session| session.caller.name.clone()),
+        csrf: Csrf { token: session.map(|session| session.csrf.clone()).unwrap_or_default() },
+        sections: session.map(|session| Sections::of(&session.caller)).unwrap_or_default(),
+        place,
+        crumbs: Vec::new(),
+        notice: None,
+        refresh: None,
+    }
+}
+
+/// A page as an answer.
+fn page(page: &impl Template) -> Result {
+    match page.render() {
+        Ok(html) => Ok(Html(html).into_response()),
+        Err(error) => Err(Problem::from(accede_app::Error::internal(error))),
+    }
+}
+
+/// After a form: to a page that says what was done.
+fn see(address: impl AsRef<str>) -> Response {
+    Redirect::to(address.as_ref()).into_response()
+}
+
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'; object-src 'none'";
+
+/// Headers that keep other sites out of these pages, and pages out of caches.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_FRAME_OPTIONS, "DENY"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

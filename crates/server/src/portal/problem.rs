@@ -1,0 +1,172 @@
+//! What a page says when a verb says no. The status and the sentence are the API's own; the page
+//! adds what a person can do next.
+
+use accede_app::Error;
+use askama::Template;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::frame;
+use super::part::{Frame, Place};
+use super::session::Session;
+use crate::api::error::ApiError;
+
+/// The results of handlers.
+pub type Result<T = Response, E = Problem> = std::result::Result<T, E>;
+
+/// A refusal on its way to a page.
+#[derive(Debug)]
+pub struct Problem {
+    error: ApiError,
+    told: Told,
+}
+
+/// What the page says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    title: &'static str,
+    sentence: String,
+    advice: &'static str,
+}
+
+impl Problem {
+    /// A form whose token is not the session's.
+    pub fn stale_form() -> Problem {
+        let error = Error::Forbidden { need: "a form of your present session".to_owned() };
+        Problem {
+            told: Told {
+                title: "This form is out of date",
+                sentence: "The form was made for another session, so nothing was changed."
+                    .to_owned(),
+                advice: "Go back, load the page again, and send the form once more.",
+            },
+            error: error.into(),
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let (title, advice) = match &error {
+            Error::NotFound { .. } => (
+                "Not found",
+                "It may have been deleted, or you may not be allowed to see it. \
+                 Go back to the list it should be in.",
+            ),
+            Error::Forbidden { .. } => (
+                "You may not do this",
+                "Nothing was changed. Ask an owner of the catalog or an administrator to do it, or \
+                 to give you the role.",
+            ),
+            Error::Unauthenticated(_) => ("Sign in first", "Sign in and try again."),
+            Error::Refused(_) | Error::Duplicate { .. } => {
+                ("This cannot be done now", "Nothing was changed. Go back and see how it stands.")
+            }
+            Error::Invalid { .. } | Error::Limit { .. } => {
+                ("Something in the form is not right", "Go back, correct it, and send it again.")
+            }
+            Error::Stale => (
+                "Somebody else changed this",
+                "Nothing was changed by you. Go back, load the page again, and repeat what you did.",
+            ),
+            Error::Throttled { .. } => ("Too many tries", "Wait a while, then try again."),
+            Error::Target { .. } => (
+                "The target system did not answer as needed",
+                "Check the target system, then try again.",
+            ),
+            Error::Full | Error::Unavailable(_) => (
+                "The server cannot work at present",
+                "Try again in a minute. If it stays so, tell whoever operates this server.",
+            ),
+            Error::Internal(_) => (
+                "Something went wrong",
+                "It was recorded. Try again; if it stays so, tell whoever operates this server.",
+            ),
+        };
+        let sentence = sentence(&error.to_string());
+        Problem { told: Told { title, sentence, advice }, error: error.into() }
+    }
+}
+
+/// An error's text as a sentence: a capital first, a full stop last, no ticks around what was given.
+pub fn sentence(text: &str) -> String {
+    let text = text.replace('`', "");
+    let mut letters = text.chars();
+    let mut told: String = match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    };
+    if !told.ends_with(['.', '!', '?']) {
+        told.push('.');
+    }
+    told
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.error.into_response();
+        for name in [CONTENT_TYPE, CONTENT_LENGTH, WWW_AUTHENTICATE] {
+            response.headers_mut().remove(name);
+        }
+        *response.body_mut() = Body::empty();
+        response.extensions_mut().insert(self.told);
+        response
+    }
+}
+
+/// Writes the page of a refusal, in the frame of who is signed in.
+pub async fn dress(session: Option<Session>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let Some(told) = response.extensions_mut().remove::<Told>() else { return response };
+    let frame = frame(session.as_ref(), told.title, Place::Nowhere);
+    let page = ProblemPage { frame, sentence: told.sentence, advice: told.advice };
+    let (parts, _) = response.into_parts();
+    match page.render() {
+        Ok(html) => (parts.status, parts.headers, Html(html)).into_response(),
+        Err(_) => (parts.status, parts.headers, told.title).into_response(),
+    }
+}
+
+/// The page of a refusal.
+#[derive(Debug, Template)]
+#[template(path = "problem.html")]
+pub struct ProblemPage {
+    frame: Frame,
+    sentence: String,
+    advice: &'static str,
+}
+
+#[cfg(test)]
+impl ProblemPage {
+    /// One of each kind.
+    pub fn samples() -> Vec<ProblemPage> {
+        use super::samples;
+        let of = |error: Error| {
+            let told = Problem::from(error).told;
+            let frame = samples::frame(told.title, Place::Nowhere);
+            ProblemPage { frame, sentence: told.sentence, advice: told.advice }
+        };
+        vec![
+            of(Error::not_found("assignment request", "5d2b7f66 <b>")),
+            of(Error::Forbidden {
+                need: "catalog owner or Identity Governance Administrator".into(),
+            }),
+            of(Error::Stale),
+            of(Error::Full),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_become_sentences() {
+        assert_eq!(sentence("there is no catalog `x`"), "There is no catalog x.");
+        assert_eq!(sentence(""), ".");
+    }
+}

@@ -1,0 +1,126 @@
+//! Every page with every sample: a heading, a title, labels, tokens, escaped words of others.
+
+use askama::Template;
+
+use super::jobs::{JobPage, JobsPage};
+use super::plans::PlanPage;
+use super::problem::ProblemPage;
+use super::requests::RequestsPage;
+
+/// Every page with every sample: a name for it, and its HTML.
+pub fn every_page() -> Vec<(String, String)> {
+    let mut pages = Vec::new();
+    let mut add = |name: &str, samples: Vec<String>| {
+        for (n, html) in samples.into_iter().enumerate() {
+            pages.push((format!("{name}-{}", n + 1), html));
+        }
+    };
+    add("requests", rendered(&RequestsPage::samples()));
+    add("plan", rendered(&PlanPage::samples()));
+    add("job", rendered(&JobPage::samples()));
+    add("jobs", rendered(&JobsPage::samples()));
+    add("problem", rendered(&ProblemPage::samples()));
+    pages
+}
+
+fn rendered<T: Template>(samples: &[T]) -> Vec<String> {
+    samples.iter().map(|sample| sample.render().expect("the sample renders")).collect()
+}
+
+/// The opening tags of this element.
+fn tags<'a>(html: &'a str, element: &str) -> Vec<&'a str> {
+    let open = format!("<{element}");
+    html.match_indices(&open)
+        .map(|(at, _)| &html[at..at + html[at..].find('>').expect("a tag ends")])
+        .filter(|tag| tag[open.len()..].chars().next().is_none_or(|c| c.is_whitespace()))
+        .collect()
+}
+
+fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;
+    Some(&tag[start..start + tag[start..].find('"')?])
+}
+
+#[test]
+fn every_page_has_one_heading_and_a_title() {
+    for (name, html) in every_page() {
+        assert_eq!(html.matches("<h1").count(), 1, "{name}");
+        let title = html.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+        assert!(title.is_some_and(|title| title.len() > " · Accede".len() + 1), "{name}");
+        assert!(html.contains("<main id=\"main\""), "{name}");
+    }
+}
+
+#[test]
+fn every_form_that_changes_something_carries_the_token() {
+    for (name, html) in every_page() {
+        for form in html.split("<form").skip(1) {
+            let form = form.split("</form>").next().expect("a form ends");
+            let posts = form.starts_with(" method=\"post\"");
+            let token = form.contains("name=\"csrf\" value=\"sample-token\"");
+            assert_eq!(posts, token, "{name}: {form}");
+        }
+    }
+}
+
+#[test]
+fn every_control_has_a_label() {
+    for (name, html) in every_page() {
+        for element in ["input", "select", "textarea"] {
+            for tag in tags(&html, element) {
+                if attribute(tag, "type") == Some("hidden") || tag.contains("aria-label") {
+                    continue;
+                }
+                let id = attribute(tag, "id");
+                let labelled = id.is_some_and(|id| html.contains(&format!("for=\"{id}\"")));
+                let wrapped = html[..html.find(tag).expect("it is there")]
+                    .rsplit("<label")
+                    .next()
+                    .is_some_and(|since| !since.contains("</label>") && html.contains("<label"));
+                assert!(labelled || wrapped, "{name}: {tag}");
+            }
+        }
+    }
+}
+
+#[test]
+fn words_of_others_never_become_markup() {
+    for (name, html) in every_page() {
+        assert!(!html.contains("<img src=x"), "{name}");
+        assert!(!html.contains("onerror=alert(1)>"), "{name}");
+        for forbidden in [" style=\"", " onclick=", "<style", "javascript:", "http://", "src=\"//"]
+        {
+            assert!(!html.contains(forbidden), "{name}: {forbidden}");
+        }
+        for script in tags(&html, "script") {
+            assert_eq!(attribute(script, "src"), Some("/assets/app.js"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_id_comes_twice() {
+    for (name, html) in every_page() {
+        let mut seen = std::collections::BTreeSet::new();
+        for part in html.split(" id=\"").skip(1) {
+            let id = part.split('"').next().expect("an attribute ends");
+            assert!(seen.insert(id), "{name}: id `{id}`");
+        }
+    }
+}
+
+/// Writes every page with every sample under `target/portal`, to be looked at in a browser; see
+/// `docs/portal.md`.
+#[test]
+#[ignore = "writes files; run it by name to see the pages"]
+fn write_samples() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/portal");
+    std::fs::create_dir_all(folder.join("assets")).expect("the folder can be made");
+    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    for file in ["app.css", "app.js", "icons.svg", "logo.svg"] {
+        std::fs::copy(assets.join(file), folder.join("assets").join(file)).expect("it is copied");
+    }
+    for (name, html) in every_page() {
+        std::fs::write(folder.join(format!("{name}.html")), html).expect("it is written");
+    }
+}

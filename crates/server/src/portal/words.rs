@@ -1,0 +1,272 @@
+//! States, types, kinds and codes in the words of people.
+
+use accede_domain::approval;
+use accede_domain::delivery::{Delivery, Phase};
+use accede_domain::fault::Class;
+use accede_domain::refusal::Refusal;
+use accede_domain::request::{Denial, State, Type};
+use accede_domain::{assignment, policy::SubjectSet};
+
+use super::part::{Badge, Notice, Tone};
+
+/// A request's state.
+pub fn request_state(state: &State) -> Badge {
+    match state {
+        State::Denied { why: Denial::TimedOut, .. } => {
+            Badge::new(Tone::Idle, "no", "Expired undecided")
+        }
+        State::Canceling { .. } => Badge::new(Tone::Info, "go", "Canceling"),
+        other => request_state_named(other.name()),
+    }
+}
+
+/// A request's state by its name on the wire.
+pub fn request_state_named(name: &str) -> Badge {
+    match name {
+        "submitted" => Badge::new(Tone::Info, "wait", "Submitted"),
+        "pendingApproval" => Badge::new(Tone::Info, "wait", "Pending approval"),
+        "scheduled" => Badge::new(Tone::Info, "wait", "Scheduled"),
+        "delivering" => Badge::new(Tone::Info, "go", "Delivering"),
+        "delivered" => Badge::new(Tone::Ok, "ok", "Delivered"),
+        "partiallyDelivered" => Badge::new(Tone::Warn, "part", "Partially delivered"),
+        "deliveryFailed" => Badge::new(Tone::Bad, "bad", "Delivery failed"),
+        "denied" => Badge::new(Tone::Idle, "no", "Denied"),
+        "canceled" => Badge::new(Tone::Idle, "off", "Canceled"),
+        other => Badge::new(Tone::Idle, "info", other),
+    }
+}
+
+/// The states that lists filter by, in the order of a request's life: name and words.
+pub const REQUEST_STATES: [(&str, &str); 8] = [
+    ("partiallyDelivered", "Partially delivered"),
+    ("deliveryFailed", "Delivery failed"),
+    ("delivering", "Delivering"),
+    ("delivered", "Delivered"),
+    ("pendingApproval", "Pending approval"),
+    ("scheduled", "Scheduled"),
+    ("denied", "Denied"),
+    ("canceled", "Canceled"),
+];
+
+/// What a request asks for.
+pub const fn request_type(kind: Type) -> &'static str {
+    match kind {
+        Type::UserAdd => "Request for access",
+        Type::UserRemove => "Access given back",
+        Type::AdminAdd => "Assigned by an administrator",
+        Type::AdminRemove => "Removed by an administrator",
+        Type::SystemRemove => "Access ended",
+    }
+}
+
+/// An assignment's state.
+pub fn assignment_state(state: &assignment::State) -> Badge {
+    match state {
+        assignment::State::Ending { .. } => Badge::new(Tone::Info, "go", "Ending"),
+        assignment::State::Expired { .. } => Badge::new(Tone::Idle, "off", "Ended"),
+        other => request_state_named(other.name()),
+    }
+}
+
+/// How a delivery stands.
+pub fn delivery_state(delivery: &Delivery) -> Badge {
+    let settled = delivery.is_so() && !matches!(delivery.phase, Phase::Due { .. });
+    match delivery.phase {
+        Phase::Settled if delivery.wanted => Badge::new(Tone::Ok, "ok", "Delivered"),
+        Phase::Settled => Badge::new(Tone::Idle, "off", "Removed"),
+        Phase::InFlight { .. } if settled && delivery.wanted => {
+            Badge::new(Tone::Ok, "ok", "Delivered")
+        }
+        Phase::InFlight { .. } if settled => Badge::new(Tone::Idle, "off", "Removed"),
+        Phase::Due { .. } | Phase::InFlight { .. } if delivery.wanted => {
+            if 0 < delivery.misses {
+                Badge::new(Tone::Warn, "go", "Retrying")
+            } else {
+                Badge::new(Tone::Info, "go", "Delivering")
+            }
+        }
+        Phase::Due { .. } | Phase::InFlight { .. } => Badge::new(Tone::Info, "go", "Removing"),
+        Phase::Failed { .. } => Badge::new(Tone::Bad, "bad", "Failed"),
+        Phase::Stuck { .. } => Badge::new(Tone::Bad, "warn", "Removal stuck"),
+    }
+}
+
+/// What a class of faults means for who reads it.
+pub const fn fault_class(class: Class) -> &'static str {
+    match class {
+        Class::Unknown => {
+            "The outcome of the call is not known; it is looked up before anything else."
+        }
+        Class::Permanent => {
+            "It will not succeed until something is changed in the target system or the package."
+        }
+        Class::Transient => "It may succeed by itself later.",
+        Class::Target => {
+            "The whole target system is in trouble: address, certificate or credentials."
+        }
+        Class::Throttled => "The target system asked us to slow down.",
+        Class::Unsupported => "The target system cannot do this at all.",
+    }
+}
+
+/// How a reprocess job stands.
+pub fn job_state(name: &str, is_over: bool) -> Badge {
+    match (name, is_over) {
+        ("canceled", _) => Badge::new(Tone::Idle, "off", "Stopped"),
+        ("completed", true) => Badge::new(Tone::Ok, "ok", "Finished"),
+        ("completed", false) => Badge::new(Tone::Info, "go", "Delivering"),
+        _ => Badge::new(Tone::Info, "go", "Running"),
+    }
+}
+
+/// How an approval stage stands.
+pub fn stage_state(stage: &approval::Stage) -> Badge {
+    use approval::{Result, Status};
+    match (stage.status, stage.result) {
+        (_, Result::Approved) => Badge::new(Tone::Ok, "ok", "Approved"),
+        (_, Result::Denied) => Badge::new(Tone::Bad, "no", "Denied"),
+        (Status::Initializing, Result::NotReviewed) => {
+            Badge::new(Tone::Idle, "wait", "Not started")
+        }
+        (Status::InProgress, Result::NotReviewed) => {
+            Badge::new(Tone::Info, "wait", "Awaiting a decision")
+        }
+        (Status::Expired, Result::NotReviewed) => Badge::new(Tone::Idle, "no", "Expired undecided"),
+        (Status::Completed, Result::NotReviewed) => Badge::new(Tone::Idle, "off", "Closed"),
+    }
+}
+
+/// What happened, by the kind of a timeline's line.
+pub fn happened(kind: &str) -> String {
+    let words = match kind {
+        "submitted" => "Submitted",
+        "approvalStarted" => "Approval started",
+        "approversAsked" => "Approvers asked",
+        "stageApproved" => "Stage approved",
+        "denied" => "Denied",
+        "expired" => "Expired undecided",
+        "scheduled" => "Scheduled",
+        "deliveryStarted" => "Delivery started",
+        "blocked" => "Delivery blocked",
+        "delivered" => "Delivered",
+        "partiallyDelivered" => "Partially delivered",
+        "deliveryFailed" => "Delivery failed",
+        "reprocessed" => "Reprocessed",
+        "cancelStarted" => "Canceled; access is being withdrawn",
+        "canceled" => "Canceled",
+        "overtaken" => "Ended while it was delivering",
+        other => return spaced(other),
+    };
+    words.to_owned()
+}
+
+/// What an attempt asked of a target.
+pub fn attempted(action: &str) -> &str {
+    match action {
+        "grant" => "Grant",
+        "revoke" => "Remove",
+        "observe" => "Look up",
+        other => other,
+    }
+}
+
+/// What came of an attempt.
+pub fn outcome(name: &str) -> Badge {
+    match name {
+        "applied" => Badge::new(Tone::Ok, "ok", "Done"),
+        "alreadyInState" => Badge::new(Tone::Ok, "ok", "Was so already"),
+        "present" => Badge::new(Tone::Info, "info", "Seen: there"),
+        "absent" => Badge::new(Tone::Info, "info", "Seen: not there"),
+        "fault" => Badge::new(Tone::Bad, "bad", "Failed"),
+        "discarded" => Badge::new(Tone::Idle, "off", "Answer came too late"),
+        other => Badge::new(Tone::Idle, "info", other),
+    }
+}
+
+/// Why requests are left out of a plan, by code.
+pub fn skipped(code: &str) -> String {
+    let words = match code {
+        "ReprocessWindowExpired" => "Too old: the window for reprocessing is over",
+        "RequestNotReprocessable" => "Nothing to reprocess in this state",
+        "RequestDelivering" => "Being delivered at present",
+        "SubjectInactive" => "The person is disabled or deleted",
+        "EndPassed" => "The access would have ended by now",
+        "IncompatibleAccess" => "Separation of duties",
+        "AccessPackageGone" => "The access package does not exist any more",
+        "AlreadyAssigned" => "The person has the access package by another request",
+        "TargetPaused" => "A target system is paused",
+        "Forbidden" => "You may not reprocess in this catalog",
+        "NotFound" => "The request does not exist",
+        other => return spaced(other),
+    };
+    words.to_owned()
+}
+
+/// Whom a subject set stands for.
+pub fn subject_set(set: &SubjectSet) -> String {
+    match set {
+        SubjectSet::SingleUser { user, description } => {
+            description.clone().unwrap_or_else(|| format!("person {user}"))
+        }
+        SubjectSet::GroupMembers { group, description } => match description {
+            Some(name) => format!("members of {name}"),
+            None => format!("members of group {group}"),
+        },
+        SubjectSet::RequestorManager { level: 1 } => "the requestor's manager".to_owned(),
+        SubjectSet::RequestorManager { level } => {
+            format!("the requestor's manager, {level} levels up")
+        }
+    }
+}
+
+/// `someThing` as `Some thing`.
+pub fn spaced(name: &str) -> String {
+    let mut text = String::new();
+    for (place, letter) in name.chars().enumerate() {
+        if place == 0 {
+            text.extend(letter.to_uppercase());
+        } else if letter.is_uppercase() {
+            text.push(' ');
+            text.extend(letter.to_lowercase());
+        } else {
+            text.push(letter);
+        }
+    }
+    text
+}
+
+/// Whether a refusal is about an open request, and which.
+pub fn open_request(error: &accede_app::Error) -> Option<String> {
+    match error {
+        accede_app::Error::Refused(Refusal::RequestOpen(id)) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+/// What was done just now, by the code in the address.
+pub fn done(code: Option<&str>) -> Option<Notice> {
+    let text = match code? {
+        "reprocessed" => "Reprocess started. Only what is not delivered is tried again.",
+        "canceled" => "The request was canceled.",
+        "tried" => "It is being tried now.",
+        "waiting" => "Nothing was waiting; nothing was changed.",
+        "stopped" => "The job was stopped. What had its turn stands.",
+        "submitted" => "Your request was submitted.",
+        "givenback" => "Your access is being removed.",
+        "approved" => "You approved the request.",
+        "denied" => "You denied the request.",
+        "saved" => "Saved.",
+        "created" => "Created.",
+        "deleted" => "Deleted.",
+        "added" => "Added.",
+        "removed" => "Removed.",
+        "assigned" => "Assigned. Delivery begins at once.",
+        "removing" => "The assignment is being removed.",
+        "verifying" => "Every role of the assignment is being looked up and applied again.",
+        "paused" => "The target system is paused: nothing is sent to it until it is resumed.",
+        "resumed" => "The target system is resumed.",
+        "checked" => "The target system was checked.",
+        _ => return None,
+    };
+    Some(Notice::new(Tone::Ok, text))
+}
