@@ -1,23 +1,38 @@
 //! The connectors of the targets, opened once per version of a target's settings.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use accede_connectors::Connector;
+use accede_connectors::directory::Directory;
+use accede_connectors::{Connector, Settings, kinds};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
-use accede_store::targets::TargetRow;
+use accede_store::targets::{DIRECTORY, TargetRow};
+use serde_json::Value;
+
+use crate::directory_groups::DirectoryGroups;
+use crate::seal::Place;
+use crate::{App, Error, Inner, Result};
 
 /// The connectors of the targets.
 #[derive(Default)]
 pub struct Hands {
     injected: Mutex<BTreeMap<TargetId, Arc<dyn Connector>>>,
+    opened: Mutex<BTreeMap<TargetId, (i64, Arc<dyn Connector>)>>,
+    /// The application that these are the hands of: its key opens secrets, its settings say where
+    /// connectors may connect to, its directory is a target of its own.
+    app: OnceLock<Weak<Inner>>,
 }
 
 impl Hands {
+    /// Says whose hands these are; once, when the application is made.
+    pub(crate) fn belong_to(&self, inner: &Arc<Inner>) {
+        let _first = self.app.set(Arc::downgrade(inner));
+    }
+
     /// Uses this connector for a target from here on; for tests and simulations.
     pub fn inject(&self, target: TargetId, connector: Arc<dyn Connector>) {
-        self.injected.lock().unwrap_or_else(PoisonError::into_inner).insert(target, connector);
+        lock(&self.injected).insert(target, connector);
     }
 
     /// The connector of a target.
@@ -26,10 +41,84 @@ impl Hands {
     ///
     /// A target fault, when the target's settings do not open.
     pub fn get(&self, target: &TargetRow) -> Result<Arc<dyn Connector>, Fault> {
-        let injected = self.injected.lock().unwrap_or_else(PoisonError::into_inner);
-        injected.get(&target.id).cloned().ok_or_else(|| {
-            let text = format!("no connector for `{}` is open", target.name);
-            Fault::new(Class::Target, "no-connector", text)
-        })
+        if let Some(injected) = lock(&self.injected).get(&target.id) {
+            return Ok(Arc::clone(injected));
+        }
+        if let Some((version, opened)) = lock(&self.opened).get(&target.id)
+            && *version == target.version
+        {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = self.open(target)?;
+        lock(&self.opened).insert(target.id, (target.version, Arc::clone(&opened)));
+        Ok(opened)
+    }
+
+    /// Closes the connector of a target that was deleted.
+    pub fn forget(&self, target: TargetId) {
+        lock(&self.opened).remove(&target);
+    }
+
+    /// Checks settings and secrets before they are stored.
+    ///
+    /// # Errors
+    ///
+    /// Invalid, naming the setting or secret and the remedy.
+    pub(crate) fn validate(
+        &self,
+        target: TargetId,
+        kind: &str,
+        settings: &Value,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let app = self.app().map_err(Error::internal)?;
+        let settings = Settings { target, settings: settings.clone(), secrets: secrets.clone() };
+        kinds::validate(kind, &settings, &app.settings().egress)
+            .map_err(|problem| Error::invalid(problem.path, problem.sentence))
+    }
+
+    fn open(&self, target: &TargetRow) -> Result<Arc<dyn Connector>, Fault> {
+        let app = self.app()?;
+        if target.kind == DIRECTORY {
+            let groups = DirectoryGroups::new(app.store().clone());
+            return Ok(Arc::new(Directory { groups: Arc::new(groups) }));
+        }
+        let secrets = open_secrets(&app, target).map_err(|_| {
+            Fault::new(
+                Class::Target,
+                "secrets",
+                "its secrets cannot be opened with this server's key; set them anew, or start \
+                 the server with the key they were sealed with",
+            )
+        })?;
+        let settings = Settings { target: target.id, settings: target.settings.clone(), secrets };
+        kinds::open(&target.kind, settings, Arc::clone(&app.settings().egress))
+    }
+
+    fn app(&self) -> Result<App, Fault> {
+        let inner = self.app.get().and_then(Weak::upgrade);
+        let inner = inner
+            .ok_or_else(|| Fault::new(Class::Target, "shutdown", "the server is shutting down"))?;
+        Ok(App { inner })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a target's secrets are kept, and only there can they be opened.
+pub(crate) fn place(row: &str) -> Place<'_> {
+    Place { table: "targets", row, column: "secrets" }
+}
+
+/// A target's secrets by name.
+pub(crate) fn open_secrets(app: &App, target: &TargetRow) -> Result<BTreeMap<String, String>> {
+    match &target.secrets {
+        None => Ok(BTreeMap::new()),
+        Some(sealed) => {
+            let plain = app.unseal(place(&target.id.to_string()), sealed)?;
+            serde_json::from_slice(&plain).map_err(Error::internal)
+        }
     }
 }

@@ -35,6 +35,7 @@ mod seal;
 pub mod settings;
 pub mod sign_in;
 mod sweeper;
+pub mod targets;
 pub mod text;
 mod throttle;
 pub mod tokens;
@@ -105,20 +106,20 @@ impl App {
         settings: Settings,
         keys: Keys,
     ) -> App {
-        App {
-            inner: Arc::new(Inner {
-                store,
-                clock,
-                entropy,
-                settings,
-                hands: Hands::default(),
-                wake: Notify::new(),
-                keys,
-                signer: OnceLock::new(),
-                hashings: Semaphore::new(sign_in::HASHINGS),
-                hash_queue: AtomicUsize::new(0),
-            }),
-        }
+        let inner = Arc::new(Inner {
+            store,
+            clock,
+            entropy,
+            settings,
+            hands: Hands::default(),
+            wake: Notify::new(),
+            keys,
+            signer: OnceLock::new(),
+            hashings: Semaphore::new(sign_in::HASHINGS),
+            hash_queue: AtomicUsize::new(0),
+        });
+        inner.hands.belong_to(&inner);
+        App { inner }
     }
 
     /// The present instant. Verbs read it once, at their top.

@@ -6,7 +6,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::separation::Held;
 use accede_store::catalogs::Catalog;
-use accede_store::packages::{self, Given, Package, Usage};
+use accede_store::packages::{self, Given, Usage};
 use accede_store::policies::{self, Stored};
 use accede_store::{Tx, catalogs, resources, separations};
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::list::ask;
 use crate::resources::distinct;
 use crate::{App, Caller, Error, Listing, Page, Result, audit, delivering, text};
 
-pub use accede_store::packages::Given as GivenRole;
+pub use accede_store::packages::{Given as GivenRole, Package};
 
 /// Most resource roles of one package.
 pub const MAX_ROLES: usize = 200;

@@ -68,8 +68,8 @@ pub struct PolicyView {
 pub struct RequestablePackage {
     /// The package.
     pub package: Package,
-    /// Its catalog's name.
-    pub catalog_name: String,
+    /// Its catalog.
+    pub catalog: Catalog,
     /// The policies under which they may ask.
     pub policies: Vec<Policy>,
     /// What it gives.
@@ -687,16 +687,15 @@ async fn requestable(
     let held = people::packages_of(tx, subject).await?;
     Ok(found
         .into_iter()
-        .map(|(package, policies)| RequestablePackage {
-            catalog_name: above
-                .iter()
-                .find(|catalog| catalog.id == package.catalog)
-                .map(|catalog| catalog.display_name.clone())
-                .unwrap_or_default(),
-            gives: given.iter().filter(|given| given.package == package.id).cloned().collect(),
-            is_held: held.iter().any(|held| held.id == package.id),
-            policies,
-            package,
+        .filter_map(|(package, policies)| {
+            let catalog = above.iter().find(|catalog| catalog.id == package.catalog)?;
+            Some(RequestablePackage {
+                catalog: catalog.clone(),
+                gives: given.iter().filter(|given| given.package == package.id).cloned().collect(),
+                is_held: held.iter().any(|held| held.id == package.id),
+                policies,
+                package,
+            })
         })
         .collect())
 }
