@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::error::{ApiError, Result};
 
+pub(super) use object::link;
 pub use object::{Change, FromJson, Object};
 
 /// Largest body, in bytes.

@@ -246,6 +246,9 @@ impl From<accede_app::Error> for ApiError {
                 };
                 told(StatusCode::BAD_REQUEST, code).about(path)
             }
+            App::Duplicate { code, .. } if *code == accede_app::creations::REUSED => {
+                told(StatusCode::UNPROCESSABLE_ENTITY, code)
+            }
             App::Duplicate { code, .. } => told(StatusCode::CONFLICT, code),
             App::Stale => told(StatusCode::PRECONDITION_FAILED, "resourceModified"),
             App::Throttled { retry_after, .. } => {

@@ -4,19 +4,36 @@
 //! know no noun: paths ([`names`]), query options ([`query`]), bodies ([`body`]), answers
 //! ([`respond`]), errors ([`error`]), batches ([`batch`]).
 
+pub mod access_packages;
+pub mod approvals;
+pub mod assignment_policies;
+pub mod assignment_requests;
+pub mod assignments;
 pub mod batch;
 pub mod body;
+pub mod catalogs;
 pub mod error;
+pub mod failures;
 pub mod names;
+pub mod openapi;
 pub mod query;
+pub mod repeat;
+pub mod reprocess;
+pub mod resource_environments;
+pub mod resource_requests;
+pub mod resources;
 pub mod respond;
+pub mod schedules;
+pub mod short;
+pub mod subjects;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 pub mod time;
 
 use std::sync::Arc;
 
-use accede_app::{Clock, Entropy};
+use accede_app::{App, Clock, Entropy};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -39,6 +56,24 @@ pub struct Web {
     pub clock: Arc<dyn Clock>,
     /// Mints request ids.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// The routes of every noun.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .merge(access_packages::routes())
+        .merge(approvals::routes())
+        .merge(assignment_policies::routes())
+        .merge(assignment_requests::routes())
+        .merge(assignments::routes())
+        .merge(catalogs::routes())
+        .merge(failures::routes())
+        .merge(openapi::routes())
+        .merge(reprocess::routes())
+        .merge(resource_environments::routes())
+        .merge(resource_requests::routes())
+        .merge(resources::routes())
+        .merge(targets::routes())
 }
 
 /// The API over `routes`, whose paths begin with `/v1.0` or `/accede/v1` and are spelled as
