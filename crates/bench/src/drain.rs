@@ -1,0 +1,181 @@
+//! Draining reprocessed requests to a SCIM target that answers in 5 ms.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use accede_app::Caller;
+use accede_app::reprocess::Selection;
+use accede_connectors::egress::Policy;
+use accede_connectors::{Settings as TargetSettings, kinds};
+use accede_domain::filter::Filter;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use crate::baseline::per_second;
+use crate::large::seed;
+use crate::world::World;
+use crate::{Figure, Result, Size};
+
+/// How long the target takes for a call.
+const ANSWER: Duration = Duration::from_millis(5);
+/// Calls at once.
+const CALLS: usize = 8;
+
+/// Measures single-member and batched draining.
+pub async fn measure(size: Size) -> Result<Vec<Figure>> {
+    let count = size.of(10_000);
+    let limit = CALLS as f64 / ANSWER.as_secs_f64();
+    let bare = bare(size.of(2_000)).await?;
+    let mut figures = Vec::new();
+    for batch in [1_usize, 100] {
+        let rate = drain(count, batch).await?;
+        figures.push(Figure {
+            what: format!("drain {count} to SCIM at 5 ms, {CALLS} calls at once, {batch} a call"),
+            figure: format!("{rate:.0} members/s"),
+            baseline: format!(
+                "limit {limit:.0} calls/s; bare HTTP loop {bare:.0} calls/s; ratio to the limit \
+                 {:.2}",
+                rate / limit
+            ),
+            budget: if batch == 1 { "≥ 90 % of 1,600/s" } else { "≥ 10 × that" },
+        });
+    }
+    Ok(figures)
+}
+
+#[derive(Default)]
+struct Target {
+    members: AtomicU64,
+}
+
+async fn serve() -> Result<(String, Arc<Target>)> {
+    let target = Arc::new(Target::default());
+    let router = Router::new()
+        .route("/scim/ServiceProviderConfig", get(config))
+        .route("/scim/Users", get(find))
+        .route("/scim/Users/{id}", get(user))
+        .route("/scim/Groups/{id}", get(group).patch(patch))
+        .with_state(Arc::clone(&target));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}/scim", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((address, target))
+}
+
+async fn config() -> impl IntoResponse {
+    scim(json!({
+        "patch": { "supported": true }, "filter": { "supported": true, "maxResults": 200 },
+        "bulk": { "supported": false }, "etag": { "supported": false },
+    }))
+}
+
+/// Every account exists: its id is the external id that was asked for.
+async fn find(uri: Uri) -> impl IntoResponse {
+    let query = uri.query().unwrap_or_default().replace("%20", " ").replace('+', " ");
+    let query = query.replace("%22", "\"");
+    let id = query.split('"').nth(1).unwrap_or("nobody").to_owned();
+    scim(json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": 1, "startIndex": 1, "itemsPerPage": 1,
+        "Resources": [account(&id)],
+    }))
+}
+
+async fn user(Path(id): Path<String>) -> impl IntoResponse {
+    scim(account(&id))
+}
+
+fn account(id: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "id": id, "externalId": id, "userName": id,
+    })
+}
+
+async fn group(Path(id): Path<String>) -> impl IntoResponse {
+    scim(json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "id": id, "displayName": "Group", "members": [],
+    }))
+}
+
+async fn patch(
+    State(target): State<Arc<Target>>,
+    axum::Json(body): axum::Json<Value>,
+) -> StatusCode {
+    tokio::time::sleep(ANSWER).await;
+    let operations = body.get("Operations").or_else(|| body.get("operations"));
+    let members: usize = operations
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|operation| operation.get("value").and_then(Value::as_array).map(Vec::len))
+        .sum();
+    target.members.fetch_add(members.max(1) as u64, Ordering::Relaxed);
+    StatusCode::NO_CONTENT
+}
+
+fn scim(body: Value) -> impl IntoResponse {
+    ([("content-type", "application/scim+json")], body.to_string())
+}
+
+async fn drain(count: usize, batch: usize) -> Result<f64> {
+    let world = World::new(count, 1, false).await?;
+    seed(&world, count, count).await?;
+    let (address, target) = serve().await?;
+    let settings = TargetSettings {
+        target: world.target,
+        settings: json!({
+            "baseUrl": address, "batchMembers": batch, "checkBeforeAdd": false,
+        }),
+        secrets: [("bearerToken".to_owned(), "bench".to_owned())].into_iter().collect(),
+    };
+    let egress = Policy::parse(&["127.0.0.0/8"], &[])?;
+    let connector = kinds::open("scim", settings, Arc::new(egress))?;
+    world.app.hands().inject(world.target, connector);
+    let caller = Caller::system();
+    let filter = Some(Filter::parse("state eq 'deliveryFailed'")?);
+    let selection = Selection { filter, ..Selection::default() };
+    let plan = world.app.plan_reprocess(&caller, &selection).await?;
+    world.app.run_plan(&caller, plan.plan.id, &plan.plan.digest).await?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let started = Instant::now();
+    let worker = tokio::spawn(world.app.clone().run_worker(async move {
+        let _ = stopped.await;
+    }));
+    while target.members.load(Ordering::Relaxed) < count as u64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let rate = per_second(count, started);
+    let _ = stop.send(());
+    worker.await?;
+    Ok(rate)
+}
+
+/// As many bare calls a second as eight loops get from the same target.
+async fn bare(count: usize) -> Result<f64> {
+    let (address, _) = serve().await?;
+    let client = reqwest::Client::builder().build()?;
+    let started = Instant::now();
+    let loops = (0..CALLS).map(|_| {
+        let (client, address) = (client.clone(), address.clone());
+        async move {
+            for _ in 0..count / CALLS {
+                let call = client.patch(format!("{address}/Groups/x")).json(&json!({
+                    "Operations": [{ "op": "add", "path": "members", "value": [{ "value": "x" }] }],
+                }));
+                call.send().await?;
+            }
+            Ok::<_, reqwest::Error>(())
+        }
+    });
+    for outcome in futures_util::future::join_all(loops).await {
+        outcome?;
+    }
+    Ok(per_second(count / CALLS * CALLS, started))
+}
