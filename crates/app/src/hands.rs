@@ -14,11 +14,17 @@ use crate::directory_groups::DirectoryGroups;
 use crate::seal::Place;
 use crate::{App, Error, Inner, Result};
 
+/// A connector and the version of the settings that it was opened with.
+struct Opened {
+    version: i64,
+    connector: Arc<dyn Connector>,
+}
+
 /// The connectors of the targets.
 #[derive(Default)]
 pub struct Hands {
     injected: Mutex<BTreeMap<TargetId, Arc<dyn Connector>>>,
-    opened: Mutex<BTreeMap<TargetId, (i64, Arc<dyn Connector>)>>,
+    opened: Mutex<BTreeMap<TargetId, Opened>>,
     /// The application that these are the hands of: its key opens secrets, its settings say where
     /// connectors may connect to, its directory is a target of its own.
     app: OnceLock<Weak<Inner>>,
@@ -44,14 +50,15 @@ impl Hands {
         if let Some(injected) = lock(&self.injected).get(&target.id) {
             return Ok(Arc::clone(injected));
         }
-        if let Some((version, opened)) = lock(&self.opened).get(&target.id)
-            && *version == target.version
+        if let Some(opened) = lock(&self.opened).get(&target.id)
+            && opened.version == target.version
         {
-            return Ok(Arc::clone(opened));
+            return Ok(Arc::clone(&opened.connector));
         }
-        let opened = self.open(target)?;
-        lock(&self.opened).insert(target.id, (target.version, Arc::clone(&opened)));
-        Ok(opened)
+        let connector = self.open(target)?;
+        let opened = Opened { version: target.version, connector: Arc::clone(&connector) };
+        lock(&self.opened).insert(target.id, opened);
+        Ok(connector)
     }
 
     /// Closes the connector of a target that was deleted.

@@ -68,11 +68,7 @@ static ROLE_SCOPE: Shape = Shape {
     navigations: &["role", "scope"],
 };
 
-static GROUP: Shape = Shape {
-    name: "group",
-    properties: &["id", "displayName"],
-    navigations: &[],
-};
+static GROUP: Shape = Shape { name: "group", properties: &["id", "displayName"], navigations: &[] };
 
 /// The routes of this noun.
 pub fn routes() -> Router<App> {
@@ -582,8 +578,7 @@ async fn add_role_scope(
         scope.finish(&ignored)?;
         if let (Some(mut resource), None) = (resource, choice.resource) {
             choice.resource = resource.take_id("id")?;
-            choice.resource_origin_id =
-                choice.resource_origin_id.or(resource.take("originId")?);
+            choice.resource_origin_id = choice.resource_origin_id.or(resource.take("originId")?);
         }
     }
     let given = app.add_role_scope(&caller, id, &choice, Some(&create.repeat)).await?;

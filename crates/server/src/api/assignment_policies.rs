@@ -215,7 +215,9 @@ pub fn question_json(question: &Question) -> Map<String, Value> {
     let mut object = Map::new();
     let kind = match &question.kind {
         QuestionKind::TextInput { .. } => "#microsoft.graph.accessPackageTextInputQuestion",
-        QuestionKind::MultipleChoice { .. } => "#microsoft.graph.accessPackageMultipleChoiceQuestion",
+        QuestionKind::MultipleChoice { .. } => {
+            "#microsoft.graph.accessPackageMultipleChoiceQuestion"
+        }
     };
     object.insert("@odata.type".to_owned(), json!(kind));
     object.insert("id".to_owned(), json!(question.id));
@@ -522,8 +524,10 @@ fn read_question(mut object: Object) -> Result<Question> {
 
 fn choice(mut object: Object) -> Result<AnswerChoice> {
     empty(&mut object, "localizations")?;
-    let choice =
-        AnswerChoice { actual_value: object.require("actualValue")?, text: object.require("text")? };
+    let choice = AnswerChoice {
+        actual_value: object.require("actualValue")?,
+        text: object.require("text")?,
+    };
     object.finish(&[])?;
     Ok(choice)
 }

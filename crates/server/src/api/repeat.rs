@@ -29,9 +29,8 @@ impl<S: Send + Sync> FromRequest<S> for Create {
         let (parts, body) = request.into_parts();
         let bytes = body::read(&parts.headers, body, MAX_BODY).await?;
         let route = format!("{} {}", parts.method, parts.uri.path());
-        let repeat = Repeat::new(key(&parts.headers)?, route, &bytes).map_err(|error| {
-            ApiError::bad_request("Idempotency-Key", error.to_string())
-        })?;
+        let repeat = Repeat::new(key(&parts.headers)?, route, &bytes)
+            .map_err(|error| ApiError::bad_request("Idempotency-Key", error.to_string()))?;
         match body::json(&bytes)? {
             None | Some(Value::Null) => {
                 Err(ApiError::invalid_model("body", "the body is empty; send a JSON object"))

@@ -75,7 +75,8 @@ pub fn entity(wire: &Wire, query: &Query, environment: &Environment) -> Result<R
 fn fits(query: &Query) -> Result<()> {
     query.fits(&SHAPE)?;
     if query.expand.iter().any(|expand| expand.name != "*") {
-        let message = "`$expand`: ask for the resources under `resourceEnvironments/{id}/resources`";
+        let message =
+            "`$expand`: ask for the resources under `resourceEnvironments/{id}/resources`";
         return Err(ApiError::bad_request("$expand", message));
     }
     Ok(())

@@ -156,12 +156,15 @@ async fn create(
     let id: Option<ResourceId> = resource.take_id("id")?;
     let environment = environment_of(&mut resource)?;
     if resource.take::<Vec<Object>>("attributes")?.is_some_and(|all| !all.is_empty()) {
-        return Err(resource.wrong("attributes", "are not available in this version; leave them out"));
+        return Err(
+            resource.wrong("attributes", "are not available in this version; leave them out")
+        );
     }
     resource.finish(&["roles", "scopes", "uploadSessions", "url"])?;
     let view = match kind {
         Some(RequestType::AdminAdd) => {
-            let missing = |path: &str| ApiError::invalid_model(path, format!("`{path}` is required"));
+            let missing =
+                |path: &str| ApiError::invalid_model(path, format!("`{path}` is required"));
             let new = NewResource {
                 catalog: catalog.ok_or_else(|| missing("catalog.id"))?,
                 origin_system: origin_system.ok_or_else(|| missing("resource.originSystem"))?,
@@ -174,8 +177,8 @@ async fn create(
                 let listing = accede_app::Listing::default();
                 let all = app.environments(&caller, &listing).await?;
                 let same = all.items.iter().any(|known| {
-                    let is_named = named == known.id.to_string()
-                        || named.eq_ignore_ascii_case(&known.name);
+                    let is_named =
+                        named == known.id.to_string() || named.eq_ignore_ascii_case(&known.name);
                     is_named && known.name.eq_ignore_ascii_case(&new.origin_system)
                 });
                 if !same {
@@ -264,9 +267,7 @@ async fn still_there(
 ) -> Result<ResourceId> {
     let view = app.resource_request(caller, id).await?;
     let found = view.resource.map(|resource| resource.id);
-    found.ok_or_else(|| {
-        accede_app::Error::not_found("resource of the resource request", id).into()
-    })
+    found.ok_or_else(|| accede_app::Error::not_found("resource of the resource request", id).into())
 }
 
 async fn resource(

@@ -104,9 +104,7 @@ fn compare(a: Option<PropertyValue>, b: Option<PropertyValue>) -> Ordering {
         (Some(P::Bool(a)), Some(P::Bool(b))) => a.cmp(&b),
         (Some(P::Int(a)), Some(P::Int(b))) => a.cmp(&b),
         (Some(P::Instant(a)), Some(P::Instant(b))) => a.cmp(&b),
-        (Some(P::TextNoCase(a)), Some(P::TextNoCase(b))) => {
-            a.to_lowercase().cmp(&b.to_lowercase())
-        }
+        (Some(P::TextNoCase(a)), Some(P::TextNoCase(b))) => a.to_lowercase().cmp(&b.to_lowercase()),
         (Some(P::Null) | None, Some(P::Null) | None) => Ordering::Equal,
         (Some(P::Null) | None, _) => Ordering::Less,
         (_, Some(P::Null) | None) => Ordering::Greater,
@@ -122,16 +120,20 @@ mod tests {
     use serde_json::json;
 
     fn items() -> Vec<Map<String, Value>> {
-        [("b", 1, "2026-01-01T00:00:00Z"), ("A", 2, "2026-02-01T00:00:00Z"), ("c", 3, "2026-03-01T00:00:00Z")]
-            .into_iter()
-            .map(|(name, n, at)| {
-                json!({ "displayName": name, "n": n, "createdDateTime": at,
+        [
+            ("b", 1, "2026-01-01T00:00:00Z"),
+            ("A", 2, "2026-02-01T00:00:00Z"),
+            ("c", 3, "2026-03-01T00:00:00Z"),
+        ]
+        .into_iter()
+        .map(|(name, n, at)| {
+            json!({ "displayName": name, "n": n, "createdDateTime": at,
                     "inner": { "id": name }, "none": null })
-                .as_object()
-                .unwrap()
-                .clone()
-            })
-            .collect()
+            .as_object()
+            .unwrap()
+            .clone()
+        })
+        .collect()
     }
 
     fn names(query: &str) -> String {

@@ -1,0 +1,13 @@
+//! Stories through HTTP: what clients of the API see and do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod catalogs;
+mod packages;
+mod policies;
+mod targets;
+mod world;

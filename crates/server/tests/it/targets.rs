@@ -1,0 +1,186 @@
+//! Target systems: what goes in, what comes out, and what never does.
+
+use serde_json::json;
+
+use crate::world::{EM, OURS, World, id, names};
+
+#[tokio::test]
+async fn a_target_is_connected_checked_changed_and_deleted() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let path = format!("{OURS}/targets");
+    let body = json!({
+        "name": "hr", "displayName": "Human Resources", "kind": "chaos",
+        "settings": { "name": "connected", "concurrency": 3, "resources": ["staff", "leads"] },
+    });
+
+    let answer = ada.post(&path, body).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let made = answer.expect(201);
+    assert_eq!(made["settings"]["concurrency"], 3);
+    assert_eq!(made["check"], serde_json::Value::Null);
+    assert_eq!(made["secrets"], json!({}));
+    let one = format!("{path}/{}", id(&made));
+    let check = ada.act(&format!("{one}/check")).await.expect(200);
+    assert_eq!(check["ok"], true);
+    assert_eq!(ada.get(&format!("{path}/hr")).await.expect(200)["check"]["ok"], true);
+    let found = ada.get(&format!("{one}/discover?search=sta")).await.expect(200);
+    assert_eq!(found["value"][0]["originId"], "staff");
+    assert_eq!(found["value"][0]["roles"][0]["originId"], "Member_staff");
+
+    let change =
+        json!({ "settings": { "concurrency": "5", "latencyMs": 1 }, "description": "People" });
+    let changed = ada.patch(&one, change).await.expect(200);
+    assert_eq!(changed["settings"]["concurrency"], 5);
+    assert_eq!(changed["settings"]["name"], "connected");
+    let change = json!({ "settings": { "latencyMs": null }, "description": null });
+    let changed = ada.patch(&one, change).await.expect(200);
+    assert!(changed["settings"].get("latencyMs").is_none());
+    assert_eq!(changed["description"], serde_json::Value::Null);
+    assert_eq!(ada.patch(&one, json!({ "name": "x" })).await.wrong(), "name");
+    assert_eq!(
+        ada.patch(&one, json!({ "settings": { "colour": 1 } })).await.wrong(),
+        "settings.colour"
+    );
+    ada.delete(&one).await.expect(204);
+    assert_eq!(ada.get(&one).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_answer_is_an_answer() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let wiki = world.target(&ada, "wiki").await;
+    wiki.break_down("http-503", "the wiki is being mended");
+
+    let check = ada.act(&format!("{OURS}/targets/wiki/check")).await.expect(200);
+
+    assert_eq!(check["ok"], false);
+    assert!(check["message"].as_str().unwrap().contains("the wiki is being mended"));
+    let answer = ada.get(&format!("{OURS}/targets/wiki/discover")).await;
+    assert_eq!(answer.refused(422), "TargetSystemFault");
+}
+
+#[tokio::test]
+async fn names_are_slugs_unique_and_not_graphs_own() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    world.target(&ada, "hr").await;
+    let path = format!("{OURS}/targets");
+    let named = |name: &str| json!({ "name": name, "kind": "chaos" });
+
+    assert_eq!(ada.post(&path, named("hr")).await.refused(409), "DuplicateKey");
+    for name in ["HR", "h r", "aadgroup", "directory", "_"] {
+        assert_eq!(ada.post(&path, named(name)).await.wrong(), "name", "{name}");
+    }
+    let odd = json!({ "name": "x", "kind": "scum" });
+    assert_eq!(ada.post(&path, odd).await.wrong(), "kind");
+    let directory = json!({ "name": "x", "kind": "directory" });
+    assert_eq!(ada.post(&path, directory).await.wrong(), "kind");
+    let fast = json!({ "name": "x", "kind": "chaos", "settings": { "concurrency": 0 } });
+    assert_eq!(ada.post(&path, fast).await.wrong(), "settings.concurrency");
+}
+
+#[tokio::test]
+async fn the_built_in_directory_is_there_and_stays() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let group = world.group("Crew", &[], &[]).await;
+
+    let all = ada.get(&format!("{OURS}/targets")).await.expect(200);
+    assert_eq!(all["value"][0]["name"], "AadGroup");
+    assert_eq!(all["value"][0]["isBuiltIn"], true);
+    let found = ada.get(&format!("{OURS}/targets/aadgroup/discover?search=cre")).await.expect(200);
+    assert_eq!(found["value"][0]["originId"], group.to_string());
+    let path = format!("{OURS}/targets/AadGroup");
+    assert_eq!(ada.delete(&path).await.refused(409), "BuiltInTarget");
+    let change = json!({ "settings": { "x": 1 } });
+    assert_eq!(ada.patch(&path, change).await.refused(409), "BuiltInTarget");
+    assert_eq!(ada.act(&format!("{path}/check")).await.expect(200)["ok"], true);
+}
+
+#[tokio::test]
+async fn a_target_in_use_stays() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    world.target(&ada, "wiki").await;
+    let catalog = ada.catalog("Marketing").await;
+    ada.resource(&catalog, "wiki", "editors").await;
+
+    let answer = ada.delete(&format!("{OURS}/targets/wiki")).await;
+    assert_eq!(answer.refused(409), "TargetHasResources");
+}
+
+#[tokio::test]
+async fn a_paused_target_rests_until_it_is_resumed() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let wiki = world.target(&ada, "wiki").await;
+    let catalog = ada.catalog("Marketing").await;
+    ada.resource(&catalog, "wiki", "editors").await;
+    let package = ada.package(&catalog, "Campaign").await;
+    ada.role(&catalog, &package, "editors").await;
+    let policy = ada.open_policy(&package).await;
+    let uma = world.user("uma").await;
+
+    let paused = ada.act(&format!("{OURS}/targets/wiki/pause")).await.expect(200);
+    assert_eq!(paused["isPaused"], true);
+    let request = json!({
+        "requestType": "adminAdd",
+        "assignment": { "targetId": uma, "assignmentPolicyId": policy, "accessPackageId": package },
+    });
+    ada.post(&format!("{EM}/assignmentRequests"), request).await.expect(201);
+    world.work().await;
+    assert_eq!(wiki.truth().len(), 0);
+    let waiting = ada.get(&format!("{OURS}/targets/wiki")).await.expect(200);
+    assert_eq!(waiting["backlog"]["due"], 1);
+    assert_eq!(waiting["backlog"]["oldestDateTime"], "2026-03-02T08:00:00Z");
+
+    let resumed = ada.act(&format!("{OURS}/targets/wiki/resume")).await.expect(200);
+    assert_eq!(resumed["isPaused"], false);
+    world.work().await;
+    assert_eq!(wiki.truth().len(), 1);
+    let rested = ada.get(&format!("{OURS}/targets/wiki")).await.expect(200);
+    assert_eq!(rested["backlog"]["due"], 0);
+}
+
+#[tokio::test]
+async fn only_those_who_may_change_targets_see_their_settings() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    world.target(&ada, "wiki").await;
+    ada.catalog("Marketing").await;
+    world.user("olga").await;
+    world.user("sam").await;
+    let olga = world.person("olga", &["Catalog owner:Marketing"]).await;
+    let sam = world.person("sam", &[]).await;
+    let path = format!("{OURS}/targets/wiki");
+
+    let seen = olga.get(&path).await.expect(200);
+    assert!(seen.get("settings").is_none() && seen.get("secrets").is_none());
+    assert_eq!(olga.patch(&path, json!({ "displayName": "x" })).await.status, 403);
+    assert_eq!(olga.act(&format!("{path}/check")).await.status, 403);
+    assert_eq!(olga.act(&format!("{path}/pause")).await.status, 403);
+    assert_eq!(olga.get(&format!("{path}/discover")).await.status, 403);
+    assert_eq!(olga.get(&format!("{OURS}/targets/AadGroup/discover")).await.status, 200);
+    ada.patch(&path, json!({ "catalogOwnersMayAdd": true })).await.expect(200);
+    olga.get(&format!("{path}/discover")).await.expect(200);
+    assert_eq!(sam.get(&path).await.status, 403);
+    assert_eq!(sam.get(&format!("{OURS}/targets")).await.status, 403);
+    assert_eq!(world.nobody().get(&path).await.status, 401);
+}
+
+#[tokio::test]
+async fn targets_are_listed_by_name() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    for name in ["wiki", "hr"] {
+        world.target(&ada, name).await;
+    }
+
+    let all =
+        ada.get(&format!("{OURS}/targets?$filter=kind eq 'chaos'&$count=true")).await.expect(200);
+    assert_eq!(names(&all), ["hr", "wiki"]);
+    assert_eq!(all["@odata.count"], 2);
+    assert!(all.get("@odata.context").is_none());
+}
