@@ -13,11 +13,7 @@ impl App {
     /// # Errors
     ///
     /// Unauthenticated when they were deleted or disabled.
-    pub async fn caller_of_user(
-        &self,
-        id: UserId,
-        scopes: Option<Vec<Scope>>,
-    ) -> Result<Caller> {
+    pub async fn caller_of_user(&self, id: UserId, scopes: Option<Vec<Scope>>) -> Result<Caller> {
         let found = self
             .store()
             .read(async |tx| {

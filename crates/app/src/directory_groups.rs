@@ -62,7 +62,8 @@ impl Groups for DirectoryGroups {
                     };
                     changes.push(match user {
                         None => Change::NoSuchPerson,
-                        Some(user) => match groups::add(tx, id, tie(membership), &[user.id]).await? {
+                        Some(user) => match groups::add(tx, id, tie(membership), &[user.id]).await?
+                        {
                             0 => Change::AlreadySo,
                             _ => Change::Changed,
                         },

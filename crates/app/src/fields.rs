@@ -63,7 +63,9 @@ pub(crate) fn mail(path: &str, text: Option<&str>) -> Result<Option<String>> {
 pub(crate) fn nickname(path: &str, text: &str) -> Result<String> {
     let text = required(path, text, MAX_NICKNAME)?;
     match text.chars().find(|c| !local(*c)) {
-        Some(c) => Err(Error::invalid(path, format!("cannot contain `{c}`; use letters, digits and -._"))),
+        Some(c) => {
+            Err(Error::invalid(path, format!("cannot contain `{c}`; use letters, digits and -._")))
+        }
         None => Ok(text),
     }
 }
@@ -94,7 +96,9 @@ fn address(text: &str) -> Result<(), String> {
             && !label.ends_with('-')
     };
     if !domain.split('.').all(label) {
-        return Err(format!("has no domain such as harbourline.example after the `@` but `{domain}`"));
+        return Err(format!(
+            "has no domain such as harbourline.example after the `@` but `{domain}`"
+        ));
     }
     Ok(())
 }
@@ -118,9 +122,19 @@ mod tests {
         }
         let long = format!("{}@harbourline.example", "a".repeat(65));
         for bad in [
-            "", " ", "mira", "@harbourline.example", "mira@", "mi ra@harbourline.example",
-            "mira@harbour line.example", "mira@-a.example", "mira@a..example", "a@b@c.example",
-            "mira\n@harbourline.example", "<mira@harbourline.example>", "mira@harbourline.example,x",
+            "",
+            " ",
+            "mira",
+            "@harbourline.example",
+            "mira@",
+            "mi ra@harbourline.example",
+            "mira@harbour line.example",
+            "mira@-a.example",
+            "mira@a..example",
+            "a@b@c.example",
+            "mira\n@harbourline.example",
+            "<mira@harbourline.example>",
+            "mira@harbourline.example,x",
             long.as_str(),
         ] {
             let refused = principal_name("userPrincipalName", bad).unwrap_err();

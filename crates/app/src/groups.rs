@@ -335,8 +335,13 @@ impl App {
         detail: Value,
         now: Timestamp,
     ) -> Result<()> {
-        let event =
-            Event { action, object_type: "group", object_id: id.to_string(), catalog: None, detail };
+        let event = Event {
+            action,
+            object_type: "group",
+            object_id: id.to_string(),
+            catalog: None,
+            detail,
+        };
         audit::record(self, tx, caller, event, now).await
     }
 }

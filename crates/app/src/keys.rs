@@ -95,8 +95,7 @@ impl Keys {
     ///
     /// When others can read it, or when it is not one.
     pub fn read(path: &Path) -> Result<Keys, KeyError> {
-        let failed =
-            |source| KeyError::Io { path: path.to_owned(), doing: "read", source };
+        let failed = |source| KeyError::Io { path: path.to_owned(), doing: "read", source };
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
             return Err(KeyError::Exposed(path.to_owned()));
@@ -116,8 +115,7 @@ impl Keys {
     ///
     /// When it cannot be written.
     pub fn create(path: &Path, entropy: &dyn Entropy) -> Result<Keys, KeyError> {
-        let failed =
-            |source| KeyError::Io { path: path.to_owned(), doing: "written", source };
+        let failed = |source| KeyError::Io { path: path.to_owned(), doing: "written", source };
         let mut secret = [0; 32];
         entropy.fill(&mut secret);
         let mut file = OpenOptions::new()

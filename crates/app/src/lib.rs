@@ -21,6 +21,7 @@ pub mod failures;
 mod fields;
 pub mod groups;
 pub mod hands;
+pub mod health;
 pub mod keys;
 pub mod list;
 pub mod open;
@@ -79,6 +80,7 @@ struct Inner {
     signer: OnceLock<Signer>,
     hashings: Semaphore,
     hash_queue: AtomicUsize,
+    tally: health::Tally,
 }
 
 impl App {
@@ -117,6 +119,7 @@ impl App {
             signer: OnceLock::new(),
             hashings: Semaphore::new(sign_in::HASHINGS),
             hash_queue: AtomicUsize::new(0),
+            tally: health::Tally::default(),
         });
         inner.hands.belong_to(&inner);
         App { inner }
@@ -172,6 +175,10 @@ impl App {
 
     pub(crate) fn hashings(&self) -> &Semaphore {
         &self.inner.hashings
+    }
+
+    pub(crate) fn tally(&self) -> &health::Tally {
+        &self.inner.tally
     }
 
     pub(crate) fn hash_queue(&self) -> &AtomicUsize {

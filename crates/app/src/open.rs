@@ -117,9 +117,7 @@ impl App {
                 store
             }
             Database::Beside => open_alone(&data).await?,
-            Database::Postgres { url, pool_size } => {
-                Store::open_postgres(url, *pool_size).await?
-            }
+            Database::Postgres { url, pool_size } => Store::open_postgres(url, *pool_size).await?,
         };
         store.migrate(MIGRATIONS).await?;
         let sealed = store.read(async |tx| deployment::get(tx, CANARY).await).await?.is_some();
@@ -162,7 +160,8 @@ impl App {
                 Ok::<_, accede_store::Error>((canary, key, id))
             })
             .await?;
-        let opened = STANDARD.decode(&canary).map(|sealed| self.keys().unseal(place(CANARY), &sealed));
+        let opened =
+            STANDARD.decode(&canary).map(|sealed| self.keys().unseal(place(CANARY), &sealed));
         if !matches!(opened, Ok(Ok(song)) if song == SONG) {
             return Err(KeyError::Wrong.into());
         }

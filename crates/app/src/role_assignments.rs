@@ -161,11 +161,16 @@ impl App {
         match catalog {
             None => caller.may_everywhere(Action::Delegate)?,
             Some(catalog) => {
-                caller.may_on(Action::Delegate, catalog, Action::ReadCatalog, "catalog", catalog)?;
+                caller.may_on(
+                    Action::Delegate,
+                    catalog,
+                    Action::ReadCatalog,
+                    "catalog",
+                    catalog,
+                )?;
             }
         }
-        let new =
-            RoleAssignment { id: self.mint(now), principal, role, catalog, created_at: now };
+        let new = RoleAssignment { id: self.mint(now), principal, role, catalog, created_at: now };
         self.store()
             .write(async |tx| {
                 fits(known, catalog)?;
@@ -222,9 +227,10 @@ impl App {
                     if owners.iter().all(|owner| owner.id == id) {
                         return Err(Error::Refused(Refusal::Rule {
                             code: "LastCatalogOwner",
-                            sentence: "a catalog cannot be without an owner; give it another owner \
+                            sentence:
+                                "a catalog cannot be without an owner; give it another owner \
                                        first"
-                                .to_owned(),
+                                    .to_owned(),
                         }));
                     }
                     if !owners.iter().any(|owner| owner.id == id) {

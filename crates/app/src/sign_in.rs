@@ -265,7 +265,8 @@ impl App {
                 let display_name = name.split('@').next().unwrap_or(&name).to_owned();
                 let new = NewUser {
                     user_principal_name: name.clone(),
-                    mail: Some(name.clone()).filter(|name| fields::mail("mail", Some(name)).is_ok()),
+                    mail: Some(name.clone())
+                        .filter(|name| fields::mail("mail", Some(name)).is_ok()),
                     display_name,
                     password: Some(password.to_owned()),
                     ..NewUser::default()

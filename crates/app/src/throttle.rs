@@ -18,8 +18,7 @@ pub(crate) struct Limit {
 }
 
 /// Per account or client: 10 in 15 minutes.
-pub(crate) const ACCOUNT: Limit =
-    Limit { failures: 10, window: SignedDuration::from_mins(15) };
+pub(crate) const ACCOUNT: Limit = Limit { failures: 10, window: SignedDuration::from_mins(15) };
 /// Per network address: 100 in an hour.
 pub(crate) const ADDRESS: Limit = Limit { failures: 100, window: SignedDuration::from_hours(1) };
 /// Longest part of a name that is told apart.

@@ -123,9 +123,8 @@ impl Signer {
 
     /// What a token says, if it is ours and its time is now.
     fn check(&self, token: &str, now: Timestamp) -> Result<Claims> {
-        let refuse = |why: &str| {
-            Error::Unauthenticated(format!("the access token {why}; get a new one"))
-        };
+        let refuse =
+            |why: &str| Error::Unauthenticated(format!("the access token {why}; get a new one"));
         if MAX_TOKEN < token.len() {
             return Err(refuse("is too long"));
         }
@@ -310,7 +309,8 @@ impl App {
         address: &str,
     ) -> Result<Issued> {
         let now = self.now();
-        let refused = || Error::Unauthenticated("the client id or the client secret is wrong".into());
+        let refused =
+            || Error::Unauthenticated("the client id or the client secret is wrong".into());
         let tries = [
             Key::of("client", client_id, throttle::ACCOUNT),
             Key::of("address", address, throttle::ADDRESS),

@@ -125,7 +125,9 @@ impl App {
     /// Finds managers who do not exist and people who would be above themselves.
     async fn check_managers(&self, lines: &mut Vec<Line>, report: &mut Report) -> Result<()> {
         let mut keys: Vec<String> = lines.iter().map(|line| key(&line.name)).collect();
-        keys.extend(lines.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)));
+        keys.extend(
+            lines.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)),
+        );
         keys.sort_unstable();
         keys.dedup();
         let (known, links) = self
@@ -237,10 +239,8 @@ impl App {
             .store()
             .write(async |tx| {
                 let known = users::by_keys(tx, &keys).await?;
-                let mut known: HashMap<String, User> = known
-                    .into_iter()
-                    .map(|user| (key(&user.user_principal_name), user))
-                    .collect();
+                let mut known: HashMap<String, User> =
+                    known.into_iter().map(|user| (key(&user.user_principal_name), user)).collect();
                 let (mut new, mut saves, mut moved) = (Vec::new(), Vec::new(), Vec::new());
                 for line in batch {
                     match known.remove(&key(&line.name)) {
@@ -317,7 +317,9 @@ impl App {
             return Ok(());
         }
         let mut keys: Vec<String> = wishes.iter().map(|line| key(&line.name)).collect();
-        keys.extend(wishes.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)));
+        keys.extend(
+            wishes.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)),
+        );
         keys.sort_unstable();
         keys.dedup();
         self.store()
@@ -386,10 +388,8 @@ fn read(csv: &[u8], report: &mut Report) -> Result<Vec<Line>> {
         Error::invalid("file", format!("line {line} is not UTF-8; save the file as UTF-8"))
     })?;
     let text = text.trim_start_matches('\u{feff}');
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| Error::invalid("file", error.to_string()))?;
     let columns = columns(header)?;
     let mut seen: HashMap<String, u64> = HashMap::new();
@@ -437,17 +437,14 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<&'static str>> {
         columns.push(column);
     }
     if !columns.contains(&"userPrincipalName") {
-        let sentence = "the first line names the columns, and `userPrincipalName` is not among them";
+        let sentence =
+            "the first line names the columns, and `userPrincipalName` is not among them";
         return Err(Error::invalid("file", sentence));
     }
     Ok(columns)
 }
 
-fn line(
-    number: u64,
-    columns: &[&'static str],
-    record: &csv::StringRecord,
-) -> Result<Line, String> {
+fn line(number: u64, columns: &[&'static str], record: &csv::StringRecord) -> Result<Line, String> {
     if record.len() != columns.len() {
         return Err(format!("has {} fields instead of {}", record.len(), columns.len()));
     }
@@ -477,7 +474,9 @@ fn line(
                     "false" | "no" | "0" => Some(false),
                     _ => {
                         let shown: String = text.chars().take(40).collect();
-                        return Err(format!("`accountEnabled`: `{shown}` is neither true nor false"));
+                        return Err(format!(
+                            "`accountEnabled`: `{shown}` is neither true nor false"
+                        ));
                     }
                 };
             }

@@ -6,7 +6,9 @@ use accede_domain::permission::Action;
 use accede_domain::refusal::Refusal;
 use accede_store::subjects::{self, Kind, NewSubject};
 use accede_store::users::{Of, UserType};
-use accede_store::{Tx, accounts, directory_roles, groups, people, role_assignments, sessions, users};
+use accede_store::{
+    Tx, accounts, directory_roles, groups, people, role_assignments, sessions, users,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -534,10 +536,7 @@ impl App {
 }
 
 /// A user by object id or sign-in name.
-pub(crate) async fn find(
-    tx: &mut Tx<'_>,
-    name: &str,
-) -> Result<Option<User>, accede_store::Error> {
+pub(crate) async fn find(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>, accede_store::Error> {
     match name.parse::<UserId>() {
         Ok(id) => users::get(tx, id).await,
         Err(_) => users::by_name(tx, name).await,

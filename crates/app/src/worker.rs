@@ -170,11 +170,12 @@ impl App {
         let now = self.now();
         let chance = self.entropy().chance();
         let caller = Caller::system();
-        self.store()
+        let outcome = self
+            .store()
             .write(async |tx| {
                 people::lock(tx, claimed.row.key.subject).await?;
                 let Some(mut row) = deliveries::lock(tx, claimed.row.id).await? else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 let epoch = row.delivery.epoch;
                 let before = row.delivery.part();
@@ -204,9 +205,13 @@ impl App {
                         deed.roll_up(assignment).await?;
                     }
                 }
-                Ok(())
+                Ok::<_, Error>(Some(attempt.outcome))
             })
-            .await
+            .await?;
+        if let Some(outcome) = outcome {
+            self.tally().count(&outcome);
+        }
+        Ok(())
     }
 
     async fn remember(

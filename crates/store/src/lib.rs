@@ -30,6 +30,7 @@ pub mod people;
 mod pg;
 pub mod plans;
 pub mod policies;
+pub mod queue;
 pub mod request_list;
 pub mod requests;
 pub mod resources;

@@ -1,0 +1,294 @@
+//! The commands that work on a data directory, or on the database of a deployment.
+
+use std::io::{BufRead, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use accede_app::App;
+use accede_app::clock::{SystemClock, SystemEntropy};
+use accede_app::open::{Database, Opening};
+use accede_app::sign_in::MIN_PASSWORD;
+use accede_app::tokens::Wish;
+use accede_domain::duration::Duration;
+use clap::Args;
+use jiff::SignedDuration;
+
+use super::{Code, Failure};
+use crate::api::Web;
+use crate::config::{self, Config};
+
+/// Where a deployment is.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Data directory: settings, key and, without --database, the database
+    #[arg(long, value_name = "DIR", env = "ACCEDE_DATA", default_value = "accede-data")]
+    pub data: PathBuf,
+    /// Settings file, instead of accede.toml in the data directory
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// PostgreSQL database, instead of SQLite in the data directory
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+}
+
+impl Place {
+    fn load(&self, more: &[(&str, Option<&str>, &str)]) -> Result<Config, Failure> {
+        let mut flags = vec![("database.url", self.database.as_deref(), "--database")];
+        flags.extend_from_slice(more);
+        Ok(config::load(&self.data, self.config.as_ref(), &flags)?)
+    }
+
+    async fn open(&self, config: &Config, alone: bool) -> Result<App, Failure> {
+        let database = match (&config.database_url, alone) {
+            (Some(url), _) => Database::Postgres { url: url.clone(), pool_size: config.pool_size },
+            (None, true) => Database::Directory,
+            (None, false) => Database::Beside,
+        };
+        let key_file = std::env::var_os("ACCEDE_KEY_FILE").map(PathBuf::from);
+        let app = App::open(Opening {
+            data: self.data.clone(),
+            database,
+            key_file,
+            settings: config.settings.clone(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        })
+        .await?;
+        Ok(app)
+    }
+}
+
+/// What the doors know of a deployment.
+pub fn web(config: &Config) -> Web {
+    Web {
+        public_url: config.public_url.clone(),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    }
+}
+
+/// `accede serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// How events are written to standard error: text or json
+    #[arg(long, value_name = "FORMAT")]
+    log: Option<String>,
+}
+
+impl ServeArgs {
+    /// The settings.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn config(&self) -> Result<Config, Failure> {
+        self.place.load(&[
+            ("server.listen", self.listen.as_deref(), "--listen"),
+            ("log.format", self.log.as_deref(), "--log"),
+        ])
+    }
+
+    /// The deployment, made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be opened.
+    pub async fn open(&self, config: &Config) -> Result<App, Failure> {
+        self.place.open(config, true).await
+    }
+}
+
+/// `accede init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Sign-in name of the first administrator, such as mira@harbourline.example
+    #[arg(long, value_name = "UPN")]
+    admin: Option<String>,
+    /// File with the administrator's password in its first line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl InitArgs {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let config = self.place.load(&[])?;
+        // The password first: nothing is made if it cannot be had.
+        let password = match (&self.admin, &self.password_file) {
+            (None, Some(_)) => {
+                let sentence = "--password-file is for the administrator; name one with --admin";
+                return Err(Failure::new(sentence).with(Code::Usage));
+            }
+            (None, None) => None,
+            (Some(_), file) => Some(password(file.as_deref())?),
+        };
+        let app = self.place.open(&config, false).await?;
+        let mut out = std::io::stdout();
+        if let (Some(admin), Some(password)) = (&self.admin, &password) {
+            let user = app.create_administrator(admin, password).await?;
+            writeln!(out, "Global Administrator: {}", user.user_principal_name)?;
+        }
+        let data = self.place.data.display();
+        writeln!(out, "Data directory: {data}")?;
+        if config.database_url.is_none() {
+            writeln!(out, "Database: SQLite in the data directory")?;
+        } else {
+            writeln!(out, "Database: PostgreSQL")?;
+        }
+        writeln!(
+            out,
+            "Key: accede.key in the data directory unless ACCEDE_KEY_FILE names another. Without it \
+             the database cannot be used: keep a copy elsewhere."
+        )?;
+        writeln!(out, "\nNext: accede serve --data {data}")?;
+        let next = match &self.admin {
+            Some(admin) => format!("then sign in as {admin} at http://{}/", config.listen),
+            None => format!("and: accede init --data {data} --admin UPN, to be able to sign in"),
+        };
+        writeln!(out, "      {next}")?;
+        Ok(())
+    }
+}
+
+/// A password from a file, from standard input, or asked for.
+fn password(file: Option<&Path>) -> Result<String, Failure> {
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    match file {
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin().lock().read_line(&mut text)?;
+            Ok(first_line(text))
+        }
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(format!("`{}` cannot be read: {error}", path.display()))
+            })?;
+            Ok(first_line(text))
+        }
+        None if std::io::stdin().is_terminal() => {
+            eprintln!(
+                "A password of at least {MIN_PASSWORD} characters, such as four or five words."
+            );
+            let first = ask("Password: ")?;
+            let second = ask("Again: ")?;
+            if first == second {
+                Ok(first)
+            } else {
+                Err(Failure::new("the two passwords differ; nothing was made").with(Code::Usage))
+            }
+        }
+        None => {
+            let mut text = String::new();
+            std::io::stdin().lock().take(4_096).read_to_string(&mut text)?;
+            let line = first_line(text);
+            if line.is_empty() {
+                let sentence = "no password was given; write it to standard input or use \
+                                --password-file FILE";
+                return Err(Failure::new(sentence).with(Code::Usage));
+            }
+            Ok(line)
+        }
+    }
+}
+
+/// Asks on the terminal, which shows nothing of the answer.
+fn ask(prompt: &str) -> Result<String, Failure> {
+    eprint!("{prompt}");
+    std::io::stderr().flush()?;
+    let quiet = std::process::Command::new("stty").arg("-echo").status();
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_line(&mut text);
+    if quiet.is_ok_and(|status| status.success()) {
+        let _ = std::process::Command::new("stty").arg("echo").status();
+        eprintln!();
+    }
+    read?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// `accede migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+impl MigrateArgs {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let config = self.place.load(&[])?;
+        let app = self.place.open(&config, true).await?;
+        let version = app.schema_version().await?;
+        println!("The database has schema {version}, the newest that this program knows.");
+        Ok(())
+    }
+}
+
+/// `accede token`
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[command(flatten)]
+    place: Place,
+    /// For this person: sign-in name or object id
+    #[arg(long, value_name = "UPN", required_unless_present = "app", conflicts_with = "app")]
+    user: Option<String>,
+    /// For this application, which is made if there is none of that name
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+    /// Role to give first, again and again: a directory role such as "Global Administrator",
+    /// "Catalog creator", or a role on a catalog such as "Catalog owner:General"
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<String>,
+    /// Scope of the token, again and again, such as EntitlementManagement.Read.All; without one,
+    /// everything that the person or the application may do
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+    /// How long the token lasts, in ISO 8601; one hour without
+    #[arg(long, value_name = "DURATION")]
+    lifetime: Option<String>,
+    /// Print a new client secret for the application instead of a token
+    #[arg(long, requires = "app", conflicts_with_all = ["scope", "lifetime"])]
+    secret: bool,
+}
+
+impl TokenArgs {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let lifetime = self.lifetime.as_deref().map(lifetime).transpose()?;
+        let config = self.place.load(&[])?;
+        let app = self.place.open(&config, false).await?;
+        let wish = Wish { roles: self.role, scopes: self.scope, lifetime };
+        let issued = match (&self.user, &self.app) {
+            (Some(user), _) => app.issue_user_token(user, &wish).await?,
+            (None, Some(name)) => {
+                let issued = app.issue_app_token(name, &wish).await?;
+                if self.secret {
+                    let secret = app.new_client_secret(name).await?;
+                    println!("client_id={}", secret.client_id);
+                    println!("client_secret={}", secret.secret);
+                    return Ok(());
+                }
+                issued
+            }
+            (None, None) => {
+                return Err(Failure::new("name --user or --app").with(Code::Usage));
+            }
+        };
+        println!("{}", issued.token);
+        Ok(())
+    }
+}
+
+fn lifetime(text: &str) -> Result<SignedDuration, Failure> {
+    let wrong = |why: String| Failure::new(format!("--lifetime: {why}")).with(Code::Usage);
+    let duration: Duration = text
+        .parse()
+        .map_err(|error: accede_domain::duration::MalformedDuration| wrong(error.to_string()))?;
+    let fixed =
+        duration.fixed().ok_or_else(|| wrong("write it without months and years".into()))?;
+    SignedDuration::try_from(fixed).map_err(|error| wrong(error.to_string()))
+}

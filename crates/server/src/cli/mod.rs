@@ -1,0 +1,128 @@
+//! The command line. `data` works on a data directory; `remote` is a client of a server's HTTP API.
+//!
+//! Exit codes: see [`Code`] and `docs/cli.md`.
+
+pub mod data;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+/// Self-hosted entitlement management: access packages, approvals, delivery, reprocessing.
+#[derive(Debug, Parser)]
+#[command(name = "accede", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the APIs and the portal, and deliver
+    Serve(data::ServeArgs),
+    /// Make a data directory, its key, its database and the first administrator
+    Init(data::InitArgs),
+    /// Bring the database to the schema of this program
+    Migrate(data::MigrateArgs),
+    /// Print a bearer token for a person or an application
+    Token(data::TokenArgs),
+}
+
+/// Carries a command out.
+///
+/// # Errors
+///
+/// What went wrong, as a sentence and an exit code.
+pub async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        // `main` serves, because only there may tasks be spawned.
+        Command::Serve(_) => Err(Failure::new("serving is for the main program")),
+        Command::Init(args) => args.run().await,
+        Command::Migrate(args) => args.run().await,
+        Command::Token(args) => args.run().await,
+    }
+}
+
+/// Why a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Something went wrong.
+    Failed = 1,
+    /// The command line or the settings are wrong.
+    Usage = 2,
+    /// Not allowed, or the token is not good.
+    NotAllowed = 3,
+    /// There is no such thing.
+    NotFound = 4,
+    /// The rules say no.
+    Refused = 5,
+    /// The server, the database or a target could not be reached.
+    Unreachable = 6,
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why, as an exit code.
+    pub code: Code,
+    /// The sentence for people.
+    pub sentence: String,
+}
+
+impl Failure {
+    /// Something that went wrong, of no special kind.
+    pub fn new(sentence: impl Into<String>) -> Failure {
+        Failure { code: Code::Failed, sentence: sentence.into() }
+    }
+
+    /// The same for another reason.
+    #[must_use]
+    pub fn with(self, code: Code) -> Failure {
+        Failure { code, ..self }
+    }
+
+    /// Tells people on standard error; the process's exit code.
+    pub fn report(&self) -> ExitCode {
+        eprintln!("accede: {}", self.sentence);
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::new(error.0).with(Code::Usage)
+    }
+}
+
+impl From<accede_app::Error> for Failure {
+    fn from(error: accede_app::Error) -> Failure {
+        use accede_app::Error as App;
+        let code = match &error {
+            App::NotFound { .. } => Code::NotFound,
+            App::Forbidden { .. } | App::Unauthenticated(_) => Code::NotAllowed,
+            App::Refused(_) | App::Duplicate { .. } | App::Stale | App::Throttled { .. } => {
+                Code::Refused
+            }
+            App::Invalid { .. } | App::Limit { .. } => Code::Usage,
+            App::Target { .. } | App::Unavailable(_) => Code::Unreachable,
+            App::Full | App::Internal(_) => Code::Failed,
+        };
+        Failure::new(crate::chain(&error)).with(code)
+    }
+}
+
+impl From<accede_app::open::OpenError> for Failure {
+    fn from(error: accede_app::open::OpenError) -> Failure {
+        Failure::new(crate::chain(&error))
+    }
+}

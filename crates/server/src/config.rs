@@ -1,0 +1,700 @@
+//! The settings of a deployment: `accede.toml`, then `ACCEDE_SECTION__KEY` of the environment, then
+//! the command line. What is not known is an error that names the nearest known setting; what does
+//! not fit is an error that names the setting, its value and the form it should have.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use accede_app::Settings;
+use accede_app::egress::Policy;
+use accede_domain::duration::Duration;
+use accede_domain::nearest;
+use accede_domain::retry::Retry;
+use jiff::SignedDuration;
+use url::Url;
+
+/// The file's name in a data directory.
+pub const FILE: &str = "accede.toml";
+
+/// What a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Address and port to listen on.
+    Address,
+    /// An address of the web, or empty.
+    Web,
+    /// The address of a PostgreSQL database, or empty.
+    Database,
+    /// A whole number in this range.
+    Number(i64, i64),
+    /// A length of time in ISO 8601, longer than nothing.
+    Time,
+    /// The same, or `none`.
+    TimeOrNone,
+    /// Networks.
+    Networks,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Which events are logged.
+    Level,
+}
+
+impl Kind {
+    fn form(self) -> String {
+        match self {
+            Kind::Address => "an address and a port, such as 127.0.0.1:8080".to_owned(),
+            Kind::Web => "an address such as https://accede.example, or empty".to_owned(),
+            Kind::Database => {
+                "an address such as postgres://accede@db.example/accede, or empty".to_owned()
+            }
+            Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
+            Kind::Time => "a duration in ISO 8601, such as PT24H or PT0.5S".to_owned(),
+            Kind::TimeOrNone => {
+                "a duration in ISO 8601, such as P14D or PT0.5S, or `none`".to_owned()
+            }
+            Kind::Networks => {
+                "a list of networks such as 10.0.0.0/8 or 127.0.0.1 (in the environment, separated \
+                 by commas)"
+                    .to_owned()
+            }
+            Kind::Word(words) => format!("one of {}", words.join(", ")),
+            Kind::Level => {
+                "error, warn, info, debug or trace, or a list such as info,accede_app=debug"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// A setting.
+struct Setting {
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting { key, kind, default, about }
+}
+
+/// Every setting. `docs/settings.md` is made of this table.
+const SETTINGS: &[Setting] = &[
+    setting(
+        "server.listen",
+        Kind::Address,
+        "127.0.0.1:8080",
+        "Where the server listens. Port 0 takes a free one. Behind anything but this machine, put a \
+         proxy that speaks TLS in front.",
+    ),
+    setting(
+        "server.public_url",
+        Kind::Web,
+        "",
+        "Where people and clients reach the server, without a path. Links, paging and the portal's \
+         cookie use it; with `https` the cookie is `Secure`. Empty: the host that the client names.",
+    ),
+    setting(
+        "server.trusted_proxies",
+        Kind::Networks,
+        "",
+        "Proxies whose `X-Forwarded-For` says where a client really is. Failed sign-ins are counted \
+         by that address.",
+    ),
+    setting(
+        "database.url",
+        Kind::Database,
+        "",
+        "A PostgreSQL database, which several servers can share. Empty: SQLite in the data \
+         directory.",
+    ),
+    setting(
+        "database.pool_size",
+        Kind::Number(2, 500),
+        "16",
+        "Most connections to PostgreSQL for transactions.",
+    ),
+    setting(
+        "reprocess.window",
+        Kind::TimeOrNone,
+        "P14D",
+        "How long after its first completion a request can be reprocessed; `none`: for ever.",
+    ),
+    setting(
+        "delivery.grant_window",
+        Kind::Time,
+        "PT24H",
+        "How long a grant is tried by itself before it rests as failed. Revocations never give up.",
+    ),
+    setting(
+        "delivery.backoff_base",
+        Kind::Time,
+        "PT5S",
+        "The longest first wait before a delivery is tried again; it doubles with each try.",
+    ),
+    setting("delivery.backoff_cap", Kind::Time, "PT1H", "The longest wait between two tries."),
+    setting(
+        "delivery.read_back",
+        Kind::TimeOrNone,
+        "PT2S",
+        "How long after a change a target that can be read is asked whether it is so; `none`: \
+         never.",
+    ),
+    setting(
+        "delivery.calls",
+        Kind::Number(1, 1_000),
+        "64",
+        "Most calls to targets at once, all targets together.",
+    ),
+    setting(
+        "egress.allow",
+        Kind::Networks,
+        "",
+        "Networks that targets may be in. Empty: public and private networks, never loopback. A \
+         loopback network, such as 127.0.0.0/8, is allowed only when it is listed; link-local and \
+         metadata addresses never are.",
+    ),
+    setting("egress.deny", Kind::Networks, "", "Networks that targets may not be in."),
+    setting(
+        "log.format",
+        Kind::Word(&["text", "json"]),
+        "text",
+        "How events are written to standard error.",
+    ),
+    setting("log.level", Kind::Level, "info", "Which events are written."),
+];
+
+/// Something in the configuration is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// The settings of a deployment, read and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: String,
+    /// Where the server is reached from outside.
+    pub public_url: Option<Url>,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// The PostgreSQL database, if it is one.
+    pub database_url: Option<String>,
+    /// Most connections to it.
+    pub pool_size: usize,
+    /// What verbs and the worker need.
+    pub settings: Settings,
+    /// How events are written.
+    pub log_format: LogFormat,
+    /// Which events are written.
+    pub log_level: String,
+}
+
+/// A value as it was written, and where.
+#[derive(Debug, Clone)]
+struct Written {
+    value: Raw,
+    origin: String,
+}
+
+#[derive(Debug, Clone)]
+enum Raw {
+    Text(String),
+    Number(i64),
+    List(Vec<String>),
+    Other(&'static str),
+}
+
+impl Raw {
+    fn shown(&self) -> String {
+        let text = match self {
+            Raw::Text(text) => text.clone(),
+            Raw::Number(number) => number.to_string(),
+            Raw::List(list) => list.join(","),
+            Raw::Other(kind) => (*kind).to_owned(),
+        };
+        let short: String = text.chars().take(60).collect();
+        if short.len() < text.len() { format!("{short}…") } else { short }
+    }
+}
+
+/// What was written, by key; later places win.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    written: BTreeMap<&'static str, Written>,
+}
+
+impl Sources {
+    /// Reads a file, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is no TOML, or has a setting that is not known.
+    pub fn file(&mut self, path: &Path, must_exist: bool) -> Result<(), ConfigError> {
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+                return Ok(());
+            }
+            Err(error) => {
+                return Err(ConfigError(format!("the settings `{name}` cannot be read: {error}")));
+            }
+        };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError(format!("the settings `{name}` are not TOML: {}", error.to_string().trim()))
+        })?;
+        for (section, value) in table {
+            let toml::Value::Table(keys) = value else {
+                return Err(unknown(&section, &name));
+            };
+            for (key, value) in keys {
+                let raw = match value {
+                    toml::Value::String(text) => Raw::Text(text),
+                    toml::Value::Integer(number) => Raw::Number(number),
+                    toml::Value::Array(items) => texts(&items),
+                    toml::Value::Float(_) => Raw::Other("a number with a fraction"),
+                    toml::Value::Boolean(_) => Raw::Other("true or false"),
+                    toml::Value::Datetime(_) => Raw::Other("a date"),
+                    toml::Value::Table(_) => Raw::Other("a table"),
+                };
+                self.put(&format!("{section}.{key}"), raw, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `ACCEDE_SECTION__KEY` variables.
+    ///
+    /// # Errors
+    ///
+    /// One that is not known.
+    pub fn environment(
+        &mut self,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in variables {
+            let Some(rest) = name.strip_prefix("ACCEDE_") else { continue };
+            let Some((section, key)) = rest.split_once("__") else { continue };
+            let known = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
+            self.put(&known, Raw::Text(value), &name)?;
+        }
+        Ok(())
+    }
+
+    /// A value of the command line.
+    ///
+    /// # Errors
+    ///
+    /// Not known.
+    pub fn flag(&mut self, key: &str, value: &str, flag: &str) -> Result<(), ConfigError> {
+        self.put(key, Raw::Text(value.to_owned()), flag)
+    }
+
+    fn put(&mut self, key: &str, value: Raw, origin: &str) -> Result<(), ConfigError> {
+        let found = SETTINGS.iter().find(|setting| setting.key == key);
+        let found = found.ok_or_else(|| unknown(key, origin))?;
+        self.written.insert(found.key, Written { value, origin: origin.to_owned() });
+        Ok(())
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// The first value that does not fit.
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        let egress = Policy::parse(&self.list("egress.allow")?, &self.list("egress.deny")?)
+            .map_err(|error| ConfigError(error.to_string()))?;
+        let retry = Retry {
+            base: self.time("delivery.backoff_base")?,
+            cap: self.time("delivery.backoff_cap")?,
+            grant_window: self.time("delivery.grant_window")?,
+            read_back_after: self.time_or_none("delivery.read_back")?,
+            ..Retry::default()
+        };
+        if retry.cap < retry.base {
+            return Err(ConfigError(
+                "`delivery.backoff_cap` is shorter than `delivery.backoff_base`; make it at least \
+                 as long"
+                    .to_owned(),
+            ));
+        }
+        let settings = Settings {
+            reprocess_window: self.time_or_none("reprocess.window")?,
+            retry,
+            egress: Arc::new(egress),
+            worker_calls: self.number("delivery.calls")?,
+        };
+        Ok(Config {
+            listen: self.listen()?,
+            public_url: self.web("server.public_url")?,
+            trusted_proxies: self.networks("server.trusted_proxies")?,
+            database_url: self.database()?,
+            pool_size: self.number("database.pool_size")?,
+            settings,
+            log_format: match self.word("log.format")?.as_str() {
+                "json" => LogFormat::Json,
+                _ => LogFormat::Text,
+            },
+            log_level: self.level()?,
+        })
+    }
+
+    fn written(&self, key: &'static str) -> (Written, Kind) {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key);
+        let (kind, default) =
+            setting.map_or((Kind::Web, ""), |setting| (setting.kind, setting.default));
+        let written = self.written.get(key).cloned().unwrap_or_else(|| Written {
+            value: Raw::Text(default.to_owned()),
+            origin: "the default".to_owned(),
+        });
+        (written, kind)
+    }
+
+    fn text(&self, key: &'static str) -> Result<String, ConfigError> {
+        let (written, kind) = self.written(key);
+        match written.value {
+            Raw::Text(text) => Ok(text.trim().to_owned()),
+            Raw::Number(number) => Ok(number.to_string()),
+            Raw::List(_) | Raw::Other(_) => Err(misfit(key, kind, &written)),
+        }
+    }
+
+    fn misfit(&self, key: &'static str) -> ConfigError {
+        let (written, kind) = self.written(key);
+        misfit(key, kind, &written)
+    }
+
+    fn list(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let (written, kind) = self.written(key);
+        match written.value {
+            Raw::List(list) => Ok(list),
+            Raw::Text(text) => Ok(text
+                .split(',')
+                .map(|item| item.trim().to_owned())
+                .filter(|item| !item.is_empty())
+                .collect()),
+            Raw::Number(_) | Raw::Other(_) => Err(misfit(key, kind, &written)),
+        }
+    }
+
+    fn networks(&self, key: &'static str) -> Result<Vec<ipnet::IpNet>, ConfigError> {
+        self.list(key)?
+            .iter()
+            .map(|text| {
+                let single = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+                single.or_else(|_| text.parse()).map_err(|_| self.misfit(key))
+            })
+            .collect()
+    }
+
+    fn number(&self, key: &'static str) -> Result<usize, ConfigError> {
+        let (_, kind) = self.written(key);
+        let number = self.text(key)?.parse::<i64>().map_err(|_| self.misfit(key))?;
+        match kind {
+            Kind::Number(from, to) if (from..=to).contains(&number) => {
+                usize::try_from(number).map_err(|_| self.misfit(key))
+            }
+            _ => Err(self.misfit(key)),
+        }
+    }
+
+    fn time(&self, key: &'static str) -> Result<SignedDuration, ConfigError> {
+        let duration: Duration = self.text(key)?.parse().map_err(|_| self.misfit(key))?;
+        let fixed = duration.fixed().filter(|length| !length.is_zero());
+        let fixed = fixed.ok_or_else(|| self.misfit(key))?;
+        SignedDuration::try_from(fixed).map_err(|_| self.misfit(key))
+    }
+
+    fn time_or_none(&self, key: &'static str) -> Result<Option<SignedDuration>, ConfigError> {
+        match self.text(key)?.eq_ignore_ascii_case("none") {
+            true => Ok(None),
+            false => self.time(key).map(Some),
+        }
+    }
+
+    fn word(&self, key: &'static str) -> Result<String, ConfigError> {
+        let text = self.text(key)?.to_lowercase();
+        match self.written(key).1 {
+            Kind::Word(words) if words.contains(&text.as_str()) => Ok(text),
+            _ => Err(self.misfit(key)),
+        }
+    }
+
+    fn level(&self) -> Result<String, ConfigError> {
+        let text = self.text("log.level")?;
+        let filter = tracing_subscriber::EnvFilter::builder().parse(&text);
+        filter.map(|_| text).map_err(|_| self.misfit("log.level"))
+    }
+
+    fn listen(&self) -> Result<String, ConfigError> {
+        let text = self.text("server.listen")?;
+        let fits = text.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok() && !host.contains(['/', ' '])
+        });
+        if fits { Ok(text) } else { Err(self.misfit("server.listen")) }
+    }
+
+    fn web(&self, key: &'static str) -> Result<Option<Url>, ConfigError> {
+        let text = self.text(key)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host().is_some()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.path().trim_matches('/').is_empty()
+        });
+        url.map(Some).ok_or_else(|| self.misfit(key))
+    }
+
+    fn database(&self) -> Result<Option<String>, ConfigError> {
+        let text = self.text("database.url")?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Some(text));
+        }
+        let (written, kind) = self.written("database.url");
+        // A password may stand in it.
+        Err(ConfigError(format!(
+            "`database.url` in {} does not fit; it is {}",
+            written.origin,
+            kind.form()
+        )))
+    }
+}
+
+fn texts(items: &[toml::Value]) -> Raw {
+    let texts: Option<Vec<String>> =
+        items.iter().map(|item| item.as_str().map(|text| text.trim().to_owned())).collect();
+    texts.map_or(Raw::Other("a list of other things than texts"), Raw::List)
+}
+
+fn misfit(key: &str, kind: Kind, written: &Written) -> ConfigError {
+    ConfigError(format!(
+        "`{key}` in {} is `{}`; it is {}",
+        written.origin,
+        written.value.shown(),
+        kind.form()
+    ))
+}
+
+fn unknown(key: &str, origin: &str) -> ConfigError {
+    let shown: String = key.chars().take(60).collect();
+    // What stands outside a section is compared with the names inside them.
+    let part = |setting: &Setting| match (shown.contains('.'), setting.key.split_once('.')) {
+        (false, Some((_, name))) => name,
+        _ => setting.key,
+    };
+    let near = nearest::sorted(&shown, SETTINGS.iter().map(part));
+    let near = near.first().copied().unwrap_or_default();
+    let near = SETTINGS.iter().find(|setting| part(setting) == near);
+    let near = near.map_or("", |setting| setting.key);
+    ConfigError(format!(
+        "there is no setting `{shown}` ({origin}); the nearest is `{near}`, see docs/settings.md"
+    ))
+}
+
+/// Reads everything there is: the file `config` or, without it, `accede.toml` in the data
+/// directory; the environment; the flags.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn load(
+    data: &Path,
+    config: Option<&PathBuf>,
+    flags: &[(&str, Option<&str>, &str)],
+) -> Result<Config, ConfigError> {
+    let mut sources = Sources::default();
+    match config {
+        Some(path) => sources.file(path, true)?,
+        None => sources.file(&data.join(FILE), false)?,
+    }
+    sources.environment(std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    }))?;
+    for (key, value, flag) in flags {
+        if let Some(value) = value {
+            sources.flag(key, value, flag)?;
+        }
+    }
+    sources.read()
+}
+
+/// `docs/settings.md`.
+pub fn document() -> String {
+    let mut text = String::from(
+        "# Settings\n\nAccede reads its settings from `accede.toml` in the data directory, or from \
+         the file that `--config` names.\nEach can also be given as an environment variable, which \
+         wins over the file: `section.key` is `ACCEDE_SECTION__KEY`\n(`reprocess.window` is \
+         `ACCEDE_REPROCESS__WINDOW`). Flags of the command line win over both.\n\nAn unknown setting \
+         is an error that names the nearest known one. Durations are ISO 8601 (`P14D`, `PT1H`, \
+         `PT0.5S`); days\nhave 24 hours, months and years are not accepted.\n\n```toml\n[server]\n\
+         listen = \"127.0.0.1:8080\"\n\n[reprocess]\nwindow = \"P14D\"\n\n[egress]\nallow = \
+         [\"10.0.0.0/8\", \"127.0.0.0/8\"]\n```\n\nBeside these, `ACCEDE_KEY_FILE` names the key \
+         file if it is not `accede.key` in the data directory, `ACCEDE_DATA`\nthe data directory, \
+         and `ACCEDE_SERVER` and `ACCEDE_TOKEN` are for the commands that speak to a server\n([the \
+         command line](cli.md)).\n",
+    );
+    let mut section = "";
+    for setting in SETTINGS {
+        let (group, _) = setting.key.split_once('.').unwrap_or((setting.key, ""));
+        if group != section {
+            let _ = write!(text, "\n## {group}\n");
+            section = group;
+        }
+        let default = if setting.default.is_empty() { "empty" } else { setting.default };
+        let variable = setting.key.to_uppercase().replace('.', "__");
+        let _ = write!(
+            text,
+            "\n### `{}`\n\n{}\n\n- Form: {}\n- Default: {}\n- Environment: `ACCEDE_{variable}`\n",
+            setting.key,
+            setting.about,
+            setting.kind.form(),
+            if setting.default.is_empty() { default.to_owned() } else { format!("`{default}`") },
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    fn from_file(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        std::fs::write(&path, text).unwrap();
+        let mut sources = Sources::default();
+        sources.file(&path, true)?;
+        sources.read()
+    }
+
+    fn from_environment(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let mut sources = Sources::default();
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        sources.environment(pairs)?;
+        sources.read()
+    }
+
+    #[test]
+    fn without_a_word_the_defaults_are_those_of_the_engine() {
+        let config = Sources::default().read().unwrap();
+
+        let defaults = Settings::default();
+        assert_eq!(config.listen, "127.0.0.1:8080");
+        assert_eq!(config.settings.retry, defaults.retry);
+        assert_eq!(config.settings.reprocess_window, defaults.reprocess_window);
+        assert_eq!(config.settings.worker_calls, defaults.worker_calls);
+        assert_eq!(config.database_url, None);
+    }
+
+    #[test]
+    fn the_file_is_read_and_the_environment_wins() {
+        let text = "[reprocess]\nwindow = \"PT1H\"\n[delivery]\nbackoff_base = \"PT0.2S\"\n\
+                    calls = 8\n[egress]\nallow = [\"127.0.0.0/8\"]\n[database]\npool_size = \"20\"";
+        let config = from_file(text).unwrap();
+        assert_eq!(config.settings.reprocess_window, Some(SignedDuration::from_hours(1)));
+        assert_eq!(config.settings.retry.base, SignedDuration::from_millis(200));
+        assert_eq!(config.settings.worker_calls, 8);
+        assert_eq!(config.pool_size, 20);
+        let loopback = "127.0.0.1".parse().unwrap();
+        assert!(config.settings.egress.permits(loopback).is_ok());
+
+        let config = from_environment(&[
+            ("ACCEDE_REPROCESS__WINDOW", "none"),
+            ("ACCEDE_EGRESS__ALLOW", "127.0.0.1, 10.0.0.0/8"),
+            ("ACCEDE_DELIVERY__READ_BACK", "none"),
+            ("ACCEDE_SERVER", "http://127.0.0.1"),
+            ("PATH", "/bin"),
+        ])
+        .unwrap();
+        assert_eq!(config.settings.reprocess_window, None);
+        assert_eq!(config.settings.retry.read_back_after, None);
+        assert!(config.settings.egress.permits(loopback).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_setting_names_the_nearest() {
+        for (text, near) in [
+            ("[reproces]\nwindow = \"P1D\"", "`reprocess.window`"),
+            ("[delivery]\nbackof_cap = \"P1D\"", "`delivery.backoff_cap`"),
+            ("listen = \"x\"", "`server.listen`"),
+        ] {
+            let error = from_file(text).unwrap_err().to_string();
+            assert!(error.contains("there is no setting"), "{error}");
+            assert!(error.contains(near), "{error}");
+            assert!(error.contains(FILE), "{error}");
+        }
+        let error = from_environment(&[("ACCEDE_LOG__LEVLE", "info")]).unwrap_err().to_string();
+        assert!(error.contains("ACCEDE_LOG__LEVLE") && error.contains("`log.level`"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_told_with_the_form() {
+        for (name, value, told) in [
+            ("ACCEDE_REPROCESS__WINDOW", "14 days", "such as P14D"),
+            ("ACCEDE_REPROCESS__WINDOW", "P1M", "such as P14D"),
+            ("ACCEDE_REPROCESS__WINDOW", "-P1D", "such as P14D"),
+            ("ACCEDE_DELIVERY__BACKOFF_BASE", "PT0S", "such as PT24H"),
+            ("ACCEDE_DELIVERY__CALLS", "0", "from 1 to 1000"),
+            ("ACCEDE_DELIVERY__CALLS", "many", "from 1 to 1000"),
+            ("ACCEDE_EGRESS__ALLOW", "10.0.0.0/33", "egress.allow"),
+            ("ACCEDE_EGRESS__ALLOW", "169.254.169.254", "never be allowed"),
+            ("ACCEDE_SERVER__LISTEN", "8080", "such as 127.0.0.1:8080"),
+            ("ACCEDE_SERVER__PUBLIC_URL", "accede.example", "such as https://accede.example"),
+            ("ACCEDE_SERVER__PUBLIC_URL", "https://a.example/path", "https://accede.example"),
+            ("ACCEDE_SERVER__TRUSTED_PROXIES", "proxy", "10.0.0.0/8"),
+            ("ACCEDE_DATABASE__POOL_SIZE", "1", "from 2 to 500"),
+            ("ACCEDE_LOG__FORMAT", "xml", "one of text, json"),
+            ("ACCEDE_LOG__LEVEL", "a=b=c", "error, warn, info"),
+            ("ACCEDE_DELIVERY__BACKOFF_CAP", "PT1S", "at least as long"),
+        ] {
+            let error = from_environment(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(told), "{name}={value}: {error}");
+        }
+        let error = from_environment(&[("ACCEDE_DATABASE__URL", "mysql://u:secret@h/d")]);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("postgres://") && !error.contains("secret"), "{error}");
+        let error = from_file("[log]\nlevel = true").unwrap_err().to_string();
+        assert!(error.contains("`log.level`") && error.contains("true or false"), "{error}");
+        assert!(from_file("[log").unwrap_err().to_string().contains("not TOML"));
+    }
+
+    #[test]
+    fn the_document_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/settings.md");
+        if std::env::var_os("ACCEDE_BLESS").is_some() {
+            std::fs::write(path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == document(),
+            "run again with ACCEDE_BLESS=1 and look at docs/settings.md"
+        );
+    }
+}
