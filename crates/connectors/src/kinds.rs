@@ -6,7 +6,7 @@ use accede_domain::fault::{Class, Fault};
 
 use crate::egress::Policy;
 use crate::settings::{Field, Problem, Reader, nearest};
-use crate::{Connector, Settings, chaos};
+use crate::{Connector, Settings, chaos, ldap};
 
 /// A kind of target that can be opened from settings.
 pub struct Kind {
@@ -24,13 +24,22 @@ pub struct Kind {
 type Open = fn(&Settings, &Reader<'_>, Arc<Policy>) -> Result<Arc<dyn Connector>, Problem>;
 
 /// Every kind. The built-in directory is not among them: it needs no settings and always exists.
-pub const KINDS: &[Kind] = &[Kind {
-    name: "chaos",
-    title: "Test target",
-    settings: chaos::SETTINGS,
-    secrets: &[],
-    open: chaos::open,
-}];
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "ldap",
+        title: "LDAP directory",
+        settings: ldap::SETTINGS,
+        secrets: ldap::SECRETS,
+        open: ldap::open,
+    },
+    Kind {
+        name: "chaos",
+        title: "Test target",
+        settings: chaos::SETTINGS,
+        secrets: &[],
+        open: chaos::open,
+    },
+];
 
 /// Checks settings and secrets as [`open`] would, connecting to nothing.
 ///

@@ -6,10 +6,13 @@
 
 pub mod chaos;
 pub mod directory;
+mod dn;
 pub mod egress;
 pub mod kinds;
+pub mod ldap;
 mod roles;
 pub mod settings;
+pub mod tls;
 
 use std::time::Duration;
 
