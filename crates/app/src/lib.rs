@@ -56,7 +56,7 @@ use crate::hands::Hands;
 use crate::keys::Keys;
 use crate::tokens::Signer;
 
-pub use accede_connectors::egress;
+pub use accede_connectors::{chaos, egress};
 pub use caller::{Caller, Principal};
 pub use clock::{Clock, Entropy};
 pub use error::{Error, Result};

@@ -80,11 +80,31 @@ impl App {
         connector: &dyn Connector,
         limit: usize,
     ) -> Result<Vec<Batch>> {
+        Ok(self.claim_as(target, None, connector, limit).await?.unwrap_or_default())
+    }
+
+    /// Like [`App::claim`], if the target is still as it was read: what was paused or given other
+    /// settings since is not called as it was before. `None`: it changed.
+    async fn claim_as(
+        &self,
+        target: TargetId,
+        version: Option<i64>,
+        connector: &dyn Connector,
+        limit: usize,
+    ) -> Result<Option<Vec<Batch>>> {
         let now = self.now();
         let can_observe = connector.can_observe();
         let claimed = self
             .store()
             .write(async |tx| {
+                if version.is_some() {
+                    let row = targets::get(tx, target).await?;
+                    let same =
+                        row.is_some_and(|row| !row.is_paused && Some(row.version) == version);
+                    if !same {
+                        return Ok(None);
+                    }
+                }
                 let mut claimed = Vec::new();
                 let mut saves = Vec::new();
                 for mut row in deliveries::ready(tx, target, now, limit).await? {
@@ -102,10 +122,10 @@ impl App {
                     claimed.push(Claimed { row, action, person: person(facts), at: now });
                 }
                 deliveries::save_all(tx, &saves).await?;
-                Ok::<_, Error>(claimed)
+                Ok::<_, Error>(Some(claimed))
             })
             .await?;
-        Ok(into_batches(claimed, connector.batch_size()))
+        Ok(claimed.map(|claimed| into_batches(claimed, connector.batch_size())))
     }
 
     /// Calls the target for one batch. No transaction is open.
@@ -365,7 +385,11 @@ impl App {
                     }
                 }
                 report("jobs", self.work_jobs().await);
-                self.fill_lanes(&mut lanes, &sender).await;
+                if self.fill_lanes(&mut lanes, &sender).await {
+                    // A target changed since it was read: read them anew before anything else.
+                    read_at = None;
+                    continue;
+                }
             }
             let in_flight: usize = lanes.values().map(|lane| lane.in_flight).sum();
             if stopping && in_flight == 0 {
@@ -394,11 +418,13 @@ impl App {
         wait.clamp(Duration::from_millis(5), IDLE)
     }
 
+    /// Claims for every lane with room; says whether a target changed since it was read.
     async fn fill_lanes(
         &self,
         lanes: &mut BTreeMap<TargetId, Lane>,
         sender: &mpsc::UnboundedSender<(TargetId, Outcome)>,
-    ) {
+    ) -> bool {
+        let mut changed = false;
         let now = self.now();
         let calls = self.settings().worker_calls;
         for lane in lanes.values_mut() {
@@ -408,8 +434,13 @@ impl App {
             }
             let connector = self.hand(&lane.target);
             let limit = free.saturating_mul(connector.batch_size()).clamp(1, CLAIM_LIMIT);
-            let batches = match self.claim(lane.target.id, &*connector, limit).await {
-                Ok(batches) => batches,
+            let version = Some(lane.target.version);
+            let batches = match self.claim_as(lane.target.id, version, &*connector, limit).await {
+                Ok(Some(batches)) => batches,
+                Ok(None) => {
+                    changed = true;
+                    continue;
+                }
                 Err(error) => {
                     report::<()>("claim", Err(error));
                     continue;
@@ -429,6 +460,7 @@ impl App {
                 });
             }
         }
+        changed
     }
 
     async fn settle_all(&self, batch: &Batch, answers: &[Answer], can_observe: bool) {

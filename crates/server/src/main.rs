@@ -3,12 +3,16 @@
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use accede_server::cli::{self, Cli, Command, Failure, data::ServeArgs};
+use accede_app::App;
+use accede_app::clock::{SystemClock, SystemEntropy};
+use accede_server::api::Web;
+use accede_server::cli::{self, Cli, Command, DemoArgs, Failure, data::ServeArgs};
 use accede_server::config::{Config, LogFormat};
 use accede_server::portal::Portal;
-use accede_server::serve;
+use accede_server::{demo, serve};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => run(args).await,
+            Command::Demo(args) => demonstrate(args).await,
             other => cli::run(other).await,
         }
     });
@@ -46,18 +51,61 @@ async fn run(args: ServeArgs) -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind(&config.listen)
         .await
         .map_err(|error| Failure::new(format!("cannot listen on {}: {error}", config.listen)))?;
-    let address = listener.local_addr()?;
     let web = cli::data::web(&config);
     let proxies = serve::trusted(config.trusted_proxies.clone());
     let router = serve::router(&app, web, Portal::default(), proxies);
+    serve_until_told(app, listener, router, |address| format!("ready http://{address}")).await
+}
 
+/// Plays the demo's story, or serves its organization until told to stop.
+async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
+    eprintln!("Making an organization with {} requests …", demo::REQUESTS);
+    let demo = demo::prepare().await?;
+    if args.once {
+        let good = demo::play(&demo).await?;
+        return if good { Ok(()) } else { Err(Failure::new("the story did not end as it should")) };
+    }
+    demo.mend().await?;
+    let listener = match tokio::net::TcpListener::bind(&args.listen).await {
+        Ok(listener) => listener,
+        Err(_) => tokio::net::TcpListener::bind("127.0.0.1:0").await?,
+    };
+    let personas = demo.organization.sign_ins();
+    let web =
+        Web { public_url: None, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
+    let portal = Portal { personas: personas.clone() };
+    let router = serve::router(&demo.app, web, portal, serve::trusted(Vec::new()));
+    serve_until_told(demo.app.clone(), listener, router, |address| {
+        let mut text = format!("\nAccede demo: http://{address}\n\nSign in as (one click):\n");
+        for persona in &personas {
+            text.push_str(&format!("  {:16} {}\n", persona.display_name, persona.part));
+        }
+        text.push_str(
+            "\nLast night the customer CRM had no licences left; this morning it has. As Rita:\n  \
+             Identity Governance > Access packages > Campaign > Requests > filter the failed > \
+             select > Reprocess\n\nCtrl-C ends the demo; nothing of it stays.",
+        );
+        text
+    })
+    .await
+}
+
+/// Serves and works until the process is told to stop. What `ready` says is printed once the
+/// address answers.
+async fn serve_until_told(
+    app: App,
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    ready: impl FnOnce(SocketAddr) -> String,
+) -> Result<(), Failure> {
+    let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(app.run_worker(until(stopped.clone())));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let web = axum::serve(listener, service).with_graceful_shutdown(until(stopped));
     let mut web = tokio::spawn(web.into_future());
     let mut out = std::io::stdout();
-    writeln!(out, "ready http://{address}")?;
+    writeln!(out, "{}", ready(address))?;
     out.flush()?;
 
     let (mut interrupt, mut terminate) =

@@ -65,6 +65,16 @@ macro_rules! columns {
          d.fault_code, d.fault_message, d.attempted_at_ms"
     };
 }
+/// What is not as wanted. Reading back what is so does not make it undone.
+macro_rules! undone {
+    () => {
+        "(d.phase in ('due', 'failed', 'stuck') or (d.phase = 'inFlight'
+             and not (d.wanted and d.observed = 'present')
+             and (d.wanted or d.observed not in ('absent', 'never'))))"
+    };
+}
+pub(crate) use undone;
+
 /// How many columns [`columns`] lists; joined columns follow.
 pub(crate) const WIDTH: usize = 31;
 
@@ -408,11 +418,14 @@ pub async fn of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<
 /// The name of a paused target in which an assignment has something that is not as wanted.
 pub async fn paused_target(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<Option<String>> {
     tx.query_opt(
-        "select t.name
-         from reasons x join deliveries d on d.id = x.delivery_id
-             join targets t on t.id = d.target_id
-         where x.assignment_id = $1 and x.is_live and d.phase <> 'settled' and t.is_paused
-         order by t.name limit 1",
+        concat!(
+            "select t.name
+             from reasons x join deliveries d on d.id = x.delivery_id
+                 join targets t on t.id = d.target_id
+             where x.assignment_id = $1 and x.is_live and t.is_paused and ",
+            undone!(),
+            " order by t.name limit 1"
+        ),
         params![assignment],
     )
     .await?
@@ -495,8 +508,9 @@ pub async fn stuck_revocations(
                 columns!(),
                 ", ",
                 names!(),
-                " where not d.wanted and d.phase <> 'settled'
-                     and (d.phase = 'stuck' or d.since_at_ms < $1)
+                " where not d.wanted and ",
+                undone!(),
+                "    and (d.phase = 'stuck' or d.since_at_ms < $1)
                  order by d.since_at_ms, d.id limit $2"
             ),
             params![before, limit_value(limit)],
@@ -567,10 +581,13 @@ pub struct Backlog {
 pub async fn backlog(tx: &mut Tx<'_>, target: TargetId) -> Result<Backlog> {
     let row = tx
         .query_one(
-            "select count(case when wanted and phase <> 'failed' then 1 end),
-                 count(case when not wanted then 1 end),
-                 count(case when phase = 'failed' then 1 end)
-             from deliveries where target_id = $1 and phase <> 'settled'",
+            concat!(
+                "select count(case when d.wanted and d.phase <> 'failed' then 1 end),
+                     count(case when not d.wanted then 1 end),
+                     count(case when d.phase = 'failed' then 1 end)
+                 from deliveries d where d.target_id = $1 and ",
+                undone!()
+            ),
             params![target],
         )
         .await?;

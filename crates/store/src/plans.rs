@@ -160,13 +160,16 @@ pub async fn items(
 pub async fn by_target(tx: &mut Tx<'_>, plan: PlanId) -> Result<Vec<(String, String, i64, i64)>> {
     let rows = tx
         .query(
-            "select t.name, t.display_name, t.concurrency, count(distinct d.id) as n
+            concat!(
+                "select t.name, t.display_name, t.concurrency, count(distinct d.id) as n
              from reprocess_plan_items i join requests r on r.id = i.request_id
                  join reasons x on x.assignment_id = r.assignment_id and x.is_live
                  join deliveries d on d.id = x.delivery_id
                  join targets t on t.id = d.target_id
-             where i.plan_id = $1 and i.skip_code is null and d.phase <> 'settled'
-             group by t.name, t.display_name, t.concurrency order by n desc, t.name",
+             where i.plan_id = $1 and i.skip_code is null and ",
+                crate::deliveries::undone!(),
+                " group by t.name, t.display_name, t.concurrency order by n desc, t.name"
+            ),
             params![plan],
         )
         .await?;

@@ -197,7 +197,8 @@ fn condition(whose: &Whose, narrowing: &Narrowing, values: &mut Vec<Value>) -> S
         parts.push(format!(
             "r.assignment_id in (select x.assignment_id
                  from deliveries d join reasons x on x.delivery_id = d.id
-                 where d.target_id = {at} and d.phase <> 'settled')"
+                 where d.target_id = {at} and {})",
+            crate::deliveries::undone!()
         ));
     }
     if let Some(text) = &narrowing.text {

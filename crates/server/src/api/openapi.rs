@@ -63,7 +63,12 @@ const PAGE: &[&str] = &["$top", "$skiptoken"];
 
 /// Every operation of our own API.
 pub static OPERATIONS: &[Operation] = &[
-    read("/accede/v1/failures", "What is not delivered, by cause, the largest first", "failurePage", &[]),
+    read(
+        "/accede/v1/failures",
+        "What is not delivered, by cause, the largest first",
+        "failurePage",
+        &[],
+    ),
     read("/accede/v1/failures/{id}", "One cause of undelivered roles", "failure", &[]),
     act(
         "/accede/v1/failures/{id}/retry",
@@ -117,7 +122,12 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     read("/accede/v1/reprocessJobs", "The newest jobs", "jobPage", &[]),
     read("/accede/v1/reprocessJobs/{id}", "A job and how far it has come", "job", &[]),
-    read("/accede/v1/reprocessJobs/{id}/items", "Each request of a job and its outcome", "jobItemPage", PAGE),
+    read(
+        "/accede/v1/reprocessJobs/{id}/items",
+        "Each request of a job and its outcome",
+        "jobItemPage",
+        PAGE,
+    ),
     read(
         "/accede/v1/reprocessJobs/{id}/events",
         "A job's progress as server-sent events: `progress` when it changes, `done` at the end",
@@ -131,7 +141,12 @@ pub static OPERATIONS: &[Operation] = &[
         ("200", Some("job")),
         &["409"],
     ),
-    read("/accede/v1/targets", "The target systems", "targetPage", &["$top", "$skiptoken", "$filter", "$orderby"]),
+    read(
+        "/accede/v1/targets",
+        "The target systems",
+        "targetPage",
+        &["$top", "$skiptoken", "$filter", "$orderby"],
+    ),
     act(
         "/accede/v1/targets",
         "Connect a target system",
@@ -171,8 +186,20 @@ pub static OPERATIONS: &[Operation] = &[
         "foundPage",
         &["search", "$top"],
     ),
-    act("/accede/v1/targets/{id}/pause", "Stop calling a target system", None, ("200", Some("target")), &[]),
-    act("/accede/v1/targets/{id}/resume", "Call a target system again", None, ("200", Some("target")), &[]),
+    act(
+        "/accede/v1/targets/{id}/pause",
+        "Stop calling a target system",
+        None,
+        ("200", Some("target")),
+        &[],
+    ),
+    act(
+        "/accede/v1/targets/{id}/resume",
+        "Call a target system again",
+        None,
+        ("200", Some("target")),
+        &[],
+    ),
     Operation {
         method: "get",
         path: "/accede/v1/openapi.json",
@@ -229,11 +256,13 @@ fn describe(operation: &Operation) -> Value {
             "$top" => json!({ "type": "integer", "minimum": 1, "maximum": 999 }),
             _ => json!({ "type": "string" }),
         };
-        parameters.push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
+        parameters
+            .push(json!({ "name": name, "in": "query", "required": false, "schema": schema }));
     }
     let (status, schema) = operation.answers;
     let mut responses = Map::new();
-    let kind = if operation.path.ends_with("/events") { "text/event-stream" } else { "application/json" };
+    let kind =
+        if operation.path.ends_with("/events") { "text/event-stream" } else { "application/json" };
     let success = match schema {
         Some(schema) => json!({
             "description": "done",
@@ -334,7 +363,8 @@ fn closed(properties: Value, required: &[&str]) -> Value {
 
 fn schemas() -> Value {
     let named = thing(json!({ "id": id(), "name": text(), "displayName": text() }), &["id"]);
-    let origin = thing(json!({ "originId": text(), "displayName": maybe("string") }), &["originId"]);
+    let origin =
+        thing(json!({ "originId": text(), "displayName": maybe("string") }), &["originId"]);
     let cause = json!({
         "type": ["object", "null"],
         "properties": { "id": id(), "class": text(), "code": text(), "message": text() },
@@ -359,7 +389,8 @@ fn schemas() -> Value {
         &[],
     );
     let settings = json!({ "type": "object" });
-    let secrets = json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } });
+    let secrets =
+        json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } });
     let mut all = Map::new();
     let mut add = |name: &str, schema: Value| {
         all.insert(name.to_owned(), schema);
@@ -509,7 +540,8 @@ fn schemas() -> Value {
         ),
     );
     for item in [
-        "failure", "delivery", "history", "attempt", "stuck", "planItem", "job", "jobItem", "target", "found",
+        "failure", "delivery", "history", "attempt", "stuck", "planItem", "job", "jobItem",
+        "target", "found",
     ] {
         add(&format!("{item}Page"), page(item));
     }

@@ -97,11 +97,7 @@ pub fn job_json(view: &JobView) -> Map<String, Value> {
 
 /// Reads what to reprocess: `ids`, or a `filter` in Graph's property paths, or a `causeId`, or a
 /// `target` by name; several narrow each other.
-async fn selection(
-    app: &App,
-    caller: &Caller,
-    mut body: super::body::Object,
-) -> Result<Selection> {
+async fn selection(app: &App, caller: &Caller, mut body: super::body::Object) -> Result<Selection> {
     let ids: Option<Vec<String>> = body.take("ids")?;
     let ids = match ids {
         None => None,

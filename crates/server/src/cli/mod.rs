@@ -24,12 +24,25 @@ pub struct Cli {
 pub enum Command {
     /// Serve the APIs and the portal, and deliver
     Serve(data::ServeArgs),
+    /// Make a temporary organization to click through, or play its story and end
+    Demo(DemoArgs),
     /// Make a data directory, its key, its database and the first administrator
     Init(data::InitArgs),
     /// Bring the database to the schema of this program
     Migrate(data::MigrateArgs),
     /// Print a bearer token for a person or an application
     Token(data::TokenArgs),
+}
+
+/// `accede demo`
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Play the story on the terminal and end; exit code 0 only if it ended as it should
+    #[arg(long)]
+    pub once: bool,
+    /// Where to listen; a free port is taken if this one is in use
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
 }
 
 /// Carries a command out.
@@ -40,7 +53,9 @@ pub enum Command {
 pub async fn run(command: Command) -> Result<(), Failure> {
     match command {
         // `main` serves, because only there may tasks be spawned.
-        Command::Serve(_) => Err(Failure::new("serving is for the main program")),
+        Command::Serve(_) | Command::Demo(_) => {
+            Err(Failure::new("serving is for the main program"))
+        }
         Command::Init(args) => args.run().await,
         Command::Migrate(args) => args.run().await,
         Command::Token(args) => args.run().await,
@@ -89,6 +104,12 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         eprintln!("accede: {}", self.sentence);
         ExitCode::from(self.code as u8)
+    }
+}
+
+impl From<crate::demo::DemoError> for Failure {
+    fn from(error: crate::demo::DemoError) -> Failure {
+        Failure::new(crate::chain(&error))
     }
 }
 
