@@ -114,7 +114,7 @@ fn compare(a: Option<PropertyValue>, b: Option<PropertyValue>) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
     use serde_json::json;

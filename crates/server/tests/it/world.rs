@@ -254,8 +254,8 @@ impl Door<'_> {
         );
         let found = self.get(&path).await.expect(200);
         let resource = &found["value"][0];
-        let member = resource["roles"].as_array().unwrap().iter();
-        let member = member.filter(|role| role["displayName"] == "Member").next().unwrap();
+        let roles = resource["roles"].as_array().unwrap();
+        let member = roles.iter().find(|role| role["displayName"] == "Member").unwrap();
         let body = json!({ "role": member, "scope": resource["scopes"][0] });
         self.post(&format!("{EM}/accessPackages/{package}/resourceRoleScopes"), body)
             .await
