@@ -74,11 +74,11 @@ async fn list(
 ) -> Result<Response> {
     query.fits(&SHAPE)?;
     let items = app.list_approvals(&caller, false, MAX_APPROVALS).await?;
-    Ok(wire.collection(SET, &query, page(&items)))
+    Ok(wire.collection(SET, &query, page(&query, &items)))
 }
 
-fn page(items: &[ApprovalView]) -> accede_app::Page<Map<String, Value>> {
-    let count = i64::try_from(items.len()).ok();
+fn page(query: &Query, items: &[ApprovalView]) -> accede_app::Page<Map<String, Value>> {
+    let count = i64::try_from(items.len()).ok().filter(|_| query.count);
     accede_app::Page { items: items.iter().map(json).collect(), next: None, count }
 }
 
@@ -102,7 +102,7 @@ async fn mine(
             return Err(ApiError::bad_request("on", message));
         }
     };
-    Ok(wire.collection(SET, &query, page(&items)))
+    Ok(wire.collection(SET, &query, page(&query, &items)))
 }
 
 async fn read(
@@ -128,7 +128,7 @@ async fn stages(
     caller.require_user()?;
     let view = app.get_approval(&caller, id).await?;
     let items = view.stages.iter().map(stage).collect::<Vec<_>>();
-    let count = i64::try_from(items.len()).ok();
+    let count = i64::try_from(items.len()).ok().filter(|_| query.count);
     let set = format!("{SET}('{id}')/stages");
     Ok(wire.collection(&set, &query, accede_app::Page { items, next: None, count }))
 }

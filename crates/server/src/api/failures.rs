@@ -41,8 +41,9 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn whole(items: Vec<Map<String, Value>>) -> accede_app::Page<Map<String, Value>> {
-    let count = i64::try_from(items.len()).ok();
+/// A list that is short enough to come whole.
+fn whole(query: &Query, items: Vec<Map<String, Value>>) -> accede_app::Page<Map<String, Value>> {
+    let count = i64::try_from(items.len()).ok().filter(|_| query.count);
     accede_app::Page { items, next: None, count }
 }
 
@@ -85,7 +86,7 @@ async fn failures(
     query: Query,
 ) -> Result<Response> {
     let found = app.list_failures(&caller).await?;
-    Ok(wire.list(&query, whole(found.iter().map(failure_json).collect())))
+    Ok(wire.list(&query, whole(&query, found.iter().map(failure_json).collect())))
 }
 
 async fn failure(
@@ -191,7 +192,7 @@ async fn of_request(
     query: Query,
 ) -> Result<Response> {
     let found = app.request_deliveries(&caller, id).await?;
-    Ok(wire.list(&query, whole(found.iter().map(delivery_json).collect())))
+    Ok(wire.list(&query, whole(&query, found.iter().map(delivery_json).collect())))
 }
 
 async fn history(
@@ -211,7 +212,7 @@ async fn history(
             "detail": line.detail,
         }))
     });
-    Ok(wire.list(&query, whole(items.collect())))
+    Ok(wire.list(&query, whole(&query, items.collect())))
 }
 
 async fn delivery(
@@ -232,7 +233,7 @@ async fn attempts(
     query: Query,
 ) -> Result<Response> {
     let found = app.list_attempts(&caller, id).await?;
-    Ok(wire.list(&query, whole(found.iter().map(attempt_json).collect())))
+    Ok(wire.list(&query, whole(&query, found.iter().map(attempt_json).collect())))
 }
 
 /// Tries it now. `202` whether or not there was anything to try; the body says which.
@@ -264,5 +265,5 @@ async fn stuck(
         item.insert("userPrincipalName".to_owned(), json!(name));
         item
     });
-    Ok(wire.list(&query, whole(items.collect())))
+    Ok(wire.list(&query, whole(&query, items.collect())))
 }
