@@ -6,7 +6,7 @@ use accede_domain::fault::{Class, Fault};
 
 use crate::egress::Policy;
 use crate::settings::{Field, Problem, Reader, nearest};
-use crate::{Connector, Settings, chaos, ldap};
+use crate::{Connector, Settings, chaos, ldap, scim};
 
 /// A kind of target that can be opened from settings.
 pub struct Kind {
@@ -25,6 +25,13 @@ type Open = fn(&Settings, &Reader<'_>, Arc<Policy>) -> Result<Arc<dyn Connector>
 
 /// Every kind. The built-in directory is not among them: it needs no settings and always exists.
 pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "scim",
+        title: "SCIM 2.0",
+        settings: scim::SETTINGS,
+        secrets: scim::SECRETS,
+        open: scim::open,
+    },
     Kind {
         name: "ldap",
         title: "LDAP directory",

@@ -8,9 +8,11 @@ pub mod chaos;
 pub mod directory;
 mod dn;
 pub mod egress;
+mod http;
 pub mod kinds;
 pub mod ldap;
 mod roles;
+pub mod scim;
 pub mod settings;
 pub mod tls;
 
