@@ -8,6 +8,7 @@ use std::sync::Arc;
 use accede_domain::Timestamp;
 use accede_domain::filter::SyntaxError;
 use accede_domain::id::MalformedId;
+use accede_domain::refusal::Refusal;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -237,7 +238,7 @@ impl From<accede_app::Error> for ApiError {
             App::NotFound { .. } => told(StatusCode::NOT_FOUND, "Request_ResourceNotFound"),
             App::Forbidden { .. } => told(StatusCode::FORBIDDEN, "Authorization_RequestDenied"),
             App::Unauthenticated(_) => ApiError::unauthenticated(message),
-            App::Refused(refusal) => told(StatusCode::CONFLICT, refusal.code()),
+            App::Refused(refusal) => told(refusal_status(refusal), refusal.code()),
             App::Invalid { path, .. } => {
                 let code = match path.as_str() {
                     "$filter" => "InvalidFilter",
@@ -290,6 +291,18 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = next.source();
     }
     text
+}
+
+/// What a client can mend in what it sent is its fault, what stands against it is a conflict.
+fn refusal_status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::JustificationRequired
+        | Refusal::RequestorJustificationRequired
+        | Refusal::SeveralPolicies { .. }
+        | Refusal::Rule { code: "InvalidSchedule", .. } => StatusCode::BAD_REQUEST,
+        Refusal::NoPolicy(_) => StatusCode::FORBIDDEN,
+        _ => StatusCode::CONFLICT,
+    }
 }
 
 #[cfg(test)]

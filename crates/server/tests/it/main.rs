@@ -4,5 +4,7 @@
 mod catalogs;
 mod packages;
 mod policies;
+mod reprocess;
+mod requests;
 mod targets;
 mod world;
