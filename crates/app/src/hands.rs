@@ -1,6 +1,7 @@
 //! The connectors of the targets, opened once per version of a target's settings.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use accede_connectors::directory::Directory;
@@ -9,6 +10,7 @@ use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
 use accede_store::targets::{DIRECTORY, TargetRow};
 use serde_json::Value;
+use url::Url;
 
 use crate::directory_groups::DirectoryGroups;
 use crate::seal::Place;
@@ -79,9 +81,23 @@ impl Hands {
         secrets: &BTreeMap<String, String>,
     ) -> Result<()> {
         let app = self.app().map_err(Error::internal)?;
+        let egress = &app.settings().egress;
         let settings = Settings { target, settings: settings.clone(), secrets: secrets.clone() };
-        kinds::validate(kind, &settings, &app.settings().egress)
-            .map_err(|problem| Error::invalid(problem.path, problem.sentence))
+        kinds::validate(kind, &settings, egress)
+            .map_err(|problem| Error::invalid(problem.path, problem.sentence))?;
+        // Names are judged when they are connected to; addresses can be judged here and now.
+        for (name, value) in settings.settings.as_object().into_iter().flatten() {
+            if let Some(address) = value.as_str().and_then(literal_address)
+                && let Err(denied) = egress.permits(address)
+            {
+                let sentence = format!(
+                    "{denied}; name another host, or list its network in `egress.allow` of the \
+                     server's settings, where that can be allowed"
+                );
+                return Err(Error::invalid(format!("settings.{name}"), sentence));
+            }
+        }
+        Ok(())
     }
 
     fn open(&self, target: &TargetRow) -> Result<Arc<dyn Connector>, Fault> {
@@ -110,6 +126,13 @@ impl Hands {
     }
 }
 
+/// The address in `https://192.0.2.1:8443/scim`, if it is a literal one.
+fn literal_address(text: &str) -> Option<IpAddr> {
+    let url = Url::parse(text.trim()).ok()?;
+    let host = url.host_str()?;
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -126,6 +149,27 @@ pub(crate) fn open_secrets(app: &App, target: &TargetRow) -> Result<BTreeMap<Str
         Some(sealed) => {
             let plain = app.unseal(place(&target.id.to_string()), sealed)?;
             serde_json::from_slice(&plain).map_err(Error::internal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_addresses_are_found_in_urls_of_any_scheme() {
+        for (url, address) in [
+            ("https://169.254.169.254/latest", Some("169.254.169.254")),
+            ("ldaps://10.0.0.7", Some("10.0.0.7")),
+            ("http://[fe80::1]:8080/", Some("fe80::1")),
+            ("ldap://[::1]", Some("::1")),
+            ("http://0x7f000001/", Some("127.0.0.1")),
+            ("https://wiki.example", None),
+            ("cn=accede,dc=example", None),
+        ] {
+            let found = literal_address(url).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), address, "{url}");
         }
     }
 }

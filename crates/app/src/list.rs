@@ -45,6 +45,12 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> From<accede_store::Listed<T>> for Page<T> {
+    fn from(listed: accede_store::Listed<T>) -> Page<T> {
+        Page { items: listed.items, next: listed.next, count: listed.count }
+    }
+}
+
 /// What the store is asked for a listing.
 ///
 /// # Errors

@@ -307,9 +307,10 @@ impl App {
                 {
                     return Ok(given);
                 }
-                // No refresh or removal takes the role away meanwhile.
-                if resources::lock(tx, role.resource).await?.is_none() {
-                    return Err(Error::not_found("resource", role.resource));
+                // No refresh or removal takes the role away from here on; one may have before.
+                let resource = resources::lock(tx, role.resource).await?;
+                if resource.is_none() || resources::role(tx, role.id).await?.is_none() {
+                    return Err(Error::not_found("resource role", role.id));
                 }
                 if MAX_ROLES <= packages::role_scopes(tx, id).await?.len() {
                     return Err(Error::Limit {
@@ -389,6 +390,43 @@ impl App {
                 visible(tx, caller, id).await?;
                 let given = packages::given_one(tx, id, role, scope).await?;
                 given.ok_or_else(|| {
+                    Error::not_found("resource role scope", format!("{role}_{scope}"))
+                })
+            })
+            .await
+    }
+
+    /// Every resource role that a package gives, as far as the caller may read.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden for those who may read none; invalid for what the list does not have.
+    pub async fn role_scopes(&self, caller: &Caller, listing: &Listing) -> Result<Page<Given>> {
+        let reach = caller.may_somewhere(Action::ReadCatalog)?;
+        self.store()
+            .read(async |tx| {
+                Ok(packages::page_of_given(tx, &reach, ask(listing)?, listing.count).await?.into())
+            })
+            .await
+    }
+
+    /// A resource role that some package gives which the caller may read.
+    ///
+    /// # Errors
+    ///
+    /// Not found.
+    pub async fn some_role_scope(
+        &self,
+        caller: &Caller,
+        role: ResourceRoleId,
+        scope: ResourceScopeId,
+    ) -> Result<Given> {
+        let reach = caller.reach(Action::ReadCatalog);
+        self.store()
+            .read(async |tx| {
+                let all = packages::given_pair(tx, role, scope).await?;
+                let found = all.into_iter().find(|given| reach.includes(given.resource.catalog));
+                found.ok_or_else(|| {
                     Error::not_found("resource role scope", format!("{role}_{scope}"))
                 })
             })

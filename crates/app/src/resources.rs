@@ -648,7 +648,9 @@ impl App {
         if catalogs::lock(tx, new.catalog).await?.is_none() {
             return Err(Error::not_found("catalog", new.catalog));
         }
-        self.addable(tx, caller, new).await
+        let target = self.addable(tx, caller, new).await?;
+        // Nobody deletes the target until this is committed.
+        targets::lock(tx, target.id).await?.ok_or_else(|| Error::not_found("target", target.id))
     }
 
     /// A resource that the caller may change, with its row held, and its target.

@@ -374,6 +374,62 @@ pub async fn given_one(
         .transpose()
 }
 
+/// The packages' uses of one role in one scope, oldest first, at most 100.
+pub async fn given_pair(
+    tx: &mut Tx<'_>,
+    role: ResourceRoleId,
+    scope: ResourceScopeId,
+) -> Result<Vec<Given>> {
+    let text = format!(
+        "select {GIVEN} from {GIVEN_FROM} where x.role_id = $1 and x.scope_id = $2
+         order by x.created_at_ms, x.package_id limit 100"
+    );
+    let rows = tx.query_text(&text, params![role, scope]).await?;
+    rows.iter().map(Given::from_row).collect()
+}
+
+/// What resource roles of packages can be filtered and ordered by.
+pub static ROLE_SCOPES: Entity = Entity {
+    name: "resourceRoleScopes",
+    properties: &[
+        Property::new("createdDateTime", "x.created_at_ms", Kind::Instant).sortable(),
+        Property::new("role/id", "o.id", Kind::Id),
+        Property::new("role/originId", "o.origin_id", Kind::Text),
+        Property::new("role/originSystem", "t.name", Kind::TextNoCase),
+        Property::new("role/displayName", "o.display_name", Kind::TextNoCase),
+        Property::new("role/resource/id", "r.id", Kind::Id),
+        Property::new("scope/id", "s.id", Kind::Id),
+        Property::new("scope/originId", "s.origin_id", Kind::Text),
+        Property::new("scope/originSystem", "t.name", Kind::TextNoCase),
+    ],
+    unique: &["x.package_id", "x.role_id", "x.scope_id"],
+    order: &[("createdDateTime", Direction::Ascending)],
+};
+
+/// A page of what the packages in reach give.
+///
+/// # Errors
+///
+/// A filter, order or mark that this list does not have.
+pub async fn page_of_given(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    ask: Ask<'_>,
+    count: bool,
+) -> Result<Listed<Given>, ListError> {
+    let mut values = Vec::new();
+    let conditions: Vec<String> = within(reach, "r.catalog_id", &mut values).into_iter().collect();
+    let source = Source {
+        entity: &ROLE_SCOPES,
+        columns: GIVEN,
+        from: GIVEN_FROM,
+        conditions: &conditions,
+        values: &values,
+        read: Given::from_row,
+    };
+    pages::page(tx, &source, ask, count).await
+}
+
 /// Lets a package give a role; says whether that is new.
 pub async fn add_role_scope(
     tx: &mut Tx<'_>,
@@ -490,25 +546,32 @@ pub async fn open_page(
         conditions.push(format!("p.is_hidden = ${}", values.len()));
     }
     for word in search {
-        let like: String = word
-            .to_lowercase()
-            .chars()
-            .flat_map(|c| match c {
-                '%' | '_' | '\\' => vec!['\\', c],
-                c => vec![c],
-            })
-            .collect();
-        values.push(Value::Text(format!("%{like}%")));
-        let at = values.len();
+        // `lower` folds A to Z only; the key of the name was folded by us.
+        values.push(Value::Text(containing(&word.to_lowercase())));
+        let name = values.len();
+        values.push(Value::Text(containing(&word.to_ascii_lowercase())));
+        let rest = values.len();
         conditions.push(format!(
-            "(p.name_key like ${at} escape '\\' or lower(p.description) like ${at} escape '\\'
+            "(p.name_key like ${name} escape '\\' or lower(p.description) like ${rest} escape '\\'
               or exists (select 1 from resource_role_scopes x
                   join resource_roles o on o.id = x.role_id
                   join resources r on r.id = o.resource_id
-                  where x.package_id = p.id and lower(r.display_name) like ${at} escape '\\'))"
+                  where x.package_id = p.id and lower(r.display_name) like ${rest} escape '\\'))"
         ));
     }
     listed(tx, &conditions, &values, ask, false).await
+}
+
+/// A `like` pattern for a text anywhere.
+fn containing(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .flat_map(|c| match c {
+            '%' | '_' | '\\' => vec!['\\', c],
+            c => vec![c],
+        })
+        .collect();
+    format!("%{escaped}%")
 }
 
 async fn listed(

@@ -1,5 +1,6 @@
 //! `/v1.0/identityGovernance/entitlementManagement/accessPackages`, and `availableAccessPackages`:
-//! the same packages as somebody who may ask for them sees them.
+//! the same packages as somebody who may ask for them sees them; `resourceRoleScopes`: what all
+//! packages give.
 
 use accede_app::App;
 use accede_app::catalogs::CatalogWith;
@@ -76,6 +77,7 @@ pub fn routes() -> Router<App> {
     let at = |tail: &str| format!("{EM}/accessPackages{tail}");
     let one = |tail: &str| format!("{EM}/accessPackages/{{id}}{tail}");
     let given = |tail: &str| format!("{EM}/accessPackages/{{id}}/resourceRoleScopes{tail}");
+    let root = |tail: &str| format!("{EM}/resourceRoleScopes{tail}");
     let available = |tail: &str| format!("{EM}/availableAccessPackages{tail}");
     Router::new()
         .route(&at(""), get(list).post(create))
@@ -119,6 +121,11 @@ pub fn routes() -> Router<App> {
         .route(&one("/accessPackagesIncompatibleWith"), get(incompatible_with))
         .route(&one("/accessPackagesIncompatibleWith/$count"), get(count_incompatible_with))
         .route(&one("/accessPackagesIncompatibleWith/{other}"), get(one_incompatible_with))
+        .route(&root(""), get(all_role_scopes))
+        .route(&root("/$count"), get(count_all_role_scopes))
+        .route(&root("/{pair}"), get(some_role_scope))
+        .route(&root("/{pair}/role"), get(some_role))
+        .route(&root("/{pair}/scope"), get(some_scope))
         .route(&available(""), get(available_list))
         .route(&available("/$count"), get(count_available))
         .route(&available("/{id}"), get(available_one))
@@ -664,6 +671,72 @@ async fn resource(
     let with = resources::with(&query)?;
     let view = app.resource(&caller, None, given.resource.id, with).await?;
     Ok(wire.entity(resources::SET, &query, resources::shown(&view, &query)))
+}
+
+const ROLE_SCOPES: &str = "identityGovernance/entitlementManagement/resourceRoleScopes";
+
+async fn all_role_scopes(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    wire: Wire,
+    query: Query,
+) -> Result<Response> {
+    role_scope_fits(&query)?;
+    let page = app.role_scopes(&caller, &query.listing()).await?;
+    Ok(wire.collection(ROLE_SCOPES, &query, page.map(|given| role_scope_json(&given, &query))))
+}
+
+async fn count_all_role_scopes(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    wire: Wire,
+    query: Query,
+) -> Result<Response> {
+    let page = app.role_scopes(&caller, &counting(&query)).await?;
+    Ok(wire.count(page.count.unwrap_or_default()))
+}
+
+async fn some(app: &App, caller: &accede_app::Caller, both: &str) -> Result<GivenRole> {
+    let (role, scope) = pair(both)?;
+    Ok(app.some_role_scope(caller, role, scope).await?)
+}
+
+async fn some_role_scope(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Path(both): Path<String>,
+    wire: Wire,
+    query: Query,
+) -> Result<Response> {
+    role_scope_fits(&query)?;
+    let given = some(&app, &caller, &both).await?;
+    Ok(wire.entity(ROLE_SCOPES, &query, role_scope_json(&given, &query)))
+}
+
+async fn some_role(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Path(both): Path<String>,
+    wire: Wire,
+    query: Query,
+) -> Result<Response> {
+    resources::role_fits(&query)?;
+    let given = some(&app, &caller, &both).await?;
+    let set = format!("{}('{}')/roles", resources::SET, given.resource.id);
+    Ok(wire.entity(&set, &query, resources::role_json(&given.role, &given.resource, &query)))
+}
+
+async fn some_scope(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Path(both): Path<String>,
+    wire: Wire,
+    query: Query,
+) -> Result<Response> {
+    resources::scope_fits(&query)?;
+    let given = some(&app, &caller, &both).await?;
+    let set = format!("{}('{}')/scopes", resources::SET, given.resource.id);
+    Ok(wire.entity(&set, &query, resources::scope_json(&given.scope, &given.resource, &query)))
 }
 
 const LISTED: PackageWith = PackageWith {

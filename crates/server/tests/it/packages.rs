@@ -83,6 +83,11 @@ async fn a_role_is_added_shown_and_removed() {
     let tail = ada.get(&format!("{path}/{}/role/resource", id(&made))).await.expect(200);
     assert_eq!(tail["originId"], "editors");
     assert_eq!(ada.get(&format!("{path}/$count")).await.expect(200), 1);
+    let root = format!("{EM}/resourceRoleScopes");
+    let all = ada.get(&format!("{root}?$expand=role&$filter=role/id eq '{role}'")).await;
+    assert_eq!(all.expect(200)["value"][0]["role"]["originId"], "Member_editors");
+    let one = ada.get(&format!("{root}/{}", id(&made))).await.expect(200);
+    assert_eq!(one["id"], made["id"]);
 
     let again = json!({ "role": { "id": role }, "scope": { "id": scope } });
     assert_eq!(ada.post(&path, again).await.refused(409), "DuplicateKey");

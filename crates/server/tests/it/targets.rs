@@ -184,3 +184,79 @@ async fn targets_are_listed_by_name() {
     assert_eq!(all["@odata.count"], 2);
     assert!(all.get("@odata.context").is_none());
 }
+
+/// Settings and secrets of a directory that is never called.
+fn ldap(password: &str) -> serde_json::Value {
+    json!({
+        "name": "ldap", "kind": "ldap",
+        "settings": {
+            "url": "ldaps://ldap.example", "bindDn": "cn=accede,dc=example",
+            "peopleBase": "ou=people,dc=example", "groupsBase": "ou=groups,dc=example", "groupKind": "groupOfNames",
+        },
+        "secrets": { "bindPassword": password },
+    })
+}
+
+/// Everything that the database holds in text or bytes about targets.
+async fn kept(world: &World) -> Vec<u8> {
+    world
+        .store
+        .read(async |tx| {
+            let mut all = Vec::new();
+            for row in
+                tx.query("select secrets from targets where secrets is not null", &[]).await?
+            {
+                all.extend(row.get::<Vec<u8>>(0)?);
+            }
+            for row in tx.query("select detail from audit", &[]).await? {
+                all.extend(row.get::<String>(0)?.into_bytes());
+            }
+            Ok::<_, accede_store::Error>(all)
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn secrets_go_in_and_never_come_out() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let path = format!("{OURS}/targets");
+    const CANARY: &str = "hunter2-canary";
+
+    let made = ada.post(&path, ldap(CANARY)).await.expect(201);
+
+    assert_eq!(made["secrets"], json!({ "bindPassword": { "isSet": true } }));
+    assert!(!made.to_string().contains(CANARY));
+    let before = kept(&world).await;
+    assert!(!before.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
+    let one = format!("{path}/ldap");
+    let read = ada.get(&one).await.expect(200);
+    assert!(!read.to_string().contains(CANARY));
+    // What a read answers can be sent back: nothing changes.
+    let back = json!({ "secrets": read["secrets"], "settings": read["settings"] });
+    let same = ada.patch(&one, back).await.expect(200);
+    assert_eq!(same["secrets"], read["secrets"]);
+    let odd = json!({ "secrets": { "password": "x" } });
+    assert_eq!(ada.patch(&one, odd).await.wrong(), "secrets.password");
+    let odd = json!({ "secrets": { "bindPassword": 7 } });
+    assert_eq!(ada.patch(&one, odd).await.wrong(), "secrets.bindPassword");
+    let changed = json!({ "secrets": { "bindPassword": "another-canary" } });
+    let answer = ada.patch(&one, changed).await.expect(200).to_string();
+    assert!(!answer.contains("another-canary"));
+    let after = kept(&world).await;
+    assert!(!after.windows(14).any(|window| window == b"another-canary"));
+    assert_ne!(before, after);
+}
+
+#[tokio::test]
+async fn addresses_that_nobody_may_reach_are_refused_when_they_are_written() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let mut body = ldap("x");
+    body["settings"]["url"] = json!("ldaps://169.254.169.254");
+
+    let answer = ada.post(&format!("{OURS}/targets"), body).await;
+
+    assert_eq!(answer.wrong(), "settings.url");
+}

@@ -30,6 +30,8 @@ const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24)
 /// An organization.
 pub struct World {
     pub app: App,
+    /// The database, for what no door may show.
+    pub store: Store,
     clock: Arc<ManualClock>,
     router: Router,
     name: String,
@@ -83,12 +85,12 @@ impl World {
         let start: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let entropy = Arc::new(SeededEntropy::new(7));
-        let app = App::new(store, clock.clone(), entropy.clone(), Settings::default());
+        let app = App::new(store.clone(), clock.clone(), entropy.clone(), Settings::default());
         app.prepare().await.unwrap();
         let web = Web { public_url: None, clock: clock.clone(), entropy };
         let router = api::mount(web, api::routes().with_state(app.clone()));
         let name = app.organization().unwrap().to_string();
-        World { app, clock, router, name }
+        World { app, store, clock, router, name }
     }
 
     /// Moves the clock.

@@ -76,6 +76,14 @@ async fn a_package_gives_roles() {
                 let one = one.unwrap();
                 assert_eq!((one.role.id, one.scope.id), (role, scope), "{engine}");
                 assert_eq!((one.resource.id, one.created_at), (shelf.resource, at(1)));
+                assert_eq!(packages::given_pair(tx, role, scope).await?, given, "{engine}");
+                let asked = Ask { top: 9, ..Ask::default() };
+                let all = Reach::Everywhere;
+                let page = packages::page_of_given(tx, &all, asked, true).await.unwrap();
+                assert_eq!((&page.items, page.count), (&given, Some(1)), "{engine}");
+                let foreign = Reach::Catalogs(vec![nth(99)]);
+                let none = packages::page_of_given(tx, &foreign, asked, false).await.unwrap();
+                assert_eq!(none.items, [], "{engine}");
                 assert!(!packages::add_role_scope(tx, package, role, scope, at(2)).await?);
                 assert!(packages::remove_role_scope(tx, package, role, scope).await?);
                 assert!(!packages::remove_role_scope(tx, package, role, scope).await?);
@@ -181,6 +189,7 @@ async fn open_pages_show_what_people_may_look_through() {
                     (true, vec!["100%"], vec!["100% cotton"]),
                     (true, vec!["er_s"], vec!["100% cotton"]),
                     (true, vec!["%"], vec!["100% cotton"]),
+                    (true, vec!["ÜBER"], vec![]),
                 ] {
                     let words: Vec<String> = search.iter().map(|word| (*word).to_owned()).collect();
                     let page = packages::open_page(tx, browsing, &words, asked).await.unwrap();
