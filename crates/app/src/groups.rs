@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 pub use accede_store::groups::{Group, Tie};
 
 use crate::audit::{self, Event};
+use crate::creations::{self, Repeat};
 use crate::list::ask;
 use crate::users::{User, existing};
 use crate::{App, Caller, Error, Listing, Page, Result, fields};
@@ -61,6 +62,20 @@ impl App {
     ///
     /// Forbidden; a field that is wrong; an unknown member or owner.
     pub async fn create_group(&self, caller: &Caller, new: NewGroup) -> Result<Group> {
+        self.create_group_once(caller, new, None).await
+    }
+
+    /// Adds a group, once however often the same create is sent.
+    ///
+    /// # Errors
+    ///
+    /// Like [`App::create_group`].
+    pub async fn create_group_once(
+        &self,
+        caller: &Caller,
+        new: NewGroup,
+        repeat: Option<&Repeat>,
+    ) -> Result<Group> {
         caller.may_everywhere(Action::ManageDirectory)?;
         let now = self.now();
         let display_name = fields::required("displayName", &new.display_name, fields::MAX_NAME)?;
@@ -82,10 +97,15 @@ impl App {
         limit(new.owners.len())?;
         self.store()
             .write(async |tx| {
+                if let Some(before) = creations::begin(tx, caller, repeat, group.id, now).await?
+                    && let Some(before) = groups::get(tx, before).await?
+                {
+                    return Ok(before);
+                }
                 groups::insert(tx, &group).await?;
                 for (tie, people) in [(Tie::Member, &new.members), (Tie::Owner, &new.owners)] {
                     for user in people {
-                        existing(tx, *user).await?;
+                        person(tx, tie, *user).await?;
                     }
                     groups::add(tx, group.id, tie, people).await?;
                 }
@@ -94,10 +114,10 @@ impl App {
                     "members": texts(&new.members),
                     "owners": texts(&new.owners),
                 });
-                self.note_group(tx, caller, "group created", group.id, detail, now).await
+                self.note_group(tx, caller, "group created", group.id, detail, now).await?;
+                Ok(group.clone())
             })
-            .await?;
-        Ok(group)
+            .await
     }
 
     /// One group.
@@ -312,7 +332,7 @@ impl App {
         now: Timestamp,
     ) -> Result<u64> {
         for user in people {
-            existing(tx, *user).await?;
+            person(tx, tie, *user).await?;
         }
         let added = groups::add(tx, id, tie, people).await?;
         if added > 0 {
@@ -376,6 +396,23 @@ async fn manageable(tx: &mut Tx<'_>, caller: &Caller, id: GroupId) -> Result<Gro
     } else {
         Err(caller.lacks(Action::ManageDirectory))
     }
+}
+
+/// A user who is to be a member or an owner. Groups cannot: say so instead of not finding them.
+async fn person(tx: &mut Tx<'_>, tie: Tie, id: UserId) -> Result<User> {
+    let missing = match existing(tx, id).await {
+        Ok(user) => return Ok(user),
+        Err(missing) => missing,
+    };
+    if groups::get(tx, GroupId(id.0)).await?.is_none() {
+        return Err(missing);
+    }
+    let (path, what) = match tie {
+        Tie::Member => ("members", "members"),
+        Tie::Owner => ("owners", "owners"),
+    };
+    let sentence = format!("`{id}` is a group; the {what} of a group are users, never groups");
+    Err(Error::invalid(path, sentence))
 }
 
 fn no_group(id: GroupId) -> Error {

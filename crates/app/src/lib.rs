@@ -18,7 +18,7 @@ pub mod delivering;
 pub mod directory_groups;
 mod error;
 pub mod failures;
-mod fields;
+pub mod fields;
 pub mod groups;
 pub mod hands;
 pub mod health;

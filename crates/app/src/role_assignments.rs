@@ -15,6 +15,7 @@ pub use accede_store::role_assignments::{RoleAssignment, scope};
 
 use crate::apps::Application;
 use crate::audit::{self, Event};
+use crate::creations::{self, Repeat};
 use crate::groups::Group;
 use crate::list::ask;
 use crate::users::User;
@@ -152,6 +153,7 @@ impl App {
         principal: Uuid,
         role: RoleDefinitionId,
         catalog: Option<CatalogId>,
+        repeat: Option<&Repeat>,
     ) -> Result<RoleAssignment> {
         let now = self.now();
         let Some(known) = Role::of(role) else {
@@ -173,6 +175,11 @@ impl App {
         let new = RoleAssignment { id: self.mint(now), principal, role, catalog, created_at: now };
         self.store()
             .write(async |tx| {
+                if let Some(before) = creations::begin(tx, caller, repeat, new.id, now).await?
+                    && let Some(before) = role_assignments::get(tx, before).await?
+                {
+                    return Ok(before);
+                }
                 fits(known, catalog)?;
                 if let Some(catalog) = catalog
                     && catalogs::get(tx, catalog).await?.is_none()
@@ -193,10 +200,9 @@ impl App {
                         ),
                     });
                 }
-                Ok(())
+                Ok(new.clone())
             })
-            .await?;
-        Ok(new)
+            .await
     }
 
     /// Takes a role away.

@@ -17,6 +17,7 @@ pub use accede_store::subjects::Subject;
 pub use accede_store::users::User;
 
 use crate::audit::{self, Event};
+use crate::creations::{self, Repeat};
 use crate::delivering::subject_left;
 use crate::list::ask;
 use crate::{App, Caller, Error, Listing, Page, Result, fields};
@@ -160,6 +161,20 @@ impl App {
     ///
     /// Forbidden; a field that is wrong; a sign-in name that is taken; an unknown manager.
     pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User> {
+        self.create_user_once(caller, new, None).await
+    }
+
+    /// Adds a user, once however often the same create is sent.
+    ///
+    /// # Errors
+    ///
+    /// Like [`App::create_user`].
+    pub async fn create_user_once(
+        &self,
+        caller: &Caller,
+        new: NewUser,
+        repeat: Option<&Repeat>,
+    ) -> Result<User> {
         caller.may_everywhere(Action::ManageDirectory)?;
         let now = self.now();
         let mut user = User {
@@ -208,6 +223,11 @@ impl App {
         };
         self.store()
             .write(async |tx| {
+                if let Some(before) = creations::begin(tx, caller, repeat, user.id, now).await?
+                    && let Some(before) = users::get(tx, before).await?
+                {
+                    return Ok(before);
+                }
                 if users::by_name(tx, &user.user_principal_name).await?.is_some() {
                     return Err(taken(&user.user_principal_name));
                 }
@@ -223,10 +243,10 @@ impl App {
                     "accountEnabled": user.account_enabled,
                     "localAccount": hash.is_some(),
                 });
-                self.note_user(tx, caller, "user created", user.id, detail, now).await
+                self.note_user(tx, caller, "user created", user.id, detail, now).await?;
+                Ok(user.clone())
             })
-            .await?;
-        Ok(user)
+            .await
     }
 
     /// One user, by object id or sign-in name. Everybody may read themself.

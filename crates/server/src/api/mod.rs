@@ -12,8 +12,10 @@ pub mod assignments;
 pub mod batch;
 pub mod body;
 pub mod catalogs;
+pub mod directory_objects;
 pub mod error;
 pub mod failures;
+pub mod groups;
 pub mod names;
 pub mod openapi;
 pub mod query;
@@ -23,6 +25,7 @@ pub mod resource_environments;
 pub mod resource_requests;
 pub mod resources;
 pub mod respond;
+pub mod role_management;
 pub mod schedules;
 pub mod short;
 pub mod subjects;
@@ -30,6 +33,7 @@ pub mod targets;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -67,13 +71,17 @@ pub fn routes() -> Router<App> {
         .merge(assignment_requests::routes())
         .merge(assignments::routes())
         .merge(catalogs::routes())
+        .merge(directory_objects::routes())
         .merge(failures::routes())
+        .merge(groups::routes())
         .merge(openapi::routes())
         .merge(reprocess::routes())
         .merge(resource_environments::routes())
         .merge(resource_requests::routes())
         .merge(resources::routes())
+        .merge(role_management::routes())
         .merge(targets::routes())
+        .merge(users::routes())
 }
 
 /// The API over `routes`, whose paths begin with `/v1.0` or `/accede/v1` and are spelled as

@@ -51,11 +51,18 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
 const FUNCTIONS: [&str; 2] = ["filterByCurrentUser", "additionalAccess"];
 
 /// Actions, which may be written with their namespace.
-const ACTIONS: [&str; 6] =
-    ["reprocess", "cancel", "resume", "refresh", "getApplicablePolicyRequirements", "uploadFile"];
+const ACTIONS: [&str; 7] = [
+    "getByIds",
+    "reprocess",
+    "cancel",
+    "resume",
+    "refresh",
+    "getApplicablePolicyRequirements",
+    "uploadFile",
+];
 
 /// The other segments that are not keys, spelled as routes spell them.
-const SEGMENTS: [&str; 71] = [
+const SEGMENTS: [&str; 75] = [
     "v1.0",
     "$batch",
     "$count",
@@ -100,6 +107,7 @@ const SEGMENTS: [&str; 71] = [
     "memberOf",
     "members",
     "organization",
+    "ownedObjects",
     "owners",
     "principal",
     "questions",
@@ -122,9 +130,12 @@ const SEGMENTS: [&str; 71] = [
     "scopes",
     "servicePrincipals",
     "settings",
+    "sponsors",
     "stages",
     "subjects",
     "target",
+    "transitiveMemberOf",
+    "transitiveMembers",
     "uploadSessions",
     "users",
 ];

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod catalogs;
+mod groups;
 mod packages;
 mod policies;
 mod reprocess;
 mod requests;
+mod role_management;
 mod targets;
+mod users;
 mod world;
