@@ -153,6 +153,21 @@ impl App {
         principal: Uuid,
         role: RoleDefinitionId,
         catalog: Option<CatalogId>,
+    ) -> Result<RoleAssignment> {
+        self.create_role_assignment_once(caller, principal, role, catalog, None).await
+    }
+
+    /// Gives a role, once however often the same create is sent.
+    ///
+    /// # Errors
+    ///
+    /// Like [`App::create_role_assignment`].
+    pub async fn create_role_assignment_once(
+        &self,
+        caller: &Caller,
+        principal: Uuid,
+        role: RoleDefinitionId,
+        catalog: Option<CatalogId>,
         repeat: Option<&Repeat>,
     ) -> Result<RoleAssignment> {
         let now = self.now();

@@ -314,7 +314,7 @@ async fn create(
     };
     body.finish(&["condition", "principalOrganizationId"])?;
     let made = app
-        .create_role_assignment(&caller, principal, definition, catalog, Some(&create.repeat))
+        .create_role_assignment_once(&caller, principal, definition, catalog, Some(&create.repeat))
         .await?;
     Ok(wire.created(ASSIGNMENTS, &made.id.to_string(), json(&made)))
 }
