@@ -4,8 +4,8 @@ use accede_domain::Timestamp;
 use accede_domain::id::{CatalogId, GroupId, PackageId, ResourceRoleId, ResourceScopeId};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
-use accede_domain::separation::Held;
 use accede_store::catalogs::Catalog;
+use accede_store::groups::{self, Group};
 use accede_store::packages::{self, Given, Usage};
 use accede_store::policies::{self, Stored};
 use accede_store::{Tx, catalogs, resources, separations};
@@ -80,7 +80,7 @@ pub struct PackageView {
     /// The packages it lists as incompatible.
     pub incompatible_packages: Option<Vec<Package>>,
     /// The groups it lists as incompatible.
-    pub incompatible_groups: Option<Vec<Held<GroupId>>>,
+    pub incompatible_groups: Option<Vec<Group>>,
     /// The packages that list it as incompatible.
     pub incompatible_with: Option<Vec<Package>>,
 }
@@ -763,7 +763,7 @@ pub(crate) async fn package_views(
                 None
             },
             incompatible_groups: if with.incompatible_groups {
-                Some(separations::named_groups_of(tx, id).await?)
+                Some(groups::excluded_from(tx, id).await?)
             } else {
                 None
             },

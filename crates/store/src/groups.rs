@@ -2,7 +2,7 @@
 
 use accede_domain::Timestamp;
 use accede_domain::filter::Direction;
-use accede_domain::id::{GroupId, UserId};
+use accede_domain::id::{GroupId, PackageId, UserId};
 
 use crate::filter::{Ask, Entity, FilterError, Kind, Plan, Property};
 use crate::{Error, Result, Row, Tx, Value, params};
@@ -182,6 +182,22 @@ pub async fn search(tx: &mut Tx<'_>, search: Option<&str>, limit: usize) -> Resu
                 search.unwrap_or_default().to_ascii_lowercase(),
                 crate::requests::limit_value(limit)
             ],
+        )
+        .await?;
+    rows.iter().map(Group::from_row).collect()
+}
+
+/// The groups whose members cannot get a package, by name.
+pub async fn excluded_from(tx: &mut Tx<'_>, package: PackageId) -> Result<Vec<Group>> {
+    let rows = tx
+        .query(
+            concat!(
+                "select ",
+                columns!(),
+                " from incompatible_groups x join groups g on g.id = x.group_id
+                  where x.package_id = $1 order by g.display_name, g.id"
+            ),
+            params![package],
         )
         .await?;
     rows.iter().map(Group::from_row).collect()

@@ -1,7 +1,6 @@
 //! Separation of duties: which packages and groups exclude a package.
 
 use accede_domain::id::{GroupId, PackageId};
-use accede_domain::separation::Held;
 
 use crate::packages::{Package, columns};
 use crate::{Result, Tx, params};
@@ -31,19 +30,6 @@ pub async fn groups_of(tx: &mut Tx<'_>, package: PackageId) -> Result<Vec<GroupI
         )
         .await?;
     rows.iter().map(|row| row.get(0)).collect()
-}
-
-/// The same groups with their names, by name.
-pub async fn named_groups_of(tx: &mut Tx<'_>, package: PackageId) -> Result<Vec<Held<GroupId>>> {
-    let rows = tx
-        .query(
-            "select g.id, g.display_name
-             from incompatible_groups x join groups g on g.id = x.group_id
-             where x.package_id = $1 order by g.display_name, g.id",
-            params![package],
-        )
-        .await?;
-    rows.iter().map(|row| Ok(Held { id: row.get(0)?, name: row.get(1)? })).collect()
 }
 
 /// The packages that a package lists as incompatible, by name.

@@ -14,7 +14,6 @@ use accede_domain::id::{
     CatalogId, GroupId, MalformedId, PackageId, PolicyId, ResourceRoleId, ResourceScopeId,
 };
 use accede_domain::policy::Policy;
-use accede_domain::separation::Held;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -23,18 +22,22 @@ use axum::routing::{delete, get, post};
 use serde_json::{Map, Value, json};
 
 use super::body::{Body, Key, Keys, NoBody, Object};
-use super::catalogs::{cleared, counting};
+use super::catalogs::{cleared, counted, counting, unsearched};
 use super::error::{ApiError, Result};
 use super::names::Parameters;
 use super::query::{Query, Shape};
 use super::repeat::{Create, IfMatch, etag};
 use super::respond::Wire;
-use super::{assignment_policies, catalogs, resources, schedules, short, time};
+use super::users::searched;
+use super::{assignment_policies, catalogs, groups, resources, schedules, short, time};
 use crate::auth::SignedIn;
 
 /// Where packages are.
 pub const SET: &str = "identityGovernance/entitlementManagement/accessPackages";
 const AVAILABLE: &str = "identityGovernance/entitlementManagement/availableAccessPackages";
+
+/// What `$search` looks into.
+pub const SEARCHED: &[&str] = &["displayName", "description"];
 
 /// The names that packages have.
 pub static SHAPE: Shape = Shape {
@@ -68,8 +71,6 @@ static ROLE_SCOPE: Shape = Shape {
     properties: &["id", "createdDateTime"],
     navigations: &["role", "scope"],
 };
-
-static GROUP: Shape = Shape { name: "group", properties: &["id", "displayName"], navigations: &[] };
 
 /// The routes of this noun.
 pub fn routes() -> Router<App> {
@@ -170,9 +171,9 @@ pub fn shown(view: &PackageView, query: &Query) -> Map<String, Value> {
         let packages: Vec<_> = packages.iter().map(json).collect();
         object.insert("incompatibleAccessPackages".to_owned(), json!(packages));
     }
-    if let Some(groups) = &view.incompatible_groups {
-        let groups: Vec<_> = groups.iter().map(group_json).collect();
-        object.insert("incompatibleGroups".to_owned(), json!(groups));
+    if let Some(all) = &view.incompatible_groups {
+        let all: Vec<_> = all.iter().map(groups::typed).collect();
+        object.insert("incompatibleGroups".to_owned(), json!(all));
     }
     if let Some(packages) = &view.incompatible_with {
         let packages: Vec<_> = packages.iter().map(json).collect();
@@ -203,7 +204,7 @@ pub fn with(query: &Query) -> Result<PackageWith> {
         }
     }
     if let Some(inner) = query.expands("incompatibleGroups") {
-        leaf(inner, &GROUP)?;
+        leaf(inner, &groups::SHAPE)?;
     }
     Ok(PackageWith {
         catalog: query.expands("catalog").is_some(),
@@ -259,21 +260,13 @@ fn role_scope_json(given: &GivenRole, query: &Query) -> Map<String, Value> {
     object
 }
 
-fn group_json(group: &Held<GroupId>) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("@odata.type".to_owned(), json!("#microsoft.graph.group"));
-    object.insert("id".to_owned(), json!(group.id));
-    object.insert("displayName".to_owned(), json!(group.name));
-    object
-}
-
 async fn list(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.packages(&caller, None, &query.listing(), with(&query)?).await?;
+    let page = app.packages(&caller, None, &searched(&query, SEARCHED)?, with(&query)?).await?;
     Ok(wire.collection(SET, &query, page.map(|view| shown(&view, &query))))
 }
 
@@ -283,7 +276,9 @@ async fn count(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.packages(&caller, None, &counting(&query), PackageWith::default()).await?;
+    let page = app
+        .packages(&caller, None, &counted(searched(&query, SEARCHED)?), PackageWith::default())
+        .await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
@@ -482,7 +477,7 @@ async fn policies(
     query: Query,
 ) -> Result<Response> {
     assignment_policies::fits(&query)?;
-    let page = app.policies(&caller, Some(id), &query.listing()).await?;
+    let page = app.policies(&caller, Some(id), &searched(&query, SEARCHED)?).await?;
     let set = format!("{SET}('{id}')/assignmentPolicies");
     Ok(wire.collection(&set, &query, page.map(|view| assignment_policies::shown(&view, &query))))
 }
@@ -494,7 +489,7 @@ async fn count_policies(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.policies(&caller, Some(id), &counting(&query)).await?;
+    let page = app.policies(&caller, Some(id), &counted(searched(&query, SEARCHED)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
@@ -682,7 +677,7 @@ async fn all_role_scopes(
     query: Query,
 ) -> Result<Response> {
     role_scope_fits(&query)?;
-    let page = app.role_scopes(&caller, &query.listing()).await?;
+    let page = app.role_scopes(&caller, &unsearched(&query)?).await?;
     Ok(wire.collection(ROLE_SCOPES, &query, page.map(|given| role_scope_json(&given, &query))))
 }
 
@@ -692,7 +687,7 @@ async fn count_all_role_scopes(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.role_scopes(&caller, &counting(&query)).await?;
+    let page = app.role_scopes(&caller, &counted(unsearched(&query)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
@@ -916,15 +911,15 @@ async fn remove_incompatible_package_by_link(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn groups(
+async fn excluded_groups(
     app: &App,
     caller: &accede_app::Caller,
     id: PackageId,
     query: &Query,
 ) -> Result<Vec<Map<String, Value>>> {
-    leaf(query, &GROUP)?;
+    leaf(query, &groups::SHAPE)?;
     let view = app.package(caller, None, id, LISTED).await?;
-    Ok(view.incompatible_groups.unwrap_or_default().iter().map(group_json).collect())
+    Ok(view.incompatible_groups.unwrap_or_default().iter().map(groups::typed).collect())
 }
 
 async fn incompatible_groups(
@@ -934,7 +929,7 @@ async fn incompatible_groups(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let items = groups(&app, &caller, id, &query).await?;
+    let items = excluded_groups(&app, &caller, id, &query).await?;
     Ok(wire.collection("groups", &query, short::page(&query, items)?))
 }
 
@@ -945,7 +940,7 @@ async fn count_incompatible_groups(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let items = groups(&app, &caller, id, &query).await?;
+    let items = excluded_groups(&app, &caller, id, &query).await?;
     Ok(wire.count(short::count(&query, items)?))
 }
 

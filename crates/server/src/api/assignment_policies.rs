@@ -26,11 +26,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::body::{Body, Key, Keys, Object};
-use super::catalogs::counting;
+use super::catalogs::counted;
 use super::error::{ApiError, Result};
 use super::query::{Query, Shape};
 use super::repeat::{Create, IfMatch, etag};
 use super::respond::Wire;
+use super::users::searched;
 use super::{access_packages, catalogs, schedules, short, time};
 use crate::auth::SignedIn;
 
@@ -539,7 +540,7 @@ async fn list(
     query: Query,
 ) -> Result<Response> {
     fits(&query)?;
-    let page = app.policies(&caller, None, &query.listing()).await?;
+    let page = app.policies(&caller, None, &searched(&query, access_packages::SEARCHED)?).await?;
     Ok(wire.collection(SET, &query, page.map(|view| shown(&view, &query))))
 }
 
@@ -549,7 +550,8 @@ async fn count(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.policies(&caller, None, &counting(&query)).await?;
+    let page =
+        app.policies(&caller, None, &counted(searched(&query, access_packages::SEARCHED)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 

@@ -1,8 +1,8 @@
 //! `/v1.0/identityGovernance/entitlementManagement/catalogs`.
 
-use accede_app::App;
 use accede_app::catalogs::{Catalog, CatalogChange, CatalogView, CatalogWith, NewCatalog, State};
 use accede_app::text::{MAX_DESCRIPTION, MAX_NAME};
+use accede_app::{App, Listing};
 use accede_domain::id::{CatalogId, PackageId};
 use axum::Router;
 use axum::extract::State as Held;
@@ -16,11 +16,15 @@ use super::error::{ApiError, Result};
 use super::query::{Query, Shape};
 use super::repeat::{Create, IfMatch, etag};
 use super::respond::Wire;
+use super::users::searched;
 use super::{access_packages, resources, time};
 use crate::auth::SignedIn;
 
 /// Where catalogs are.
 pub const SET: &str = "identityGovernance/entitlementManagement/catalogs";
+
+/// What `$search` looks into.
+const SEARCHED: &[&str] = &["displayName", "description"];
 
 /// The names that catalogs have.
 pub static SHAPE: Shape = Shape {
@@ -102,7 +106,7 @@ async fn list(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.catalogs(&caller, &query.listing(), with(&query)?).await?;
+    let page = app.catalogs(&caller, &searched(&query, SEARCHED)?, with(&query)?).await?;
     Ok(wire.collection(SET, &query, page.map(|view| shown(&view, &query))))
 }
 
@@ -112,14 +116,29 @@ async fn count(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.catalogs(&caller, &counting(&query), CatalogWith::default()).await?;
+    let page = app
+        .catalogs(&caller, &counted(searched(&query, SEARCHED)?), CatalogWith::default())
+        .await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
 /// What a `/$count` asks of a list: the number and as little else as possible.
-pub(super) fn counting(query: &Query) -> accede_app::Listing {
-    let listing = query.listing();
-    accede_app::Listing { top: Some(1), skip: 0, after: None, count: true, ..listing }
+pub(super) fn counting(query: &Query) -> Listing {
+    counted(query.listing())
+}
+
+/// The same for a listing.
+pub(super) fn counted(listing: Listing) -> Listing {
+    Listing { top: Some(1), skip: 0, after: None, count: true, ..listing }
+}
+
+/// Refuses `$search` on a list that has no names to look into.
+pub(super) fn unsearched(query: &Query) -> Result<Listing> {
+    if query.search.is_some() {
+        let message = "this list cannot be searched; use `$filter`";
+        return Err(ApiError::bad_request("$search", message));
+    }
+    Ok(query.listing())
 }
 
 async fn create(
@@ -214,7 +233,9 @@ async fn packages(
     query: Query,
 ) -> Result<Response> {
     let with = access_packages::with(&query)?;
-    let page = app.packages(&caller, Some(id), &query.listing(), with).await?;
+    let page = app
+        .packages(&caller, Some(id), &searched(&query, access_packages::SEARCHED)?, with)
+        .await?;
     let set = format!("{SET}('{id}')/accessPackages");
     Ok(wire.collection(&set, &query, page.map(|view| access_packages::shown(&view, &query))))
 }
@@ -227,7 +248,9 @@ async fn count_packages(
     query: Query,
 ) -> Result<Response> {
     let with = access_packages::with(&Query::default())?;
-    let page = app.packages(&caller, Some(id), &counting(&query), with).await?;
+    let page = app
+        .packages(&caller, Some(id), &counted(searched(&query, access_packages::SEARCHED)?), with)
+        .await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 

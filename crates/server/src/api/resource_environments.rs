@@ -11,14 +11,18 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::body::Key;
-use super::catalogs::counting;
+use super::catalogs::counted;
 use super::error::{ApiError, Result};
 use super::query::{Query, Shape};
 use super::respond::Wire;
+use super::users::searched;
 use super::{resources, time};
 use crate::auth::SignedIn;
 
 const SET: &str = "identityGovernance/entitlementManagement/resourceEnvironments";
+
+/// What `$search` looks into.
+const SEARCHED: &[&str] = &["displayName", "originSystem"];
 
 static SHAPE: Shape = Shape {
     name: "accessPackageResourceEnvironment",
@@ -102,7 +106,7 @@ async fn list(
 ) -> Result<Response> {
     fits(&query)?;
     must_filter(&query)?;
-    let page = app.environments(&caller, &query.listing()).await?;
+    let page = app.environments(&caller, &searched(&query, SEARCHED)?).await?;
     Ok(wire.collection(SET, &query, page.map(|environment| json(&environment))))
 }
 
@@ -113,7 +117,7 @@ async fn count(
     query: Query,
 ) -> Result<Response> {
     must_filter(&query)?;
-    let page = app.environments(&caller, &counting(&query)).await?;
+    let page = app.environments(&caller, &counted(searched(&query, SEARCHED)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
@@ -136,7 +140,9 @@ async fn inside(
     query: Query,
 ) -> Result<Response> {
     let with = resources::with(&query)?;
-    let page = app.resources(&caller, None, Some(id), &query.listing(), with).await?;
+    let page = app
+        .resources(&caller, None, Some(id), &searched(&query, resources::SEARCHED)?, with)
+        .await?;
     let set = format!("{SET}('{id}')/resources");
     Ok(wire.collection(&set, &query, page.map(|view| resources::shown(&view, &query))))
 }

@@ -18,7 +18,7 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::body::{Key, Object};
-use super::catalogs::counting;
+use super::catalogs::{counted, unsearched};
 use super::error::{ApiError, Result};
 use super::query::{Query, Shape};
 use super::repeat::Create;
@@ -113,7 +113,7 @@ async fn list(
     query: Query,
 ) -> Result<Response> {
     fits(&query)?;
-    let page = app.resource_requests(&caller, &query.listing()).await?;
+    let page = app.resource_requests(&caller, &unsearched(&query)?).await?;
     Ok(wire.collection(SET, &query, page.map(|view| json(&view, &query))))
 }
 
@@ -123,7 +123,7 @@ async fn count(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.resource_requests(&caller, &counting(&query)).await?;
+    let page = app.resource_requests(&caller, &counted(unsearched(&query)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 

@@ -17,10 +17,11 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
 use super::body::{Key, Keys, NoBody};
-use super::catalogs::counting;
+use super::catalogs::counted;
 use super::error::{ApiError, Result};
 use super::query::{Query, Shape};
 use super::respond::Wire;
+use super::users::searched;
 use super::{resource_environments, short, time};
 use crate::auth::SignedIn;
 
@@ -30,6 +31,10 @@ const CATALOGS: &str = "identityGovernance/entitlementManagement/catalogs";
 
 /// Our own property of a resource.
 pub const KEEP: &str = "@accede.keepPreExisting";
+
+/// What `$search` looks into.
+pub const SEARCHED: &[&str] = &["displayName", "description"];
+const NAME: &[&str] = &["displayName"];
 
 /// The names that resources have.
 pub static SHAPE: Shape = Shape {
@@ -228,7 +233,8 @@ async fn listed(
     wire: &Wire,
     query: &Query,
 ) -> Result<Response> {
-    let page = app.resources(caller, catalog, None, &query.listing(), with(query)?).await?;
+    let page =
+        app.resources(caller, catalog, None, &searched(query, SEARCHED)?, with(query)?).await?;
     let set = match catalog {
         Some(catalog) => format!("{CATALOGS}('{catalog}')/resources"),
         None => SET.to_owned(),
@@ -236,7 +242,7 @@ async fn listed(
     Ok(wire.collection(&set, query, page.map(|view| shown(&view, query))))
 }
 
-async fn counted(
+async fn number_of(
     app: &App,
     caller: &accede_app::Caller,
     catalog: Option<CatalogId>,
@@ -244,7 +250,8 @@ async fn counted(
     query: &Query,
 ) -> Result<Response> {
     let nothing = ResourceWith::default();
-    let page = app.resources(caller, catalog, None, &counting(query), nothing).await?;
+    let page =
+        app.resources(caller, catalog, None, &counted(searched(query, SEARCHED)?), nothing).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
@@ -289,7 +296,7 @@ async fn count(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    counted(&app, &caller, None, &wire, &query).await
+    number_of(&app, &caller, None, &wire, &query).await
 }
 
 async fn count_in(
@@ -299,7 +306,7 @@ async fn count_in(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    counted(&app, &caller, Some(catalog), &wire, &query).await
+    number_of(&app, &caller, Some(catalog), &wire, &query).await
 }
 
 async fn read(
@@ -652,7 +659,7 @@ async fn catalog_roles(
     query: Query,
 ) -> Result<Response> {
     role_fits(&query)?;
-    let page = app.resource_roles(&caller, Some(catalog), &query.listing()).await?;
+    let page = app.resource_roles(&caller, Some(catalog), &searched(&query, NAME)?).await?;
     let set = format!("{CATALOGS}('{catalog}')/resourceRoles");
     let page = page.map(|view| role_json(&view.role, &view.resource, &query));
     Ok(wire.collection(&set, &query, page))
@@ -665,7 +672,8 @@ async fn count_catalog_roles(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.resource_roles(&caller, Some(catalog), &counting(&query)).await?;
+    let page =
+        app.resource_roles(&caller, Some(catalog), &counted(searched(&query, NAME)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 
@@ -699,7 +707,7 @@ async fn catalog_scopes(
     query: Query,
 ) -> Result<Response> {
     scope_fits(&query)?;
-    let page = app.resource_scopes(&caller, Some(catalog), &query.listing()).await?;
+    let page = app.resource_scopes(&caller, Some(catalog), &searched(&query, NAME)?).await?;
     let set = format!("{CATALOGS}('{catalog}')/resourceScopes");
     let page = page.map(|view| scope_json(&view.scope, &view.resource, &query));
     Ok(wire.collection(&set, &query, page))
@@ -712,7 +720,8 @@ async fn count_catalog_scopes(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.resource_scopes(&caller, Some(catalog), &counting(&query)).await?;
+    let page =
+        app.resource_scopes(&caller, Some(catalog), &counted(searched(&query, NAME)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))
 }
 

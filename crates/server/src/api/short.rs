@@ -27,7 +27,7 @@ pub fn page(query: &Query, items: Vec<Map<String, Value>>) -> Result<Page<Map<St
                 .matches(&|path: &Path| property(&item, path))
                 .map_err(|error| ApiError::invalid_filter(error.to_string()))?,
         };
-        if fits {
+        if fits && found(query, &item)? {
             kept.push(item);
         }
     }
@@ -58,6 +58,16 @@ pub fn page(query: &Query, items: Vec<Map<String, Value>>) -> Result<Page<Map<St
     let next = (end < kept.len()).then(|| end.to_string());
     let items = kept.into_iter().skip(start).take(top).collect();
     Ok(Page { items, next, count })
+}
+
+/// Whether an object's name has the text of `$search`.
+fn found(query: &Query, item: &Map<String, Value>) -> Result<bool> {
+    let Some(text) = &query.search else { return Ok(true) };
+    let name = item.get("displayName").and_then(Value::as_str).ok_or_else(|| {
+        let message = "this list cannot be searched; use `$filter`";
+        ApiError::bad_request("$search", message)
+    })?;
+    Ok(name.to_lowercase().contains(&text.to_lowercase()))
 }
 
 /// How many of these objects match.
@@ -153,6 +163,7 @@ mod tests {
         assert_eq!(names("$top=2"), "bA");
         assert_eq!(names("$top=2&$skiptoken=2"), "c");
         assert_eq!(names("$skip=1"), "Ac");
+        assert_eq!(names("$search=\"a\""), "A");
     }
 
     #[test]

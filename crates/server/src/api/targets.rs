@@ -19,10 +19,13 @@ use super::error::{ApiError, Result};
 use super::query::Query;
 use super::repeat::{Create, IfMatch, etag};
 use super::respond::Wire;
+use super::users::searched;
 use super::{short, time};
 use crate::auth::SignedIn;
 
 const BASE: &str = "/accede/v1/targets";
+/// What `$search` looks into.
+const SEARCHED: &[&str] = &["displayName", "name"];
 /// Resources that a look into a target answers, if nothing is said.
 const DEFAULT_DISCOVERED: usize = 50;
 
@@ -96,7 +99,7 @@ async fn list(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    let page = app.targets(&caller, &query.listing()).await?;
+    let page = app.targets(&caller, &searched(&query, SEARCHED)?).await?;
     Ok(wire.list(&query, page.map(|view| json(&view))))
 }
 

@@ -205,6 +205,10 @@ async fn catalogs_are_filtered_ordered_paged_and_counted() {
     assert_eq!(names(&second), ["Alpha", "General"]);
     assert!(second.get("@odata.nextLink").is_none());
     assert_eq!(ada.get(&format!("{path}/$count")).await.expect(200), 4);
+    let found = ada.get(&format!("{path}?$search=\"alph\"")).await.expect(200);
+    assert_eq!(names(&found), ["Alpha"]);
+    let unsearched = ada.get(&format!("{EM}/resourceRequests?$search=\"x\"")).await;
+    assert_eq!(unsearched.wrong(), "$search");
     let odd = ada.get(&format!("{path}?$filter=colour eq 'red'")).await;
     assert_eq!(odd.refused(400), "InvalidFilter");
     assert_eq!(ada.get(&format!("{path}?$select=colour")).await.wrong(), "$select");

@@ -2,7 +2,7 @@
 
 use accede_domain::id::PackageId;
 use accede_store::testing::{plan, stores};
-use accede_store::{Error, packages, params, separations};
+use accede_store::{Error, groups, packages, params, separations};
 
 use crate::shelf::{nth, package, stock};
 
@@ -45,9 +45,9 @@ async fn groups_are_listed_on_a_package() {
                 assert!(separations::add_group(tx, shelf.package, shelf.group).await?, "{engine}");
                 assert!(!separations::add_group(tx, shelf.package, shelf.group).await?);
                 assert_eq!(separations::groups_of(tx, shelf.package).await?, [shelf.group]);
-                let named = separations::named_groups_of(tx, shelf.package).await?;
-                assert_eq!(named.len(), 1, "{engine}");
-                assert_eq!(named.first().map(|held| held.name.as_str()), Some("Auditors"));
+                let whole = groups::excluded_from(tx, shelf.package).await?;
+                assert_eq!(whole.len(), 1, "{engine}");
+                assert_eq!(whole.first().map(|g| g.display_name.as_str()), Some("Auditors"));
                 assert!(separations::concerns(tx, shelf.package).await?, "{engine}");
                 assert_eq!(separations::count(tx, shelf.package).await?, (0, 1), "{engine}");
                 assert!(separations::remove_group(tx, shelf.package, shelf.group).await?);
