@@ -4,8 +4,11 @@
 //! Pages work without scripts. Nothing changes by GET, and every form carries the session's token.
 
 mod assets;
+mod details;
+mod failures;
 pub mod form;
 mod jobs;
+mod packages;
 pub mod part;
 mod plans;
 pub mod problem;
@@ -13,6 +16,7 @@ mod requests;
 #[cfg(test)]
 mod samples;
 pub mod session;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -76,9 +80,13 @@ impl FromRef<Web> for Arc<Portal> {
 pub fn router(app: App, portal: Portal) -> Router {
     Router::new()
         .route("/", get(start))
+        .merge(details::routes())
+        .merge(failures::routes())
         .merge(jobs::routes())
+        .merge(packages::routes())
         .merge(plans::routes())
         .merge(requests::routes())
+        .merge(sign_in::routes())
         .layer(from_fn(problem::dress))
         .layer(DefaultBodyLimit::max(form::MAX_FORM))
         .merge(assets::routes())

@@ -2,10 +2,14 @@
 
 use askama::Template;
 
+use super::details::DetailsPage;
+use super::failures::FailuresPage;
 use super::jobs::{JobPage, JobsPage};
+use super::packages::samples_of as packages;
 use super::plans::PlanPage;
 use super::problem::ProblemPage;
 use super::requests::RequestsPage;
+use super::sign_in::SignInPage;
 
 /// Every page with every sample: a name for it, and its HTML.
 pub fn every_page() -> Vec<(String, String)> {
@@ -19,6 +23,14 @@ pub fn every_page() -> Vec<(String, String)> {
     add("plan", rendered(&PlanPage::samples()));
     add("job", rendered(&JobPage::samples()));
     add("jobs", rendered(&JobsPage::samples()));
+    add("details", rendered(&DetailsPage::samples()));
+    add("failures", rendered(&FailuresPage::samples()));
+    add("packages", rendered(&packages::lists()));
+    add("package", rendered(&packages::overviews()));
+    add("roles", rendered(&packages::roles()));
+    add("policies", rendered(&packages::policies()));
+    add("assignments", rendered(&packages::assignments()));
+    add("sign-in", rendered(&SignInPage::samples()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
 }

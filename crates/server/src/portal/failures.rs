@@ -1,0 +1,201 @@
+//! Failures by cause: what is not delivered and why, ranked; from a cause to its plan in one click.
+//! And removals that are stuck.
+
+use accede_app::App;
+use accede_app::deliveries::StuckRevocation;
+use accede_app::failures::Failure;
+use accede_domain::id::CauseId;
+use accede_domain::permission::{Action, Reach};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+
+use super::form::{Asked, Posted, id};
+use super::part::{Badge, Frame, Place, When, how_long, plural};
+use super::problem::{Result, sentence};
+use super::session::Session;
+use super::{Web, frame, page, see, words};
+
+/// The routes of this page.
+pub fn routes() -> Router<Web> {
+    Router::new()
+        .route("/governance/failures", get(show))
+        .route("/governance/failures/{id}/retry", post(retry))
+}
+
+/// A cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    id: String,
+    target: String,
+    text: String,
+    example: String,
+    code: String,
+    meaning: &'static str,
+    roles: String,
+    people: String,
+    packages: String,
+    first: When,
+    last: When,
+    /// Of a thousand: how much of the largest cause rests, and how much is still tried.
+    resting: i64,
+    retrying: i64,
+    standing: String,
+    requests: i64,
+    has_waiting: bool,
+}
+
+impl Row {
+    fn of(failure: &Failure, largest: i64) -> Row {
+        let cause = &failure.cause;
+        let waiting = cause.deliveries - cause.failed;
+        let share = |n: i64| n * 1000 / largest.max(1);
+        let packages: Vec<&str> =
+            failure.packages.iter().take(3).map(|package| package.display_name.as_str()).collect();
+        let more = failure.packages.len().saturating_sub(packages.len());
+        let mut packages = packages.join(", ");
+        if 0 < more {
+            packages.push_str(&format!(" and {more} more"));
+        }
+        Row {
+            id: cause.id.to_string(),
+            target: cause.target_display_name.clone(),
+            text: sentence(&cause.text),
+            example: cause.example.clone(),
+            code: cause.code.clone(),
+            meaning: words::fault_class(cause.class),
+            roles: plural(cause.deliveries, "role"),
+            people: plural(cause.people, "person"),
+            packages,
+            first: When::minute(cause.first_seen),
+            last: When::minute(cause.last_seen),
+            resting: share(cause.failed),
+            retrying: share(waiting),
+            standing: match (cause.failed, waiting) {
+                (_, 0) => "Given up until somebody reprocesses".to_owned(),
+                (0, _) => "Tried again by itself".to_owned(),
+                (failed, waiting) => format!("{failed} given up, {waiting} tried again by itself"),
+            },
+            requests: cause.requests,
+            has_waiting: 0 < waiting,
+        }
+    }
+}
+
+/// A removal that is stuck.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stuck {
+    person: String,
+    role: String,
+    target: String,
+    why: String,
+    since: String,
+    state: Badge,
+}
+
+impl Stuck {
+    fn of(stuck: &StuckRevocation, now: accede_domain::Timestamp) -> Stuck {
+        let row = &stuck.named.row;
+        let role = stuck.named.role_name.as_deref().unwrap_or(&row.key.role);
+        let resource = stuck.named.resource_name.as_deref().unwrap_or(&row.key.resource);
+        Stuck {
+            person: stuck.person.as_ref().map_or("Unknown", |p| &p.display_name).to_owned(),
+            role: format!("{role} of {resource}"),
+            target: stuck.named.target_display_name.clone(),
+            why: row
+                .fault
+                .as_ref()
+                .map_or_else(|| "Not tried yet.".to_owned(), |f| sentence(&f.message)),
+            since: how_long(now.duration_since(row.delivery.since)),
+            state: words::delivery_state(&row.delivery),
+        }
+    }
+}
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "failures.html")]
+pub struct FailuresPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    stuck: Vec<Stuck>,
+    may_reprocess: bool,
+    may_retry: bool,
+}
+
+async fn show(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
+    let caller = &session.caller;
+    let failures = app.list_failures(caller).await?;
+    let now = app.now();
+    let stuck = app.stuck_revocations(caller).await?;
+    let largest = failures.iter().map(|failure| failure.cause.deliveries).max().unwrap_or(0);
+    page(&FailuresPage {
+        frame: frame(Some(&session), "Failures", Place::Failures)
+            .notice(words::done(fields.get("done"))),
+        rows: failures.iter().map(|failure| Row::of(failure, largest)).collect(),
+        stuck: stuck.iter().map(|stuck| Stuck::of(stuck, now)).collect(),
+        may_reprocess: !caller.reach(Action::Reprocess).is_empty(),
+        may_retry: caller.reach(Action::Reprocess) == Reach::Everywhere,
+    })
+}
+
+async fn retry(
+    State(app): State<App>,
+    Path(cause): Path<String>,
+    Posted { session, .. }: Posted,
+) -> Result {
+    let cause: CauseId = id("failure", &cause)?;
+    let tried = app.retry_cause(&session.caller, cause).await?;
+    let done = if tried == 0 { "waiting" } else { "tried" };
+    Ok(see(format!("/governance/failures?done={done}")))
+}
+
+#[cfg(test)]
+impl FailuresPage {
+    /// Two causes and a stuck removal; nothing at all.
+    pub fn samples() -> Vec<FailuresPage> {
+        use super::part::Tone;
+        use super::samples::{NASTY, at, frame};
+        let row = |id: &str, target: &str, resting, retrying| Row {
+            id: id.to_owned(),
+            target: target.to_owned(),
+            text: "No licence is left.".to_owned(),
+            example: NASTY.to_owned(),
+            code: "licence-exhausted".to_owned(),
+            meaning: words::fault_class(accede_domain::fault::Class::Permanent),
+            roles: "104 roles".to_owned(),
+            people: "60 people".to_owned(),
+            packages: "Campaign, CRM power user".to_owned(),
+            first: When::minute(at(0)),
+            last: When::minute(at(600)),
+            resting,
+            retrying,
+            standing: "Given up until somebody reprocesses".to_owned(),
+            requests: resting,
+            has_waiting: 0 < retrying,
+        };
+        let stuck = Stuck {
+            person: NASTY.to_owned(),
+            role: "Member of Newsroom".to_owned(),
+            target: "Team wiki".to_owned(),
+            why: "The server answered 403.".to_owned(),
+            since: "3 hours".to_owned(),
+            state: Badge::new(Tone::Bad, "warn", "Removal stuck"),
+        };
+        let page = |rows, stuck| FailuresPage {
+            frame: frame("Failures", Place::Failures),
+            rows,
+            stuck,
+            may_reprocess: true,
+            may_retry: true,
+        };
+        vec![
+            page(
+                vec![row("a", "Customer CRM", 1000, 0), row("b", "HR portal", 200, 100)],
+                vec![stuck],
+            ),
+            page(vec![], vec![]),
+        ]
+    }
+}

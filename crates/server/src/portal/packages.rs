@@ -1,0 +1,532 @@
+//! Access packages: the list, and of each its overview, what it gives, its policies and its
+//! assignments. Requests have a file of their own.
+
+use accede_app::assignments::Summary;
+use accede_app::packages::{PackageView, PackageWith};
+use accede_app::requests::Whose;
+use accede_app::{App, Listing};
+use accede_domain::filter::{Filter, parse_order};
+use accede_domain::id::{AssignmentId, PackageId};
+use accede_domain::permission::{Action, Reach};
+use accede_domain::policy::Policy;
+use accede_domain::schedule::Expiration;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+
+use super::form::{Address, Asked, Posted, id};
+use super::part::{Badge, Frame, Place, When, grouped};
+use super::problem::Result;
+use super::requests::PackageHead;
+use super::session::Session;
+use super::{Web, frame, page, see, words};
+
+/// Rows on a page.
+const ON_A_PAGE: usize = 50;
+
+/// The routes of these pages.
+pub fn routes() -> Router<Web> {
+    Router::new()
+        .route("/governance/packages", get(list))
+        .route("/governance/packages/{id}", get(overview))
+        .route("/governance/packages/{id}/roles", get(roles))
+        .route("/governance/packages/{id}/policies", get(policies))
+        .route("/governance/packages/{id}/assignments", get(assignments))
+        .route("/governance/packages/{id}/assignments/{assignment}/reprocess", post(reprocess))
+        .route("/governance/packages/{id}/assignments/{assignment}/remove", post(remove))
+}
+
+/// A package of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    id: String,
+    name: String,
+    description: String,
+    catalog: String,
+    roles: usize,
+    policies: usize,
+    is_hidden: bool,
+    changed: When,
+}
+
+impl Row {
+    fn of(view: &PackageView) -> Row {
+        Row {
+            id: view.package.id.to_string(),
+            name: view.package.display_name.clone(),
+            description: view.package.description.clone(),
+            catalog: view.catalog.as_ref().map(|c| c.display_name.clone()).unwrap_or_default(),
+            roles: view.role_scopes.as_ref().map_or(0, Vec::len),
+            policies: view.policies.as_ref().map_or(0, Vec::len),
+            is_hidden: view.package.is_hidden,
+            changed: When::minute(view.package.modified_at),
+        }
+    }
+}
+
+/// The list.
+#[derive(Debug, Template)]
+#[template(path = "packages.html")]
+pub struct PackagesPage {
+    frame: Frame,
+    text: String,
+    rows: Vec<Row>,
+    total: String,
+    next: Option<String>,
+}
+
+async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
+    let text = fields.get("text").unwrap_or_default().to_owned();
+    let quoted = text.replace('\'', "''");
+    let filter = match text.is_empty() {
+        true => None,
+        false => Filter::parse(&format!("contains(tolower(displayName),'{quoted}')")).ok(),
+    };
+    let listing = Listing {
+        filter,
+        order: parse_order("displayName").unwrap_or_default(),
+        top: Some(ON_A_PAGE),
+        after: fields.get("after").map(str::to_owned),
+        count: true,
+        ..Listing::default()
+    };
+    let with =
+        PackageWith { catalog: true, policies: true, role_scopes: true, ..PackageWith::default() };
+    let found = app.packages(&session.caller, None, &listing, with).await?;
+    let address = Address::new("/governance/packages").with("text", &text);
+    page(&PackagesPage {
+        frame: frame(Some(&session), "Access packages", Place::Packages)
+            .notice(words::done(fields.get("done"))),
+        text,
+        rows: found.items.iter().map(Row::of).collect(),
+        total: grouped(found.count.unwrap_or(0)),
+        next: found.next.map(|mark| address.with("after", mark).text()),
+    })
+}
+
+fn head(
+    session: &Session,
+    view: &PackageView,
+    tab: &'static str,
+    title: &str,
+) -> (Frame, PackageHead) {
+    let id = view.package.id.to_string();
+    let name = view.package.display_name.clone();
+    let mut frame = frame(Some(session), title, Place::Packages)
+        .crumb("Access packages", "/governance/packages");
+    if tab != "overview" {
+        frame = frame.crumb(&name, format!("/governance/packages/{id}"));
+    }
+    (frame, PackageHead { id, name, tab })
+}
+
+async fn read(app: &App, session: &Session, text: &str, with: PackageWith) -> Result<PackageView> {
+    let package: PackageId = id("access package", text)?;
+    Ok(app.package(&session.caller, None, package, with).await?)
+}
+
+/// How many requests stand in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Count {
+    name: &'static str,
+    state: Badge,
+    many: String,
+}
+
+/// The overview of a package.
+#[derive(Debug, Template)]
+#[template(path = "package.html")]
+pub struct PackagePage {
+    frame: Frame,
+    package: PackageHead,
+    description: String,
+    catalog: String,
+    is_hidden: bool,
+    created: When,
+    changed: When,
+    counts: Vec<Count>,
+    excludes: Vec<(String, String)>,
+    excluded_groups: Vec<String>,
+}
+
+async fn overview(State(app): State<App>, session: Session, Path(text): Path<String>) -> Result {
+    let with = PackageWith {
+        catalog: true,
+        incompatible_packages: true,
+        incompatible_groups: true,
+        incompatible_with: true,
+        ..PackageWith::default()
+    };
+    let view = read(&app, &session, &text, with).await?;
+    let (frame, package) = head(&session, &view, "overview", &view.package.display_name);
+    let counts = counts(&app, &session, view.package.id).await?;
+    let mut excludes: Vec<(String, String)> = view
+        .incompatible_packages
+        .unwrap_or_default()
+        .into_iter()
+        .chain(view.incompatible_with.unwrap_or_default())
+        .map(|other| (other.id.to_string(), other.display_name))
+        .collect();
+    excludes.sort();
+    excludes.dedup();
+    page(&PackagePage {
+        frame,
+        package,
+        description: view.package.description,
+        catalog: view.catalog.map(|catalog| catalog.display_name).unwrap_or_default(),
+        is_hidden: view.package.is_hidden,
+        created: When::minute(view.package.created_at),
+        changed: When::minute(view.package.modified_at),
+        counts,
+        excludes,
+        excluded_groups: view
+            .incompatible_groups
+            .unwrap_or_default()
+            .into_iter()
+            .map(|group| group.name)
+            .collect(),
+    })
+}
+
+async fn counts(app: &App, session: &Session, package: PackageId) -> Result<Vec<Count>> {
+    let mut counts = Vec::new();
+    if session.caller.reach(Action::ReadRequests).is_empty() {
+        return Ok(counts);
+    }
+    for (name, _) in words::REQUEST_STATES {
+        let filter = format!("accessPackage/id eq '{package}' and state eq '{name}'");
+        let listing = Listing {
+            filter: Filter::parse(&filter).ok(),
+            top: Some(1),
+            count: true,
+            ..Listing::default()
+        };
+        let whose = Whose::Reach(Reach::Catalogs(Vec::new()));
+        let narrowing = accede_app::requests::Narrowing::default();
+        let found = app.list_requests(&session.caller, whose, &narrowing, &listing).await?;
+        let many = found.count.unwrap_or(0);
+        if 0 < many {
+            let state = words::request_state_named(name);
+            counts.push(Count { name, state, many: grouped(many) });
+        }
+    }
+    Ok(counts)
+}
+
+/// What a package gives.
+#[derive(Debug, Template)]
+#[template(path = "package_roles.html")]
+pub struct RolesPage {
+    frame: Frame,
+    package: PackageHead,
+    rows: Vec<RoleRow>,
+}
+
+/// A role that a package gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RoleRow {
+    role: String,
+    resource: String,
+    system: String,
+    added: When,
+}
+
+async fn roles(State(app): State<App>, session: Session, Path(text): Path<String>) -> Result {
+    let with = PackageWith { role_scopes: true, ..PackageWith::default() };
+    let view = read(&app, &session, &text, with).await?;
+    let (frame, package) = head(&session, &view, "roles", "Resource roles");
+    let rows = view.role_scopes.unwrap_or_default().into_iter().map(|given| RoleRow {
+        role: given.role.display_name,
+        resource: given.resource.display_name,
+        system: given.resource.origin_system,
+        added: When::minute(given.created_at),
+    });
+    page(&RolesPage { frame, package, rows: rows.collect() })
+}
+
+/// Who may get a package.
+#[derive(Debug, Template)]
+#[template(path = "package_policies.html")]
+pub struct PoliciesPage {
+    frame: Frame,
+    package: PackageHead,
+    rows: Vec<PolicyRow>,
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PolicyRow {
+    name: String,
+    description: String,
+    who: String,
+    approval: Vec<String>,
+    lasts: String,
+    questions: usize,
+}
+
+impl PolicyRow {
+    fn of(policy: &Policy) -> PolicyRow {
+        use accede_domain::policy::AllowedTargetScope as Scope;
+        let terms = &policy.terms;
+        let named: Vec<String> =
+            terms.specific_allowed_targets.iter().map(words::subject_set).collect();
+        let stages = terms.request_approval_settings.stages.iter().enumerate();
+        PolicyRow {
+            name: policy.display_name.clone(),
+            description: policy.description.clone(),
+            who: match terms.allowed_target_scope {
+                Scope::NotSpecified => "Nobody by themselves: administrators assign".to_owned(),
+                Scope::SpecificDirectoryUsers => named.join(", "),
+                Scope::AllMemberUsers => "Every member of the organization".to_owned(),
+                Scope::AllDirectoryUsers => "Everybody, guests included".to_owned(),
+            },
+            approval: stages
+                .map(|(n, stage)| {
+                    let who: Vec<String> =
+                        stage.primary_approvers.iter().map(words::subject_set).collect();
+                    format!("Stage {}: {}", n + 1, who.join(" or "))
+                })
+                .collect(),
+            lasts: match &terms.expiration {
+                Expiration::NotSpecified | Expiration::NoExpiration => "without end".to_owned(),
+                Expiration::AfterDateTime { end } => {
+                    format!("until {}", end.strftime("%Y-%m-%d %H:%M UTC"))
+                }
+                Expiration::AfterDuration { duration } => format!("for {duration}"),
+            },
+            questions: terms.questions.len(),
+        }
+    }
+}
+
+async fn policies(State(app): State<App>, session: Session, Path(text): Path<String>) -> Result {
+    let with = PackageWith { policies: true, ..PackageWith::default() };
+    let view = read(&app, &session, &text, with).await?;
+    let (frame, package) = head(&session, &view, "policies", "Policies");
+    let rows = view.policies.unwrap_or_default();
+    let rows = rows.iter().map(|stored| PolicyRow::of(&stored.policy)).collect();
+    page(&PoliciesPage { frame, package, rows })
+}
+
+/// Who has a package.
+#[derive(Debug, Template)]
+#[template(path = "assignments.html")]
+pub struct AssignmentsPage {
+    frame: Frame,
+    package: PackageHead,
+    rows: Vec<AssignmentRow>,
+    total: String,
+    may_reprocess: bool,
+    may_remove: bool,
+    next: Option<String>,
+}
+
+/// An assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AssignmentRow {
+    id: String,
+    person: String,
+    person_upn: String,
+    policy: String,
+    state: Badge,
+    since: When,
+    until: Option<When>,
+    is_delivered: bool,
+    is_live: bool,
+}
+
+impl AssignmentRow {
+    fn of(summary: &Summary) -> AssignmentRow {
+        let assignment = &summary.assignment;
+        AssignmentRow {
+            id: assignment.id.to_string(),
+            person: summary.beneficiary.display_name.clone(),
+            person_upn: summary.beneficiary.user_principal_name.clone(),
+            policy: summary.policy_name.clone().unwrap_or_else(|| "–".to_owned()),
+            state: words::assignment_state(&assignment.state),
+            since: When::minute(assignment.start),
+            until: assignment.expired().or(assignment.end).map(When::minute),
+            is_delivered: assignment.state == accede_domain::assignment::State::Delivered,
+            is_live: assignment.state.is_live(),
+        }
+    }
+}
+
+async fn assignments(
+    State(app): State<App>,
+    session: Session,
+    Path(text): Path<String>,
+    Asked(fields): Asked,
+) -> Result {
+    let view = read(&app, &session, &text, PackageWith::default()).await?;
+    let package_id = view.package.id;
+    let (frame, package) = head(&session, &view, "assignments", "Assignments");
+    let listing = Listing {
+        filter: Filter::parse(&format!("accessPackage/id eq '{package_id}'")).ok(),
+        top: Some(ON_A_PAGE),
+        after: fields.get("after").map(str::to_owned),
+        count: true,
+        ..Listing::default()
+    };
+    let whose = Whose::Reach(Reach::Catalogs(Vec::new()));
+    let found = app.list_assignments(&session.caller, whose, &listing).await?;
+    let may = |action| session.caller.reach(action).includes(view.package.catalog);
+    let address = Address::new(format!("/governance/packages/{package_id}/assignments"));
+    page(&AssignmentsPage {
+        frame: frame.notice(words::done(fields.get("done"))),
+        package,
+        rows: found.items.iter().map(AssignmentRow::of).collect(),
+        total: grouped(found.count.unwrap_or(0)),
+        may_reprocess: may(Action::Reprocess),
+        may_remove: may(Action::Assign),
+        next: found.next.map(|mark| address.with("after", mark).text()),
+    })
+}
+
+async fn reprocess(
+    State(app): State<App>,
+    Path((package, assignment)): Path<(String, String)>,
+    Posted { session, .. }: Posted,
+) -> Result {
+    let package: PackageId = id("access package", &package)?;
+    let assignment: AssignmentId = id("assignment", &assignment)?;
+    app.reprocess_assignment(&session.caller, assignment).await?;
+    Ok(see(format!("/governance/packages/{package}/assignments?done=verifying")))
+}
+
+async fn remove(
+    State(app): State<App>,
+    Path((package, assignment)): Path<(String, String)>,
+    Posted { session, .. }: Posted,
+) -> Result {
+    use accede_app::requests::{ForWhom, NewRequest};
+    let package: PackageId = id("access package", &package)?;
+    let assignment: AssignmentId = id("assignment", &assignment)?;
+    let new = NewRequest {
+        request_type: accede_domain::request::Type::AdminRemove,
+        target: ForWhom::Caller,
+        package: None,
+        policy: None,
+        assignment: Some(assignment),
+        schedule: accede_domain::schedule::Schedule::default(),
+        justification: None,
+        answers: Vec::new(),
+    };
+    app.submit_request(&session.caller, new).await?;
+    Ok(see(format!("/governance/packages/{package}/assignments?done=removing")))
+}
+
+#[cfg(test)]
+pub mod samples_of {
+    //! Samples of these pages.
+
+    use super::*;
+    use crate::portal::part::Tone;
+    use crate::portal::samples::{NASTY, at, frame};
+
+    fn package(tab: &'static str) -> PackageHead {
+        PackageHead { id: "a7c0".to_owned(), name: NASTY.to_owned(), tab }
+    }
+
+    /// Some, none.
+    pub fn lists() -> Vec<PackagesPage> {
+        let row = Row {
+            id: "a7c0".to_owned(),
+            name: NASTY.to_owned(),
+            description: NASTY.to_owned(),
+            catalog: "Marketing".to_owned(),
+            roles: 2,
+            policies: 1,
+            is_hidden: true,
+            changed: When::minute(at(0)),
+        };
+        let page = |rows: Vec<Row>| PackagesPage {
+            frame: frame("Access packages", Place::Packages),
+            text: NASTY.to_owned(),
+            total: grouped(1),
+            rows,
+            next: Some("/governance/packages?after=x".to_owned()),
+        };
+        vec![page(vec![row]), page(vec![])]
+    }
+
+    /// With and without incompatibilities.
+    pub fn overviews() -> Vec<PackagePage> {
+        vec![PackagePage {
+            frame: frame("Campaign", Place::Packages),
+            package: package("overview"),
+            description: NASTY.to_owned(),
+            catalog: "Marketing".to_owned(),
+            is_hidden: false,
+            created: When::minute(at(0)),
+            changed: When::minute(at(9)),
+            counts: vec![Count {
+                name: "deliveryFailed",
+                state: Badge::new(Tone::Bad, "bad", "Delivery failed"),
+                many: "60".to_owned(),
+            }],
+            excludes: vec![("b".to_owned(), NASTY.to_owned())],
+            excluded_groups: vec![NASTY.to_owned()],
+        }]
+    }
+
+    /// One role, none.
+    pub fn roles() -> Vec<RolesPage> {
+        let row = RoleRow {
+            role: "Member".to_owned(),
+            resource: NASTY.to_owned(),
+            system: "wiki".to_owned(),
+            added: When::minute(at(0)),
+        };
+        let page = |rows| RolesPage {
+            frame: frame("Roles", Place::Packages),
+            package: package("roles"),
+            rows,
+        };
+        vec![page(vec![row]), page(vec![])]
+    }
+
+    /// One policy, none.
+    pub fn policies() -> Vec<PoliciesPage> {
+        let row = PolicyRow {
+            name: NASTY.to_owned(),
+            description: NASTY.to_owned(),
+            who: "Every member".to_owned(),
+            approval: vec!["Stage 1: the requestor's manager".to_owned()],
+            lasts: "for P180D".to_owned(),
+            questions: 2,
+        };
+        let page = |rows| PoliciesPage {
+            frame: frame("Policies", Place::Packages),
+            package: package("policies"),
+            rows,
+        };
+        vec![page(vec![row]), page(vec![])]
+    }
+
+    /// A delivered and an ended one, none.
+    pub fn assignments() -> Vec<AssignmentsPage> {
+        let row = |id: &str, live| AssignmentRow {
+            id: id.to_owned(),
+            person: NASTY.to_owned(),
+            person_upn: "uma@contoso.example".to_owned(),
+            policy: "Employees ask".to_owned(),
+            state: Badge::new(Tone::Ok, "ok", "Delivered"),
+            since: When::minute(at(0)),
+            until: Some(When::minute(at(9))),
+            is_delivered: live,
+            is_live: live,
+        };
+        let page = |rows| AssignmentsPage {
+            frame: frame("Assignments", Place::Packages),
+            package: package("assignments"),
+            rows,
+            total: "2".to_owned(),
+            may_reprocess: true,
+            may_remove: true,
+            next: None,
+        };
+        vec![page(vec![row("a", true), row("b", false)]), page(vec![])]
+    }
+}
