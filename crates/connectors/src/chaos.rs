@@ -381,6 +381,11 @@ impl State {
         if let Some(fault) = self.refusal(subject, &item.role) {
             return Err(fault);
         }
+        let known = self.resources.iter().find(|r| r.origin_id == item.role.resource);
+        if known.is_some_and(|r| r.roles.iter().all(|role| role.origin_id != item.role.role)) {
+            let message = format!("`{}` is not a role of this resource", item.role.role);
+            return Err(Fault::new(Class::Unsupported, "role-unknown", message));
+        }
         let key = (subject, item.role.clone());
         match item.wanted {
             Wanted::Granted if !self.exists(&item.role.resource) => {

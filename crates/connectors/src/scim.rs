@@ -1347,9 +1347,15 @@ impl Connector for Scim {
         {
             let filter = format!("displayName co {}", literal(search));
             match self.list("Groups", Some(&filter), without_members, limit, until).await {
-                // A filter that is not applied has cut the list before what we look for.
+                // A filter that is not applied has cut the list before what we look for, and one
+                // that finds nothing may have minded the case.
                 Ok(found)
-                    if found.resources.iter().filter_map(Self::resource).all(|f| matches(&f)) =>
+                    if !found.resources.is_empty()
+                        && found
+                            .resources
+                            .iter()
+                            .filter_map(Self::resource)
+                            .all(|f| matches(&f)) =>
                 {
                     listed = Some(found);
                 }

@@ -1,0 +1,19 @@
+//! What every connector must do, proved against targets that nobody here wrote.
+//!
+//! `contract` holds the facts, `real` starts servers, `proxy` stands between and misbehaves; one
+//! file for each kind of target says how its truth is read without our connector.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod chaos;
+mod contract;
+mod directory;
+mod ldap;
+mod proxy;
+mod real;
+mod scim;
