@@ -395,3 +395,48 @@ async fn targets_are_resource_environments_and_the_list_wants_a_filter() {
     assert_eq!(ada.get(&format!("{path}/{one}")).await.expect(200)["displayName"], "wiki");
     assert_eq!(ada.get(&format!("{path}/{one}/resources")).await.expect(200)["value"], json!([]));
 }
+
+#[tokio::test]
+async fn of_creates_that_come_at_once_one_makes_and_all_others_see_it() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let keyed = ada.with("idempotency-key", "storm");
+    let path = format!("{EM}/catalogs");
+
+    let storm = (0..8).map(|_| keyed.post(&path, json!({ "displayName": "Marketing" })));
+    let answers = futures_util::future::join_all(storm).await;
+
+    let mut ids: Vec<String> = answers.into_iter().map(|answer| id(&answer.expect(201))).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    let all = ada.get(&format!("{path}/$count?$filter=displayName eq 'Marketing'")).await;
+    assert_eq!(all.expect(200), 1);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_added_twice_at_once_is_there_once() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    world.target(&ada, "wiki").await;
+    let catalog = ada.catalog("Marketing").await;
+    let path = format!("{EM}/resourceRequests");
+    let body = json!({
+        "requestType": "adminAdd",
+        "catalog": { "id": catalog },
+        "resource": { "originId": "editors", "originSystem": "wiki" },
+    });
+
+    let storm = (0..6).map(|n| {
+        let own = ada.with("idempotency-key", &format!("key {n}"));
+        let (path, body) = (path.clone(), body.clone());
+        async move { own.post(&path, body).await }
+    });
+    let answers = futures_util::future::join_all(storm).await;
+
+    let (made, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!((made.len(), refused.len()), (1, 5));
+    for answer in refused {
+        assert_eq!(answer.refused(400), "ResourceAlreadyOnboarded");
+    }
+}

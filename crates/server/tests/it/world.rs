@@ -1,5 +1,8 @@
-//! A small organization behind the real router: in-memory database, a clock moved by hand, targets
-//! that misbehave on command. One per test.
+//! A small organization behind the real router: a database of its own, a clock moved by hand,
+//! targets that misbehave on command. One per test.
+//!
+//! The database is SQLite in memory; with `ACCEDE_TEST_WORLD=postgres` the same stories are told on
+//! PostgreSQL.
 
 use std::sync::Arc;
 
@@ -80,7 +83,10 @@ pub struct Door<'w> {
 impl World {
     /// An empty organization.
     pub async fn new() -> World {
-        let store = Store::open_in_memory().unwrap();
+        let store = match std::env::var("ACCEDE_TEST_WORLD").as_deref() {
+            Ok("postgres") => accede_store::testing::postgres().await,
+            _ => Store::open_in_memory().unwrap(),
+        };
         store.migrate(accede_store::schema::MIGRATIONS).await.unwrap();
         let start: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
