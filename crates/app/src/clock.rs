@@ -1,6 +1,7 @@
 //! The only places that look at the clock and roll dice. Everything else gets them as arguments.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use accede_domain::Timestamp;
 use uuid::Uuid;
@@ -86,17 +87,21 @@ impl Entropy for SystemEntropy {
 
 /// Repeatable entropy from a seed (SplitMix64); for tests and simulations only.
 #[derive(Debug)]
-pub struct SeededEntropy(Mutex<u64>);
+pub struct SeededEntropy {
+    state: Mutex<u64>,
+    /// Ids of one millisecond are in the order they were minted, as those of the machine are.
+    minted: AtomicU32,
+}
 
 impl SeededEntropy {
     /// The sequence of `seed`.
     pub fn new(seed: u64) -> SeededEntropy {
-        SeededEntropy(Mutex::new(seed))
+        SeededEntropy { state: Mutex::new(seed), minted: AtomicU32::new(0) }
     }
 
     /// The next number of the sequence.
     pub fn next(&self) -> u64 {
-        let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = *state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -108,8 +113,11 @@ impl SeededEntropy {
 impl Entropy for SeededEntropy {
     fn uuid(&self, now: Timestamp) -> Uuid {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let mut random = [0_u8; 10];
-        self.fill(&mut random);
+        // The version and the variant take the upper bits of the first and the third byte.
+        let count = self.minted.fetch_add(1, Ordering::Relaxed) & 0x3fff_ffff;
+        let [a, b, c, d] = count.to_be_bytes();
+        let [e, f, g, h, ..] = self.next().to_le_bytes();
+        let random = [0, 0, a, b, c, d, e, f, g, h];
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
     }
 

@@ -1,0 +1,365 @@
+//! Taking access back: at the end, by hand, when somebody leaves, and never too much or too little.
+
+use accede_domain::delivery::Phase;
+
+use crate::world::{Trouble, World, at, code, days, hours, minutes, until};
+
+#[tokio::test]
+async fn an_assignment_that_reaches_its_end_is_removed_by_the_system() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let end = at("2026-03-04T17:00:00Z");
+    let request = world.try_submit_for(&uma, package, until(end)).await.unwrap();
+    world.pass(minutes(1)).await;
+
+    world.clock.set(end.checked_sub(minutes(1)).unwrap());
+    world.work().await;
+    let before = hr.has(&uma, "staff");
+    world.clock.set(end);
+    world.work().await;
+    world.pass(minutes(1)).await;
+
+    assert!(before && !hr.has(&uma, "staff"));
+    let requests = world.requests_of(&uma).await;
+    let kinds: Vec<&str> = requests.iter().map(|request| request.request_type.name()).collect();
+    assert_eq!(kinds, ["userAdd", "systemRemove"]);
+    assert_eq!(requests[1].state.name(), "delivered");
+    assert_eq!(world.assignment_state(request).await, "expired");
+    assert_eq!(world.state(request).await, "delivered");
+}
+
+#[tokio::test]
+async fn an_end_that_was_slept_through_is_found_afterwards() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let end = at("2026-03-04T17:00:00Z");
+    let request = world.try_submit_for(&uma, package, until(end)).await.unwrap();
+    world.pass(minutes(1)).await;
+
+    world.sleep(days(60));
+    world.work().await;
+    world.pass(minutes(1)).await;
+
+    assert!(!hr.has(&uma, "staff"));
+    assert_eq!(world.assignment_state(request).await, "expired");
+}
+
+#[tokio::test]
+async fn an_end_while_the_grant_is_still_tried_cancels_the_request_and_takes_back_what_was_given() {
+    let world = World::new().await;
+    let (hr, erp) = (world.target("hr").await, world.target("erp").await);
+    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let package = world.package("Finance", &[&staff, &ledger]).await;
+    let uma = world.person("uma").await;
+    erp.trouble("*", Trouble::outage());
+    let end = world.now().checked_add(hours(3)).unwrap();
+    let request = world.try_submit_for(&uma, package, until(end)).await.unwrap();
+    world.pass(minutes(1)).await;
+    let before = hr.has(&uma, "staff");
+
+    world.pass(hours(4)).await;
+    erp.heal();
+    world.pass(hours(1)).await;
+
+    assert!(before && !hr.has(&uma, "staff") && !erp.has(&uma, "ledger"));
+    assert_eq!(world.state(request).await, "canceled");
+    assert_eq!(world.requests_of(&uma).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_one_package_keeps_what_another_still_needs() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let (staff, wiki) = (world.role(hr.id(), "staff").await, world.role(hr.id(), "wiki").await);
+    let (one, two) =
+        (world.package("One", &[&staff, &wiki]).await, world.package("Two", &[&staff]).await);
+    let uma = world.person("uma").await;
+    let first = world.submit(&uma, one).await;
+    let second = world.submit(&uma, two).await;
+    world.pass(minutes(1)).await;
+    hr.calls();
+
+    let removal = world.remove(world.assignment(first).await.id).await.unwrap();
+    world.pass(minutes(1)).await;
+    let after_one = (hr.has(&uma, "staff"), hr.has(&uma, "wiki"), hr.calls());
+    world.remove(world.assignment(second).await.id).await.unwrap();
+    world.pass(minutes(1)).await;
+
+    assert_eq!(
+        after_one,
+        (true, false, vec!["revoke uma wiki".to_owned(), "observe uma wiki".to_owned()])
+    );
+    assert_eq!(world.state(removal).await, "delivered");
+    assert!(!hr.has(&uma, "staff"));
+    assert_eq!(hr.calls(), ["revoke uma staff", "observe uma staff"]);
+}
+
+#[tokio::test]
+async fn two_packages_that_end_in_the_same_second_remove_their_role_exactly_once() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let (one, two) = (world.package("One", &[&staff]).await, world.package("Two", &[&staff]).await);
+    let uma = world.person("uma").await;
+    let end = at("2026-03-04T17:00:00Z");
+    let first = world.try_submit_for(&uma, one, until(end)).await.unwrap();
+    let second = world.try_submit_for(&uma, two, until(end)).await.unwrap();
+    world.pass(minutes(1)).await;
+    hr.calls();
+
+    world.clock.set(end);
+    world.work().await;
+    world.pass(minutes(1)).await;
+
+    assert_eq!(hr.calls(), ["revoke uma staff", "observe uma staff"]);
+    assert_eq!(world.assignment_state(first).await, "expired");
+    assert_eq!(world.assignment_state(second).await, "expired");
+}
+
+#[tokio::test]
+async fn an_ending_is_over_when_another_package_wants_the_role_before_it_was_taken() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let (one, two) = (world.package("One", &[&staff]).await, world.package("Two", &[&staff]).await);
+    let uma = world.person("uma").await;
+    let first = world.submit(&uma, one).await;
+    world.pass(minutes(1)).await;
+    hr.trouble("staff", Trouble::permanent("http-403"));
+    let removal = world.remove(world.assignment(first).await.id).await.unwrap();
+    world.pass(minutes(1)).await;
+    let stuck = world.state(removal).await;
+
+    let second = world.submit(&uma, two).await;
+    world.pass(minutes(1)).await;
+
+    assert_eq!(stuck, "delivering");
+    assert_eq!(world.state(second).await, "delivered");
+    assert_eq!(world.assignment_state(first).await, "expired");
+    assert_eq!(world.state(removal).await, "delivered");
+    assert!(hr.has(&uma, "staff"));
+}
+
+#[tokio::test]
+async fn canceling_a_partial_delivery_withdraws_what_was_given() {
+    let world = World::new().await;
+    let (hr, erp) = (world.target("hr").await, world.target("erp").await);
+    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let package = world.package("Finance", &[&staff, &ledger]).await;
+    let uma = world.person("uma").await;
+    erp.trouble("*", Trouble::permanent("http-403"));
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+
+    world.cancel(request).await.unwrap();
+    let meanwhile = world.state(request).await;
+    world.cancel(request).await.unwrap();
+    world.pass(minutes(1)).await;
+
+    assert_eq!(meanwhile, "canceling");
+    assert_eq!(world.state(request).await, "canceled");
+    assert!(!hr.has(&uma, "staff"));
+    assert_eq!(world.assignment_state(request).await, "expired");
+}
+
+#[tokio::test]
+async fn canceling_what_was_never_given_is_over_at_once() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    hr.trouble("*", Trouble::permanent("http-403"));
+    let request = world.submit(&uma, package).await;
+    world.work().await;
+    hr.calls();
+
+    world.cancel(request).await.unwrap();
+    world.pass(hours(1)).await;
+
+    assert_eq!(world.state(request).await, "canceled");
+    assert_eq!(hr.calls(), Vec::<String>::new());
+    assert_eq!(code(&world.cancel(request).await), "RequestNotCancelable");
+}
+
+#[tokio::test]
+async fn a_partial_request_whose_assignment_is_being_removed_can_be_canceled_when_that_is_over() {
+    let world = World::new().await;
+    let (hr, erp) = (world.target("hr").await, world.target("erp").await);
+    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let package = world.package("Finance", &[&staff, &ledger]).await;
+    let uma = world.person("uma").await;
+    erp.trouble("*", Trouble::permanent("http-403"));
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    hr.trouble("*", Trouble::outage());
+    let removal = world.remove(world.assignment(request).await.id).await.unwrap();
+    world.pass(minutes(1)).await;
+
+    let during = code(&world.cancel(request).await);
+    hr.heal();
+    world.pass(hours(1)).await;
+    let after = code(&world.cancel(request).await);
+
+    assert_eq!(during, "OpenRequestExists");
+    assert_eq!(after, "ok");
+    assert_eq!(world.state(request).await, "canceled");
+    assert_eq!(world.state(removal).await, "delivered");
+}
+
+#[tokio::test]
+async fn a_person_who_is_disabled_during_delivery_gets_nothing_more_and_loses_what_was_given() {
+    let world = World::new().await;
+    let (hr, erp) = (world.target("hr").await, world.target("erp").await);
+    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let package = world.package("Finance", &[&staff, &ledger]).await;
+    let other = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let whole = world.submit(&uma, other).await;
+    world.pass(minutes(1)).await;
+    erp.trouble("*", Trouble::outage());
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    let later = world.now().checked_add(days(2)).unwrap();
+    let third = world.package("Later", &[]).await;
+    let scheduled = world.try_submit_for(&uma, third, crate::world::from(later)).await.unwrap();
+
+    world.set_active(&uma, false).await;
+    world.work().await;
+    erp.heal();
+    (hr.calls(), erp.calls());
+    world.pass(days(3)).await;
+
+    assert!(!hr.has(&uma, "staff") && !erp.has(&uma, "ledger"));
+    assert!(erp.calls().iter().all(|call| !call.starts_with("grant")));
+    assert_eq!(world.state(request).await, "canceled");
+    assert_eq!(world.state(scheduled).await, "canceled");
+    assert_eq!(world.assignment_state(whole).await, "expired");
+    assert_eq!(code(&world.try_submit(&uma, package).await), "Invalid assignment.targetId");
+}
+
+#[tokio::test]
+async fn a_refused_revocation_is_stuck_listed_and_probed_until_it_is_done() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    hr.trouble("staff", Trouble::permanent("last-member"));
+
+    let removal = world.remove(world.assignment(request).await.id).await.unwrap();
+    world.pass(minutes(1)).await;
+    let stuck = world.app.stuck_revocations(&world.admin()).await.unwrap();
+    let phase = world.delivery(&uma, &staff).await.delivery.phase;
+    hr.calls();
+    world.pass(days(10)).await;
+    let probes = hr.calls().len();
+    let still = world.state(removal).await;
+    hr.heal();
+    world.pass(hours(7)).await;
+
+    assert_eq!(stuck.len(), 1);
+    assert_eq!(stuck[0].person.as_ref().unwrap().subject, uma.subject);
+    assert!(matches!(phase, Phase::Stuck { .. }));
+    assert_eq!(probes, 40);
+    assert_eq!(still, "delivering");
+    assert!(!hr.has(&uma, "staff"));
+    assert_eq!(world.state(removal).await, "delivered");
+    assert!(world.app.stuck_revocations(&world.admin()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_revocation_that_is_due_for_an_hour_is_listed_and_never_given_up() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    hr.trouble("*", Trouble::transient("http-500"));
+
+    let removal = world.remove(world.assignment(request).await.id).await.unwrap();
+    world.pass(minutes(60)).await;
+    let before = world.app.stuck_revocations(&world.admin()).await.unwrap().len();
+    world.pass(minutes(1)).await;
+    let after = world.app.stuck_revocations(&world.admin()).await.unwrap().len();
+    let shown = world.detail(removal).await.view.is_stuck;
+    world.pass(days(40)).await;
+    let still = world.app.stuck_revocations(&world.admin()).await.unwrap().len();
+    hr.heal();
+    world.pass(hours(1)).await;
+
+    assert_eq!((before, after, still), (0, 1, 1));
+    assert!(shown);
+    assert!(!hr.has(&uma, "staff"));
+    assert_eq!(world.state(removal).await, "delivered");
+}
+
+#[tokio::test]
+async fn a_revocation_whose_answer_was_lost_is_observed_and_done() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    hr.trouble_times("staff", Trouble::Lose, 1);
+    hr.calls();
+
+    let removal = world.remove(world.assignment(request).await.id).await.unwrap();
+    world.pass(minutes(5)).await;
+
+    assert_eq!(hr.calls(), ["revoke uma staff", "observe uma staff"]);
+    assert_eq!(world.state(removal).await, "delivered");
+}
+
+#[tokio::test]
+async fn access_can_be_had_again_after_it_ended() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let first = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    world.remove(world.assignment(first).await.id).await.unwrap();
+    let during = code(&world.try_submit(&uma, package).await);
+    world.pass(minutes(1)).await;
+
+    let second = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+
+    assert_eq!(during, "OpenRequestExists");
+    assert_eq!(world.state(second).await, "delivered");
+    assert!(hr.has(&uma, "staff"));
+    assert_eq!(code(&world.try_submit(&uma, package).await), "AlreadyAssigned");
+}
+
+#[tokio::test]
+async fn removing_twice_is_refused_the_second_time() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    let assignment = world.assignment(request).await.id;
+
+    world.remove(assignment).await.unwrap();
+    let again = code(&world.remove(assignment).await);
+    world.pass(minutes(1)).await;
+
+    assert_eq!(again, "AssignmentStateConflict");
+    assert_eq!(code(&world.remove(assignment).await), "AssignmentStateConflict");
+}

@@ -1,0 +1,11 @@
+//! Stories of the engine: what people ask, what targets answer, what must be so afterwards.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod approve;
+mod deliver;
+mod end;
+mod plan;
+mod reprocess;
+mod separate;
+#[path = "../world/mod.rs"]
+mod world;

@@ -1,0 +1,214 @@
+//! A target system that does as it is told, until a test makes it misbehave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use accede_connectors::{
+    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted,
+};
+use accede_domain::fault::{Class, Fault};
+use accede_domain::id::{Id, TargetId};
+use async_trait::async_trait;
+
+use super::Somebody;
+
+/// How a target misbehaves.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// It answers with this fault and does nothing.
+    Refuse(Fault),
+    /// It does what was asked, and the answer is lost.
+    Lose,
+    /// It says that it did it, and did nothing.
+    Lie,
+    /// It never answers: the call hangs until its deadline.
+    Hang,
+}
+
+impl Trouble {
+    pub fn permanent(code: &str) -> Trouble {
+        Trouble::Refuse(Fault::new(Class::Permanent, code, format!("refused: {code}")))
+    }
+
+    pub fn transient(code: &str) -> Trouble {
+        Trouble::Refuse(Fault::new(Class::Transient, code, format!("try later: {code}")))
+    }
+
+    pub fn outage() -> Trouble {
+        Trouble::Refuse(Fault::new(Class::Target, "dns", "the target cannot be reached"))
+    }
+
+    pub fn throttled(seconds: u64) -> Trouble {
+        let fault = Fault::new(Class::Throttled, "http-429", "slow down");
+        Trouble::Refuse(fault.after(Some(std::time::Duration::from_secs(seconds))))
+    }
+
+    pub fn timeout() -> Trouble {
+        Trouble::Refuse(Fault::new(Class::Unknown, "timeout", "no answer after the call was sent"))
+    }
+}
+
+#[derive(Default)]
+struct Truth {
+    members: BTreeSet<(String, String)>,
+    /// Misbehaviour towards one resource (or `*`), for so many calls.
+    troubles: BTreeMap<String, (Trouble, u32)>,
+    calls: Vec<String>,
+}
+
+/// The target: who is a member of what, what was called.
+pub struct Fake {
+    name: String,
+    id: Mutex<TargetId>,
+    can_observe: bool,
+    truth: Mutex<Truth>,
+}
+
+impl Fake {
+    pub fn new(name: &str) -> Fake {
+        Fake {
+            name: name.to_owned(),
+            id: Mutex::new(TargetId::from_uuid(uuid::Uuid::nil())),
+            can_observe: true,
+            truth: Mutex::default(),
+        }
+    }
+
+    /// A target that cannot be read.
+    pub fn blind(name: &str) -> Fake {
+        Fake { can_observe: false, ..Fake::new(name) }
+    }
+
+    pub fn set_id(&self, id: TargetId) {
+        *self.id.lock().unwrap() = id;
+    }
+
+    pub fn id(&self) -> TargetId {
+        *self.id.lock().unwrap()
+    }
+
+    /// It misbehaves towards a resource (`*`: all) until it is healed.
+    pub fn trouble(&self, resource: &str, trouble: Trouble) {
+        self.trouble_times(resource, trouble, u32::MAX);
+    }
+
+    /// It misbehaves towards a resource in the next so many calls.
+    pub fn trouble_times(&self, resource: &str, trouble: Trouble, times: u32) {
+        self.truth.lock().unwrap().troubles.insert(resource.to_owned(), (trouble, times));
+    }
+
+    pub fn heal(&self) {
+        self.truth.lock().unwrap().troubles.clear();
+    }
+
+    pub fn has(&self, person: &Somebody, resource: &str) -> bool {
+        let key = (person.name.clone(), resource.to_owned());
+        self.truth.lock().unwrap().members.contains(&key)
+    }
+
+    /// Somebody changes the target behind our back.
+    pub fn put(&self, person: &Somebody, resource: &str, present: bool) {
+        let key = (person.name.clone(), resource.to_owned());
+        let members = &mut self.truth.lock().unwrap().members;
+        if present {
+            members.insert(key);
+        } else {
+            members.remove(&key);
+        }
+    }
+
+    /// The calls since the last look: `grant uma payroll`, `observe uma payroll`.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.truth.lock().unwrap().calls)
+    }
+
+    fn note(&self, verb: &str, person: &Person, role: &Role) -> Option<Trouble> {
+        let mut truth = self.truth.lock().unwrap();
+        let short = person.user_principal_name.split('@').next().unwrap_or_default().to_owned();
+        truth.calls.push(format!("{verb} {short} {}", role.resource));
+        for key in [role.resource.as_str(), "*"] {
+            if let Some((trouble, times)) = truth.troubles.get_mut(key)
+                && 0 < *times
+            {
+                *times -= 1;
+                return Some(trouble.clone());
+            }
+        }
+        None
+    }
+
+    fn apply(&self, item: &Item) -> Done {
+        let key = (item.person.user_principal_name.clone(), item.role.resource.clone());
+        let members = &mut self.truth.lock().unwrap().members;
+        let changed = match item.wanted {
+            Wanted::Granted => members.insert(key),
+            Wanted::Revoked => members.remove(&key),
+        };
+        if changed { Done::Applied } else { Done::AlreadyInState }
+    }
+}
+
+#[async_trait]
+impl Connector for Fake {
+    fn batch_size(&self) -> usize {
+        4
+    }
+
+    fn can_observe(&self) -> bool {
+        self.can_observe
+    }
+
+    async fn check(&self) -> Result<Health, Fault> {
+        Ok(Health { summary: self.name.clone(), took: std::time::Duration::ZERO })
+    }
+
+    async fn discover(
+        &self,
+        _search: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<FoundResource>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn find(&self, _origin_id: &str) -> Result<Option<FoundResource>, Fault> {
+        Ok(None)
+    }
+
+    async fn ensure(&self, batch: &[Item]) -> Vec<Result<Done, Fault>> {
+        let mut answers = Vec::with_capacity(batch.len());
+        for item in batch {
+            let verb = match item.wanted {
+                Wanted::Granted => "grant",
+                Wanted::Revoked => "revoke",
+            };
+            answers.push(match self.note(verb, &item.person, &item.role) {
+                None => Ok(self.apply(item)),
+                Some(Trouble::Refuse(fault)) => Err(fault),
+                Some(Trouble::Lie) => Ok(Done::Applied),
+                Some(Trouble::Lose) => {
+                    self.apply(item);
+                    Err(Fault::new(Class::Unknown, "reset", "the connection was reset"))
+                }
+                Some(Trouble::Hang) => std::future::pending().await,
+            });
+            tokio::task::yield_now().await;
+        }
+        answers
+    }
+
+    async fn observe(&self, batch: &[(Person, Role)]) -> Vec<Result<Presence, Fault>> {
+        let mut answers = Vec::with_capacity(batch.len());
+        for (person, role) in batch {
+            answers.push(match self.note("observe", person, role) {
+                Some(Trouble::Refuse(fault)) => Err(fault),
+                Some(Trouble::Hang) => std::future::pending().await,
+                None | Some(Trouble::Lose | Trouble::Lie) => {
+                    let key = (person.user_principal_name.clone(), role.resource.clone());
+                    let present = self.truth.lock().unwrap().members.contains(&key);
+                    Ok(if present { Presence::Present } else { Presence::Absent })
+                }
+            });
+        }
+        answers
+    }
+}
