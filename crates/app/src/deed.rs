@@ -6,8 +6,8 @@
 
 use accede_domain::Timestamp;
 use accede_domain::delivery::{self, Delivery};
-use accede_domain::id::{AssignmentId, SubjectId};
-use accede_domain::refusal::Obstacle;
+use accede_domain::id::{AssignmentId, DeliveryId, SubjectId};
+use accede_domain::refusal::{Obstacle, Refusal};
 use accede_domain::request::{self, Effect, Event, State, Wish};
 use accede_domain::rollup::{self, Outcome, Part};
 use accede_domain::{assignment, separation};
@@ -77,9 +77,16 @@ impl Deed<'_, '_> {
         why: Option<String>,
     ) -> Result<Vec<Effect>> {
         let before = request.state;
-        let (after, effects) = request::step(before, event, self.now)?;
+        let (mut after, mut effects) = request::step(before, event, self.now)?;
         if after == before && effects.is_empty() {
             return Ok(effects);
+        }
+        if effects.contains(&Effect::Withdraw) && !self.has_given(request).await? {
+            (after, effects) = request::step(after, Event::Withdrawn, self.now)?;
+        }
+        // Opening a resting request takes the place of its person and package.
+        if after.is_open() && !before.is_open() {
+            self.check_alone(request).await?;
         }
         request.state = after;
         requests::save(self.tx, request).await?;
@@ -99,6 +106,21 @@ impl Deed<'_, '_> {
         audit::record(self.app, self.tx, self.caller, record, self.now).await?;
         self.note(request, kind, detail).await?;
         Ok(effects)
+    }
+
+    /// Whether there may be something to take back of what a request gave.
+    async fn has_given(&mut self, request: &Request) -> Result<bool> {
+        let Some(id) = request.assignment else { return Ok(false) };
+        let assignment = assignments::get(self.tx, id).await?;
+        Ok(assignment.is_some_and(|assignment| assignment.expired().is_none()))
+    }
+
+    /// Refuses while another request of the same person for the same package is open.
+    pub(crate) async fn check_alone(&mut self, request: &Request) -> Result<()> {
+        match requests::open_of(self.tx, request.subject, request.package).await? {
+            Some(open) if open.id != request.id => Err(Refusal::RequestOpen(open.id).into()),
+            _ => Ok(()),
+        }
     }
 
     /// Begins the delivery of an accepted request: makes or ends its assignment.
@@ -157,6 +179,9 @@ impl Deed<'_, '_> {
         if let Some(end) = request.end.filter(|end| *end <= self.now) {
             return Ok(Some(Obstacle::EndPassed(end)));
         }
+        if packages::catalog_of(self.tx, request.package).await?.is_none() {
+            return Ok(Some(Obstacle::PackageGone));
+        }
         let own = request.assignment;
         if let Some(id) = own
             && let Some(assignment) = assignments::get(self.tx, id).await?
@@ -206,7 +231,7 @@ impl Deed<'_, '_> {
             let gone = !roles.iter().any(|role| is_for(&edge.row.key, role));
             if edge.is_live && gone {
                 assignments::drop_reason(self.tx, edge.row.id, assignment.id).await?;
-                self.wish(edge.row.id).await?;
+                self.wish(edge.row.id, assignment.id).await?;
             }
         }
         Ok(())
@@ -229,19 +254,52 @@ impl Deed<'_, '_> {
         };
         let row = deliveries::lock_or_insert(self.tx, &new).await?;
         assignments::add_reason(self.tx, row.id, assignment.id).await?;
-        self.wish(row.id).await
+        self.wish(row.id, assignment.id).await?;
+        // What was given up for another package deserves a trial for this one.
+        if let delivery::Phase::Failed { .. } = row.delivery.phase
+            && let Some(row) = deliveries::lock(self.tx, row.id).await?
+        {
+            self.reopen(row, Some(assignment.id)).await?;
+        }
+        Ok(())
     }
 
-    /// Sets what is wanted of a delivery from the reasons for it.
-    async fn wish(&mut self, id: accede_domain::id::DeliveryId) -> Result<()> {
+    /// Sets what is wanted of a delivery from the reasons for it, on behalf of an assignment.
+    async fn wish(&mut self, id: DeliveryId, by: AssignmentId) -> Result<()> {
         let wanted = deliveries::has_reason(self.tx, id).await?;
         let Some(mut row) = deliveries::lock(self.tx, id).await? else { return Ok(()) };
         let changed = delivery::want(row.delivery, wanted, self.now);
-        if changed != row.delivery {
-            let epoch = row.delivery.epoch;
-            row.delivery = changed;
-            row.fault = None;
-            deliveries::save(self.tx, &row, epoch).await?;
+        if changed == row.delivery {
+            return Ok(());
+        }
+        row.fault = None;
+        self.change(row, changed, Some(by)).await?;
+        // For what ended before, a role that is wanted again is nothing left to take.
+        self.tell_others(id, Some(by)).await
+    }
+
+    /// Saves what a rule made of a delivery, and tells the assignments that it concerns, but for the
+    /// one on whose behalf it was done: that one looks when all of it is done.
+    async fn change(
+        &mut self,
+        mut row: DeliveryRow,
+        changed: Delivery,
+        by: Option<AssignmentId>,
+    ) -> Result<()> {
+        let before = row.delivery;
+        row.delivery = changed;
+        deliveries::save(self.tx, &row, before.epoch).await?;
+        if before.part() != changed.part() {
+            self.tell_others(row.id, by).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_others(&mut self, id: DeliveryId, by: Option<AssignmentId>) -> Result<()> {
+        for concerned in assignments::concerned(self.tx, id).await? {
+            if Some(concerned) != by {
+                self.roll_up(concerned).await?;
+            }
         }
         Ok(())
     }
@@ -257,7 +315,7 @@ impl Deed<'_, '_> {
         assignments::save(self.tx, &mut assignment).await?;
         assignments::drop_reasons(self.tx, id).await?;
         for edge in deliveries::of_assignment(self.tx, id).await? {
-            self.wish(edge.row.id).await?;
+            self.wish(edge.row.id, id).await?;
         }
         Ok(())
     }
@@ -276,7 +334,7 @@ impl Deed<'_, '_> {
             self.sync_roles(&assignment).await?;
             for edge in deliveries::of_assignment(self.tx, id).await? {
                 if edge.is_live {
-                    self.reopen(edge.row).await?;
+                    self.reopen(edge.row, Some(id)).await?;
                 }
             }
         }
@@ -284,12 +342,14 @@ impl Deed<'_, '_> {
     }
 
     /// Tries a delivery again now, if it is not as wanted; says whether that changed anything.
-    pub(crate) async fn reopen(&mut self, mut row: DeliveryRow) -> Result<bool> {
-        let epoch = row.delivery.epoch;
+    pub(crate) async fn reopen(
+        &mut self,
+        row: DeliveryRow,
+        by: Option<AssignmentId>,
+    ) -> Result<bool> {
         let (reopened, changed) = delivery::reopen(row.delivery, self.now);
         if changed {
-            row.delivery = reopened;
-            deliveries::save(self.tx, &row, epoch).await?;
+            self.change(row, reopened, by).await?;
         }
         Ok(changed)
     }
@@ -309,7 +369,12 @@ impl Deed<'_, '_> {
     pub(crate) async fn verify_assignment(&mut self, id: AssignmentId) -> Result<()> {
         let mut assignment = assignments::lock(self.tx, id).await?;
         let before = assignment.state;
-        assignment.state = assignment::step(before, assignment::Event::Reprocess, self.now)?;
+        let event = if before.is_settled_short() && !self.has_request_to_reprocess(id).await? {
+            assignment::Event::Open
+        } else {
+            assignment::Event::Reprocess
+        };
+        assignment.state = assignment::step(before, event, self.now)?;
         if assignment.state == before {
             return Ok(());
         }
@@ -317,13 +382,21 @@ impl Deed<'_, '_> {
         self.sync_roles(&assignment).await?;
         for edge in deliveries::of_assignment(self.tx, id).await? {
             if edge.is_live {
-                let mut row = edge.row;
-                let epoch = row.delivery.epoch;
-                row.delivery = delivery::verify(row.delivery, self.now);
-                deliveries::save(self.tx, &row, epoch).await?;
+                let verified = delivery::verify(edge.row.delivery, self.now);
+                self.change(edge.row, verified, Some(id)).await?;
             }
         }
         self.roll_up(id).await
+    }
+
+    /// Whether the request that made an assignment is the way to repair it: it is not, once it was
+    /// delivered and a role failed afterwards.
+    async fn has_request_to_reprocess(&mut self, id: AssignmentId) -> Result<bool> {
+        let made = requests::of_assignment(self.tx, id).await?;
+        Ok(made.iter().any(|request| {
+            request.request_type.wish() == Wish::Add
+                && (request.state.is_open() || request.state.is_reprocessable())
+        }))
     }
 
     /// The roles of a package changed: its live assignments are given and taken what changed.

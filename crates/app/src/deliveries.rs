@@ -139,7 +139,7 @@ impl App {
                     }));
                 }
                 let mut deed = Deed { app: self, tx, caller, now };
-                let changed = deed.reopen(row).await?;
+                let changed = deed.reopen(row, None).await?;
                 let record = audit::Event {
                     action: "delivery retried",
                     object_type: "delivery",
@@ -245,7 +245,7 @@ impl Deed<'_, '_> {
             let Some(row) = deliveries::lock(self.tx, *id).await? else { continue };
             let given_up =
                 matches!(row.delivery.phase, accede_domain::delivery::Phase::Failed { .. });
-            if !given_up && self.reopen(row).await? {
+            if !given_up && self.reopen(row, None).await? {
                 changed += 1;
             }
         }

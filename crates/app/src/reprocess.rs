@@ -113,6 +113,9 @@ impl JobView {
     }
 }
 
+/// A request of a plan: its id, its version, and why it is skipped if it is.
+type Found = (RequestId, i64, Option<(String, String)>);
+
 impl App {
     /// Makes a plan of what would be tried again. Nothing happens yet.
     ///
@@ -187,7 +190,7 @@ impl App {
         deed: &mut Deed<'_, '_>,
         id: PlanId,
         selection: &Selection,
-        found: Vec<(RequestId, i64, Option<(String, String)>)>,
+        found: Vec<Found>,
     ) -> Result<PlanView> {
         let items: Vec<PlanItem> = found
             .into_iter()
@@ -522,6 +525,13 @@ impl Deed<'_, '_> {
             (false, _) => Some(Obstacle::SubjectInactive),
             (true, Some(end)) => Some(Obstacle::EndPassed(end)),
             (true, None) if candidate.is_ended => Some(Obstacle::AssignmentEnded),
+            // Only beside a request that has nothing can another one have been opened.
+            (true, None) if request.assignment.is_none() => {
+                if let Err(Error::Refused(refusal)) = self.check_alone(request).await {
+                    return Ok(no(refusal));
+                }
+                self.obstacle(request).await?
+            }
             (true, None) => self.slow_obstacle(candidate, suspects).await?,
         };
         Ok(obstacle.map(|obstacle| {
@@ -577,11 +587,7 @@ struct Suspects {
 }
 
 /// Named ids that were not found, or that the caller may not see, are skipped like any other.
-fn unknown_ids(
-    ids: Option<&[RequestId]>,
-    found: &[Candidate],
-    items: &mut Vec<(RequestId, i64, Option<(String, String)>)>,
-) {
+fn unknown_ids(ids: Option<&[RequestId]>, found: &[Candidate], items: &mut Vec<Found>) {
     let known: BTreeSet<RequestId> = found.iter().map(|candidate| candidate.request.id).collect();
     let mut missing: Vec<RequestId> =
         ids.unwrap_or_default().iter().filter(|id| !known.contains(id)).copied().collect();

@@ -397,6 +397,9 @@ impl Deed<'_, '_> {
         let event = Event::Reprocess { window };
         // The state and the window speak first: they are what the reader can see.
         request::step(request.state, event, self.now)?;
+        if request.state.is_reprocessable() {
+            self.check_alone(&request).await?;
+        }
         if request.state.is_reprocessable() && request.request_type.wish() == Wish::Add {
             if let Some(obstacle) = self.obstacle(&request).await? {
                 return Err(Refusal::NoLongerDeliverable(obstacle).into());

@@ -55,6 +55,16 @@ pub struct Claimed {
 }
 
 impl Claimed {
+    /// How long a call for it may still take.
+    fn time_left(&self, now: Timestamp) -> Duration {
+        match self.row.delivery.phase {
+            delivery::Phase::InFlight { deadline, .. } => {
+                Duration::try_from(deadline.duration_since(now)).unwrap_or(Duration::ZERO)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
     fn role(&self) -> Role {
         Role {
             resource: self.row.key.resource.clone(),
@@ -130,7 +140,15 @@ impl App {
 
     /// Calls the target for one batch. No transaction is open.
     pub async fn carry(&self, connector: &dyn Connector, batch: &Batch) -> Vec<Answer> {
-        let Some(action) = batch.first().map(|claimed| claimed.action) else { return Vec::new() };
+        let Some(first) = batch.first() else { return Vec::new() };
+        let action = first.action;
+        // What is sent after the deadline could overtake what others do after the lease.
+        let time = first.time_left(self.now()).min(CALL_DEADLINE);
+        if time.is_zero() {
+            let text = "the server was too late to make this call; it is made anew";
+            let late = Fault::new(Class::Transient, "late", text);
+            return vec![Answer::Fault(late); batch.len()];
+        }
         let call = async {
             match action {
                 Action::Observe => {
@@ -158,7 +176,7 @@ impl App {
             }
         };
         let guarded = std::panic::AssertUnwindSafe(call).catch_unwind();
-        let mut answers = match tokio::time::timeout(CALL_DEADLINE, guarded).await {
+        let mut answers = match tokio::time::timeout(time, guarded).await {
             Ok(Ok(answers)) => answers,
             Ok(Err(_)) => {
                 let fault = Fault::new(Class::Unknown, "panic", "the connector broke down");

@@ -67,6 +67,11 @@ impl State {
         }
     }
 
+    /// Whether it lives and came to rest without some of its roles.
+    pub const fn is_settled_short(&self) -> bool {
+        matches!(self, State::PartiallyDelivered | State::DeliveryFailed)
+    }
+
     /// Whether it is a reason for its roles to be there (its period aside).
     pub const fn is_live(&self) -> bool {
         !matches!(self, State::Ending { .. } | State::Expired { .. })

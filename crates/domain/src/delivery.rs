@@ -172,6 +172,11 @@ impl Delivery {
         }
     }
 
+    /// Whether the first thing to do is to see whether the person has the role already.
+    const fn looks_first(&self) -> bool {
+        self.wanted && self.keep_pre_existing && matches!(self.observed, Observed::Never)
+    }
+
     /// How its request and assignment see it. A revocation never counts as failed: it stays open
     /// until it is confirmed.
     pub const fn part(&self) -> Part {
@@ -191,8 +196,9 @@ impl Delivery {
     pub fn is_stuck(&self, now: Timestamp) -> bool {
         match self.phase {
             Phase::Stuck { .. } => true,
+            // Reading back what is gone does not make it stuck.
             Phase::Due { .. } | Phase::InFlight { .. } => {
-                !self.wanted && STUCK_AFTER < now.duration_since(self.since)
+                !self.wanted && !self.is_so() && STUCK_AFTER < now.duration_since(self.since)
             }
             Phase::Settled | Phase::Failed { .. } => false,
         }
@@ -265,6 +271,8 @@ pub fn claim(mut row: Delivery, can_observe: bool, now: Timestamp) -> Option<(De
     let action = match (can_observe, reads_back, row.uncertain_until) {
         (true, true, _) | (true, false, Some(_)) => Action::Observe,
         (false, true, _) => return None,
+        // What was there before is to be kept, so look before the first call blurs it.
+        (true, false, None) if row.looks_first() => Action::Observe,
         (_, false, _) if row.wanted => Action::Grant,
         (_, false, _) => Action::Revoke,
     };
@@ -324,6 +332,9 @@ pub fn settle(
         }
         Answer::Present | Answer::Absent => {
             let present = *answer == Answer::Present;
+            if before == Observed::Never {
+                row.pre_existing = present;
+            }
             row.observed = if present { Observed::Present } else { Observed::Absent };
             row.uncertain_until = None;
             row.verified = Some(now);

@@ -300,7 +300,8 @@ pub async fn candidates(
                 format!("${}", values.len())
             })
             .collect();
-        parts.push(format!("r.id in ({})", places.join(", ")));
+        let places = if places.is_empty() { "null".to_owned() } else { places.join(", ") };
+        parts.push(format!("r.id in ({places})"));
     }
     let restriction =
         if parts.is_empty() { String::new() } else { format!("where {}", parts.join(" and ")) };
