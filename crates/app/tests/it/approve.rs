@@ -13,11 +13,8 @@ async fn three_stages_are_decided_one_after_another_and_then_it_is_delivered() {
         (world.person("boss").await, world.person("olga").await, world.person("max").await);
     let uma = world.person_under("uma", Some(&boss)).await;
     let owners = world.group("owners", &[&olga, &uma]).await;
-    let stages = vec![
-        stage(&[manager()], &[]),
-        stage(&[members(owners)], &[]),
-        stage(&[user(&max)], &[]),
-    ];
+    let stages =
+        vec![stage(&[manager()], &[]), stage(&[members(owners)], &[]), stage(&[user(&max)], &[])];
     let package = world.package_under("Staff", &[&staff], approved_terms(stages)).await;
 
     let request = world.submit(&uma, package).await;

@@ -8,7 +8,8 @@ use crate::world::{Fake, Trouble, World, at, code, days, from, hours, minutes, u
 async fn a_request_without_approval_is_delivered_to_every_target() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let uma = world.person("uma").await;
 
@@ -38,7 +39,8 @@ async fn a_package_without_roles_is_delivered_at_once() {
 async fn one_refused_role_of_two_is_partially_delivered_and_both_are_failed() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let (uma, max) = (world.person("uma").await, world.person("max").await);
     erp.trouble("*", Trouble::permanent("http-403"));
@@ -270,6 +272,27 @@ async fn an_answer_that_comes_after_its_lease_is_discarded_and_makes_us_look_aga
     assert!(!hr.has(&uma, "staff"));
     assert_eq!(hr.calls()[..2], ["observe uma staff", "revoke uma staff"]);
     assert_eq!(world.state(removal).await, "delivered");
+}
+
+#[tokio::test]
+async fn what_one_process_claimed_no_other_takes() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let other = world.another_app();
+
+    let request = world.submit(&uma, package).await;
+    let mine = world.app.claim(hr.id(), &*hr, 10).await.unwrap();
+    let theirs = other.claim(hr.id(), &*hr, 10).await.unwrap();
+    let answers = world.app.carry(&*hr, &mine[0]).await;
+    world.app.settle(&mine[0][0], &answers[0], true, 1).await.unwrap();
+    world.pass(minutes(1)).await;
+
+    assert!(theirs.is_empty());
+    assert_eq!(hr.calls(), ["grant uma staff", "observe uma staff"]);
+    assert_eq!(world.state(request).await, "delivered");
 }
 
 #[tokio::test]

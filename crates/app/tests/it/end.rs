@@ -54,7 +54,8 @@ async fn an_end_that_was_slept_through_is_found_afterwards() {
 async fn an_end_while_the_grant_is_still_tried_cancels_the_request_and_takes_back_what_was_given() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let uma = world.person("uma").await;
     erp.trouble("*", Trouble::outage());
@@ -150,7 +151,8 @@ async fn an_ending_is_over_when_another_package_wants_the_role_before_it_was_tak
 async fn canceling_a_partial_delivery_withdraws_what_was_given() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let uma = world.person("uma").await;
     erp.trouble("*", Trouble::permanent("http-403"));
@@ -192,7 +194,8 @@ async fn canceling_what_was_never_given_is_over_at_once() {
 async fn a_partial_request_whose_assignment_is_being_removed_can_be_canceled_when_that_is_over() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let uma = world.person("uma").await;
     erp.trouble("*", Trouble::permanent("http-403"));
@@ -217,7 +220,8 @@ async fn a_partial_request_whose_assignment_is_being_removed_can_be_canceled_whe
 async fn a_person_who_is_disabled_during_delivery_gets_nothing_more_and_loses_what_was_given() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let other = world.package("Staff", &[&staff]).await;
     let uma = world.person("uma").await;
@@ -233,7 +237,8 @@ async fn a_person_who_is_disabled_during_delivery_gets_nothing_more_and_loses_wh
     world.set_active(&uma, false).await;
     world.work().await;
     erp.heal();
-    (hr.calls(), erp.calls());
+    hr.calls();
+    erp.calls();
     world.pass(days(3)).await;
 
     assert!(!hr.has(&uma, "staff") && !erp.has(&uma, "ledger"));
@@ -293,7 +298,7 @@ async fn a_revocation_that_is_due_for_an_hour_is_listed_and_never_given_up() {
     world.pass(minutes(1)).await;
     let after = world.app.stuck_revocations(&world.admin()).await.unwrap().len();
     let shown = world.detail(removal).await.view.is_stuck;
-    world.pass(days(40)).await;
+    world.pass(days(10)).await;
     let still = world.app.stuck_revocations(&world.admin()).await.unwrap().len();
     hr.heal();
     world.pass(hours(1)).await;

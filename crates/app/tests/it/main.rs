@@ -1,5 +1,10 @@
 //! Stories of the engine: what people ask, what targets answer, what must be so afterwards.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod approve;
 mod deliver;

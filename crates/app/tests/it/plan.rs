@@ -11,7 +11,10 @@ fn of(ids: &[RequestId]) -> Selection {
 }
 
 /// Requests of so many people for a package in a target that refuses them.
-async fn failed(world: &World, people: usize) -> (std::sync::Arc<crate::world::Fake>, Vec<(Somebody, RequestId)>) {
+async fn failed(
+    world: &World,
+    people: usize,
+) -> (std::sync::Arc<crate::world::Fake>, Vec<(Somebody, RequestId)>) {
     let hr = world.target("hr").await;
     let staff = world.role(hr.id(), "staff").await;
     let package = world.package("Staff", &[&staff]).await;
@@ -63,11 +66,7 @@ async fn a_job_reprocesses_the_eligible_ones_and_reports_the_others() {
     let view = world.app.plan_reprocess(&world.admin(), &of(&ids)).await.unwrap();
     world.cancel(ids[0]).await.unwrap();
 
-    let job = world
-        .app
-        .run_plan(&world.admin(), view.plan.id, &view.plan.digest)
-        .await
-        .unwrap();
+    let job = world.app.run_plan(&world.admin(), view.plan.id, &view.plan.digest).await.unwrap();
     world.pass(minutes(1)).await;
 
     let over = world.app.get_job(&world.admin(), job.job.id).await.unwrap();

@@ -8,14 +8,16 @@ use crate::world::{Trouble, World, code, days, hours, minutes, until};
 async fn reprocess_retries_only_what_failed() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let uma = world.person("uma").await;
     erp.trouble("*", Trouble::permanent("http-403"));
     let request = world.submit(&uma, package).await;
     world.pass(minutes(1)).await;
     erp.heal();
-    (hr.calls(), erp.calls());
+    hr.calls();
+    erp.calls();
 
     world.reprocess(request).await.unwrap();
     let meanwhile = world.state(request).await;
@@ -142,7 +144,8 @@ async fn a_disabled_person_is_not_reprocessed() {
 async fn a_request_whose_assignment_was_removed_is_not_reprocessed() {
     let world = World::new().await;
     let (hr, erp) = (world.target("hr").await, world.target("erp").await);
-    let (staff, ledger) = (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
     let package = world.package("Finance", &[&staff, &ledger]).await;
     let uma = world.person("uma").await;
     erp.trouble("*", Trouble::permanent("http-403"));
@@ -151,7 +154,8 @@ async fn a_request_whose_assignment_was_removed_is_not_reprocessed() {
     world.remove(world.assignment(request).await.id).await.unwrap();
     world.pass(minutes(1)).await;
     erp.heal();
-    (hr.calls(), erp.calls());
+    hr.calls();
+    erp.calls();
 
     let outcome = code(&world.reprocess(request).await);
     world.pass(hours(1)).await;
@@ -210,8 +214,7 @@ async fn another_open_request_for_the_same_access_is_named_instead_of_trying_aga
         (world.package("Staff", &[&staff]).await, world.package("Other", &[]).await);
     let uma = world.person("uma").await;
     let later = world.now().checked_add(days(2)).unwrap();
-    let blocked =
-        world.try_submit_for(&uma, package, crate::world::from(later)).await.unwrap();
+    let blocked = world.try_submit_for(&uma, package, crate::world::from(later)).await.unwrap();
     world.incompatible(package, other).await;
     let conflict = world.submit(&uma, other).await;
     world.pass(days(3)).await;
@@ -236,8 +239,7 @@ async fn a_request_for_a_package_that_was_deleted_is_not_reprocessed() {
     let (package, other) = (world.package("Staff", &[]).await, world.package("Other", &[]).await);
     let uma = world.person("uma").await;
     let later = world.now().checked_add(days(2)).unwrap();
-    let blocked =
-        world.try_submit_for(&uma, package, crate::world::from(later)).await.unwrap();
+    let blocked = world.try_submit_for(&uma, package, crate::world::from(later)).await.unwrap();
     world.incompatible(package, other).await;
     world.submit(&uma, other).await;
     world.pass(days(3)).await;

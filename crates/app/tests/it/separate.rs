@@ -1,8 +1,6 @@
 //! Separation of duties: checked both ways, at request, at approval, at delivery, at reprocess.
 
-use crate::world::{
-    Trouble, World, approved_terms, code, days, from, minutes, stage, user,
-};
+use crate::world::{Trouble, World, approved_terms, code, days, from, minutes, stage, user};
 
 #[tokio::test]
 async fn a_pair_listed_on_either_side_is_refused_at_request() {

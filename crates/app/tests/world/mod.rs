@@ -13,14 +13,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use accede_app::approvals::ApprovalView;
 use accede_app::clock::{Clock, Entropy, ManualClock, SeededEntropy};
 use accede_app::deliveries::RequestDetail;
+use accede_app::packages::RoleChoice;
 use accede_app::requests::{ForWhom, NewRequest};
+use accede_app::users::UserChange;
 use accede_app::{App, Caller, Error, Principal, Result, Settings};
 use accede_connectors::Connector;
 use accede_domain::approval::Decision;
 use accede_domain::duration::Duration;
 use accede_domain::id::{
-    AssignmentId, CatalogId, GroupId, Id, PackageId, PolicyId, RequestId, ResourceId,
-    ResourceRoleId, ResourceScopeId, SubjectId, TargetId, UserId,
+    AssignmentId, CatalogId, GroupId, Id, PackageId, PolicyId, RequestId, ResourceRoleId,
+    ResourceScopeId, SubjectId, TargetId, UserId,
 };
 use accede_domain::permission::{DirectoryRole, Grants};
 use accede_domain::policy::{
@@ -133,8 +135,7 @@ impl World {
     /// The process died and another one starts over the same store.
     pub fn restart(&mut self) {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        self.app =
-            App::new(self.store.clone(), clock, self.entropy.clone(), self.settings.clone());
+        self.app = App::new(self.store.clone(), clock, self.entropy.clone(), self.settings.clone());
         for (target, connector) in self.hands.lock().unwrap().iter() {
             self.app.hands().inject(*target, connector.clone());
         }
@@ -159,9 +160,9 @@ impl World {
         self.clock.now()
     }
 
-    /// Rita, who may do everything in entitlement management.
+    /// Rita, who may do everything.
     pub fn admin(&self) -> Caller {
-        let directory = vec![DirectoryRole::IdentityGovernanceAdministrator];
+        let directory = vec![DirectoryRole::GlobalAdministrator];
         Caller { grants: Grants { directory, ..Grants::default() }, ..self.rita.caller() }
     }
 
@@ -280,16 +281,13 @@ impl World {
     }
 
     pub async fn pause(&self, target: TargetId, is_paused: bool) {
-        self.store
-            .write(async |tx| {
-                tx.execute(
-                    "update targets set is_paused = $2 where id = $1",
-                    params![target, is_paused],
-                )
-                .await
-            })
-            .await
-            .unwrap();
+        let admin = self.admin();
+        let outcome = if is_paused {
+            self.app.pause_target(&admin, target).await
+        } else {
+            self.app.resume_target(&admin, target).await
+        };
+        outcome.unwrap();
     }
 
     /// A group-like resource of that id in a target, with its member role.
@@ -333,12 +331,7 @@ impl World {
             })
             .await
             .unwrap();
-        Given {
-            target,
-            origin: origin.to_owned(),
-            role: role.id,
-            scope: scope.id,
-        }
+        Given { target, origin: origin.to_owned(), role: role.id, scope: scope.id }
     }
 
     /// A package that gives these roles, with one policy: everybody may ask, nobody must approve.
@@ -401,7 +394,10 @@ impl World {
     }
 
     pub async fn incompatible_group(&self, package: PackageId, group: GroupId) {
-        self.store.write(async |tx| separations::add_group(tx, package, group).await).await.unwrap();
+        self.store
+            .write(async |tx| separations::add_group(tx, package, group).await)
+            .await
+            .unwrap();
     }
 
     pub async fn join(&self, group: GroupId, person: &Somebody) {
@@ -412,43 +408,21 @@ impl World {
             .unwrap();
     }
 
-    /// Adds a role to a package, as its verb does.
     pub async fn add_role(&self, package: PackageId, role: &Given) {
-        let (app, now) = (&self.app, self.now());
-        self.store
-            .write(async |tx| {
-                packages::add_role_scope(tx, package, role.role, role.scope, now).await?;
-                accede_app::delivering::roles_changed(app, tx, package, now).await
-            })
-            .await
-            .unwrap();
+        let choice =
+            RoleChoice { role: Some(role.role), scope: Some(role.scope), ..RoleChoice::default() };
+        self.app.add_role_scope(&self.admin(), package, &choice, None).await.unwrap();
     }
 
-    /// Takes a role off a package, as its verb does.
     pub async fn remove_role(&self, package: PackageId, role: &Given) {
-        let (app, now) = (&self.app, self.now());
-        self.store
-            .write(async |tx| {
-                packages::remove_role_scope(tx, package, role.role, role.scope).await?;
-                accede_app::delivering::roles_changed(app, tx, package, now).await
-            })
-            .await
-            .unwrap();
+        let admin = self.admin();
+        self.app.remove_role_scope(&admin, package, role.role, role.scope).await.unwrap();
     }
 
-    /// Disables a person, as the verb does; or enables them again.
+    /// Disables a person or enables them again.
     pub async fn set_active(&self, person: &Somebody, is_active: bool) {
-        let (app, now, caller) = (&self.app, self.now(), self.admin());
-        self.store
-            .write(async |tx| {
-                subjects::set_active(tx, person.subject, is_active).await?;
-                if is_active {
-                    return Ok(());
-                }
-                accede_app::delivering::subject_left(app, tx, &caller, person.subject, now).await
-            })
-            .await
-            .unwrap();
+        let change = UserChange { account_enabled: Some(is_active), ..UserChange::default() };
+        self.app.change_user(&self.admin(), &person.name, change).await.unwrap();
     }
 
     // ---- what people do ------------------------------------------------------------------------
@@ -555,11 +529,6 @@ impl World {
     pub async fn left(&self) -> Option<String> {
         let now = self.now();
         self.store.read(async |tx| left(tx, now).await).await.unwrap()
-    }
-
-    /// This test means to leave work undone.
-    pub fn leave_work(&self) {
-        self.must_be_idle.store(false, Ordering::Relaxed);
     }
 
     // ---- what is so ----------------------------------------------------------------------------
@@ -700,9 +669,7 @@ pub async fn left(
     if let Some(next) = next_event(tx).await?.filter(|next| *next <= now) {
         return Ok(Some(format!("something is due since {next}")));
     }
-    let jobs = tx
-        .query("select id from reprocess_jobs where state = 'running'", params![])
-        .await?;
+    let jobs = tx.query("select id from reprocess_jobs where state = 'running'", params![]).await?;
     Ok((!jobs.is_empty()).then(|| format!("{} job(s) are running", jobs.len())))
 }
 
