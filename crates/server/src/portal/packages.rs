@@ -184,7 +184,7 @@ async fn overview(State(app): State<App>, session: Session, Path(text): Path<Str
             .incompatible_groups
             .unwrap_or_default()
             .into_iter()
-            .map(|group| group.name)
+            .map(|group| group.display_name)
             .collect(),
     })
 }
