@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use accede_domain::Timestamp;
-use accede_domain::id::{GroupId, PackageId, PolicyId, UserId};
+use accede_domain::id::{PackageId, PolicyId, UserId};
 use accede_domain::permission::Action;
 use accede_domain::policy::{Asking, Person, Policy, QuestionKind, SubjectSet, Terms, applicable};
 use accede_store::catalogs::{self, Catalog};
@@ -698,21 +698,4 @@ async fn requestable(
             })
         })
         .collect())
-}
-
-/// The groups and users that a policy names, for a page that shows it.
-pub fn named_in(terms: &Terms) -> (Vec<UserId>, Vec<GroupId>) {
-    let stages =
-        terms.request_approval_settings.stages.iter().flat_map(|stage| {
-            stage.primary_approvers.iter().chain(&stage.fallback_primary_approvers)
-        });
-    let (mut users, mut groups) = (Vec::new(), Vec::new());
-    for set in terms.specific_allowed_targets.iter().chain(stages) {
-        match set {
-            SubjectSet::SingleUser { user, .. } => users.push(*user),
-            SubjectSet::GroupMembers { group, .. } => groups.push(*group),
-            SubjectSet::RequestorManager { .. } => {}
-        }
-    }
-    (distinct(users), distinct(groups))
 }

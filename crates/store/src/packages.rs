@@ -5,9 +5,7 @@
 
 use accede_domain::Timestamp;
 use accede_domain::filter::Direction;
-use accede_domain::id::{
-    CatalogId, PackageId, ResourceId, ResourceRoleId, ResourceScopeId, TargetId,
-};
+use accede_domain::id::{CatalogId, PackageId, ResourceRoleId, ResourceScopeId, TargetId};
 use accede_domain::permission::Reach;
 
 use crate::catalogs::name_key;
@@ -464,19 +462,6 @@ pub async fn remove_role_scope(
         )
         .await?;
     Ok(changed == 1)
-}
-
-/// The packages that give some role of this resource.
-pub async fn using_resource(tx: &mut Tx<'_>, resource: ResourceId) -> Result<Vec<PackageId>> {
-    let rows = tx
-        .query(
-            "select distinct x.package_id
-             from resource_roles o join resource_role_scopes x on x.role_id = o.id
-             where o.resource_id = $1 order by x.package_id",
-            params![resource],
-        )
-        .await?;
-    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// What packages can be filtered and ordered by, in Graph's property paths.
