@@ -13,6 +13,7 @@
 mod chaos;
 mod contract;
 mod directory;
+mod docs;
 mod ldap;
 mod proxy;
 mod real;
