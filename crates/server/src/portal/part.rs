@@ -63,7 +63,7 @@ impl Badge {
 /// An instant, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(
-    source = "<time class=\"nowrap\" datetime=\"{{ iso }}\">{{ text }}</time>",
+    source = "<time datetime=\"{{ iso }}\">{{ text }}</time>",
     ext = "html"
 )]
 pub struct When {
@@ -76,14 +76,14 @@ impl HtmlSafe for When {}
 impl When {
     /// To the minute.
     pub fn minute(at: Timestamp) -> When {
-        When { iso: to_second(at).to_string(), text: at.strftime("%Y-%m-%d %H:%M UTC").to_string() }
+        When { iso: to_second(at).to_string(), text: at.strftime("%Y-%m-%d %H:%M\u{a0}UTC").to_string() }
     }
 
     /// To the second, for attempts and timelines.
     pub fn second(at: Timestamp) -> When {
         When {
             iso: to_second(at).to_string(),
-            text: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            text: at.strftime("%Y-%m-%d %H:%M:%S\u{a0}UTC").to_string(),
         }
     }
 }
