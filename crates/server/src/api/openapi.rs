@@ -298,10 +298,10 @@ fn describe(operation: &Operation) -> Value {
             }),
         );
     }
-    if operation.path.ends_with("openapi.json") {
-        if let Some(described) = described.as_object_mut() {
-            described.insert("security".to_owned(), json!([]));
-        }
+    if let (true, Some(described)) =
+        (operation.path.ends_with("openapi.json"), described.as_object_mut())
+    {
+        described.insert("security".to_owned(), json!([]));
     }
     described
 }
