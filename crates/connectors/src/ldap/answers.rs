@@ -1,0 +1,219 @@
+//! What an LDAP server answers, read without trusting its form, and what its result codes (RFC 4511)
+//! say about trying again.
+
+use accede_domain::fault::{Class, Fault};
+use ldap3::{LdapError, LdapResult, ResultEntry};
+
+use crate::egress::ConnectError;
+
+/// A result that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: u32,
+    pub(super) text: String,
+}
+
+/// What an operation came to, once it was answered.
+pub(super) type Answer<T> = Result<T, Refusal>;
+
+/// An entry of a search, read without trusting its form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) dn: String,
+    pub(super) attributes: Vec<(String, Vec<String>)>,
+}
+
+impl Entry {
+    pub(super) fn read(entry: ResultEntry) -> Option<Entry> {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+        let mut tags = entry.0.match_id(4)?.expect_constructed()?.into_iter();
+        let dn = text(tags.next()?.expect_primitive()?)?;
+        let mut attributes = Vec::new();
+        for attribute in tags.next()?.expect_constructed()? {
+            let mut pair = attribute.expect_constructed()?.into_iter();
+            let name = text(pair.next()?.expect_primitive()?)?;
+            let values = pair.next()?.expect_constructed()?;
+            // A value that is no text cannot be one that we compare with.
+            let values = values.into_iter().filter_map(|v| v.expect_primitive().and_then(text));
+            attributes.push((name, values.collect()));
+        }
+        Some(Entry { dn, attributes })
+    }
+
+    pub(super) fn values(&self, name: &str) -> &[String] {
+        let found = self.attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map_or(&[], |(_, values)| values.as_slice())
+    }
+}
+
+/// The entries of a search, and whether they are all that there are.
+pub(super) struct Found {
+    pub(super) entries: Vec<Entry>,
+    pub(super) complete: bool,
+}
+
+/// A successful result, for a search that we end ourselves.
+pub(super) trait DefaultSuccess {
+    fn default_success() -> Self;
+}
+
+impl DefaultSuccess for LdapResult {
+    fn default_success() -> LdapResult {
+        LdapResult {
+            rc: 0,
+            matched: String::new(),
+            text: String::new(),
+            refs: Vec::new(),
+            ctrls: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn collect(entries: Vec<ResultEntry>, result: LdapResult) -> Answer<Found> {
+    let count = entries.len();
+    let entries: Vec<Entry> = entries.into_iter().filter_map(Entry::read).collect();
+    // An entry that cannot be read is one that we do not know of.
+    let readable = entries.len() == count;
+    match result.rc {
+        // References to other servers mean that part of the answer lies elsewhere.
+        0 => Ok(Found { entries, complete: readable && result.refs.is_empty() }),
+        // A limit of size, time or administration was reached: what came is true, but not all.
+        3 | 4 | 11 if !entries.is_empty() || result.rc == 4 => {
+            Ok(Found { entries, complete: false })
+        }
+        _ => Err(refusal(result)),
+    }
+}
+
+pub(super) fn refusal(result: LdapResult) -> Refusal {
+    Refusal { code: result.rc, text: result.text }
+}
+
+impl Refusal {
+    /// What RFC 4511's result codes say about trying again.
+    pub(super) fn fault(&self) -> Fault {
+        let (class, name, remedy) = match self.code {
+            1 => (Class::Target, "operations error", ""),
+            2 => (Class::Target, "protocol error", ""),
+            3 => (Class::Transient, "time limit exceeded", ""),
+            7 => (Class::Target, "sign-in method not supported", ""),
+            8 => {
+                (Class::Target, "stronger authentication required", "use `ldaps://` or `startTls`")
+            }
+            10 => {
+                (Class::Target, "referral", "give the address of the server that holds the groups")
+            }
+            11 => (Class::Transient, "administrative limit exceeded", ""),
+            12 => (Class::Unsupported, "control not supported", ""),
+            13 => (Class::Target, "confidentiality required", "use `ldaps://` or `startTls`"),
+            14 => (Class::Target, "sign-in is not complete", ""),
+            16 => (Class::Permanent, "no such attribute", ""),
+            17 => (Class::Permanent, "undefined attribute", "check `groupKind`"),
+            18 => (Class::Permanent, "inappropriate matching", ""),
+            19 => (Class::Permanent, "constraint violation", ""),
+            20 => (Class::Permanent, "value exists", ""),
+            21 => (Class::Permanent, "invalid attribute syntax", ""),
+            32 => (Class::Permanent, "no such object", ""),
+            34 => (Class::Permanent, "invalid name", ""),
+            48 => (Class::Target, "inappropriate authentication", "check `bindDn`"),
+            49 => (Class::Target, "invalid credentials", "check `bindDn` and `bindPassword`"),
+            50 => {
+                (Class::Permanent, "insufficient access rights", "let `bindDn` change this group")
+            }
+            51 => (Class::Transient, "busy", ""),
+            52 => (Class::Transient, "unavailable", ""),
+            53 => (Class::Permanent, "unwilling to perform", ""),
+            54 => (Class::Target, "loop detected", ""),
+            64 => (Class::Permanent, "naming violation", ""),
+            65 => (Class::Permanent, "object class violation", ""),
+            66 | 67 | 69 => (Class::Permanent, "not allowed on this entry", ""),
+            68 => (Class::Permanent, "entry already exists", ""),
+            71 => (Class::Permanent, "affects several servers", ""),
+            80 => (Class::Transient, "other error", ""),
+            code => {
+                tracing::warn!(
+                    code,
+                    unclassified = true,
+                    "an LDAP result code is not in our table"
+                );
+                (Class::Permanent, "unexpected result", "")
+            }
+        };
+        let mut message = format!("the directory answered {}: {name}", self.code);
+        for more in [self.text.trim(), remedy] {
+            if !more.is_empty() {
+                message.push_str("; ");
+                message.push_str(more);
+            }
+        }
+        Fault::new(class, format!("ldap-{}", self.code), message)
+    }
+}
+
+pub(super) fn lost(error: &LdapError, if_sent: Class) -> Fault {
+    match error {
+        // The request never left this machine.
+        LdapError::OpSend { .. } | LdapError::IdScrubSend { .. } => {
+            Fault::new(Class::Transient, "unreachable", "the connection was lost before the call")
+        }
+        _ => {
+            let message = format!("the connection was lost after the call was sent ({error})");
+            Fault::new(if_sent, "connection-lost", message)
+        }
+    }
+}
+
+pub(super) fn too_slow(class: Class) -> Fault {
+    Fault::new(class, "timeout", "the call was sent and no answer came in time")
+}
+
+pub(super) fn unreached(error: ConnectError) -> Fault {
+    match error {
+        ConnectError::Denied(denied) => {
+            let message = format!("{denied}; see `egress.allow` in the configuration");
+            Fault::new(Class::Target, "egress-denied", message)
+        }
+        ConnectError::Dns { host, .. } => {
+            let message = format!("the name `{host}` could not be resolved; check `url`");
+            Fault::new(Class::Target, "dns", message)
+        }
+        ConnectError::Refused { host, port, source } => {
+            let message = format!("`{host}` port {port} could not be reached: {source}");
+            Fault::new(Class::Transient, "unreachable", message)
+        }
+    }
+}
+
+/// What went wrong between the connection and the sign-in; nothing was asked for yet.
+pub(super) fn not_secured(error: LdapError) -> Fault {
+    match error {
+        LdapError::LdapResult { result } => {
+            let message = format!(
+                "the directory refused StartTLS ({}); use `ldaps://`, or set `startTls` to false",
+                result.rc
+            );
+            Fault::new(Class::Target, "tls", message)
+        }
+        LdapError::Io { source } => match source.get_ref().and_then(|e| e.downcast_ref()) {
+            Some(error @ rustls::Error::InvalidCertificate(_)) => {
+                let message = format!(
+                    "the directory's certificate is not accepted ({error}); renew it, or give its \
+                     authority in `caCertificate`"
+                );
+                Fault::new(Class::Target, "tls", message)
+            }
+            Some(error) => {
+                Fault::new(Class::Target, "tls", format!("no secure connection: {error}"))
+            }
+            None => Fault::new(Class::Transient, "unreachable", format!("no connection: {source}")),
+        },
+        LdapError::Rustls { source } => {
+            Fault::new(Class::Target, "tls", format!("no secure connection: {source}"))
+        }
+        LdapError::DNSName { .. } => {
+            let message = "the host in `url` is not a name that a certificate can have";
+            Fault::new(Class::Target, "tls", message)
+        }
+        error => Fault::new(Class::Transient, "unreachable", format!("no connection: {error}")),
+    }
+}
