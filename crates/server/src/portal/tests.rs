@@ -1,5 +1,5 @@
 //! Every page with every sample: a heading, a title, labels, tokens, escaped words of others.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
 use askama::Template;
 
