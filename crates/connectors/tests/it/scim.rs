@@ -310,7 +310,7 @@ async fn an_account_is_found_by_name_but_not_taken_from_another_person() {
 async fn a_missing_account_is_made_once_when_that_is_allowed() {
     let target = Target::strict("full").await;
     let (one, two) = (target.add_group("crew").await, target.add_group("deck").await);
-    let on = open(target.server.port, target.base, "secret", json!({ "createAccounts": true }));
+    let on = target.behind_proxy(json!({ "createAccounts": true }));
 
     let new = person(1);
     let both = tokio::join!(
@@ -318,6 +318,8 @@ async fn a_missing_account_is_made_once_when_that_is_allowed() {
         ensure(&on, &new, &two, Wanted::Granted),
     );
     assert_eq!(both, (Ok(Done::Applied), Ok(Done::Applied)));
+    let made = |request: &&Request| request.method == "POST";
+    assert_eq!(target.proxy.take_log().iter().filter(made).count(), 1);
     let (_, list) = target.direct("GET", "/Users", None).await;
     assert_eq!(list["totalResults"], 1);
     let user = &list["Resources"][0];
@@ -419,6 +421,24 @@ async fn what_the_target_answers_decides_the_class_and_the_wait() {
             "{status}: {fault:?}"
         );
     }
+    assert_eq!(target.members(&role).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_even_to_where_we_may_go() {
+    let target = Target::strict("full").await;
+    let (one, role) = pair(&target).await;
+    let on = target.behind_proxy(json!({ "checkBeforeAdd": false }));
+    assert_eq!(observe(&on, &one, &role).await, Ok(Presence::Absent));
+    let elsewhere = format!("http://127.0.0.1:{}/v2/Groups/{}", target.server.port, role.resource);
+    target.proxy.rule(move |request| match request.method.as_str() {
+        "PATCH" => Action::Answer(307, format!("Location: {elsewhere}\r\n"), String::new()),
+        _ => Action::Pass,
+    });
+
+    let fault = ensure(&on, &one, &role, Wanted::Granted).await.unwrap_err();
+
+    assert_eq!((fault.class, fault.code.as_str()), (Class::Target, "http-307"));
     assert_eq!(target.members(&role).await, [""; 0]);
 }
 
@@ -547,6 +567,50 @@ async fn a_group_that_changes_while_it_is_put_back_is_read_again() {
     let fault = ensure(&on, &one, &role, Wanted::Revoked).await.unwrap_err();
     assert_eq!(fault.class, Class::Transient);
     assert_eq!(target.truth(&role, &[one]).await, (vec![true], 0));
+}
+
+#[tokio::test]
+async fn whoever_joins_a_group_while_it_is_put_back_stays_in_it() {
+    let target = Target::strict("nopatch").await;
+    let (one, role) = pair(&target).await;
+    target.add_account(&person(2)).await;
+    let other = target.account(&person(2)).await.unwrap();
+    let first = AtomicUsize::new(0);
+    let (port, group) = (target.server.port, role.resource.clone());
+    target.proxy.rule(move |request| {
+        if request.method == "PUT" && first.fetch_add(1, Ordering::SeqCst) == 0 {
+            // Between our GET and our PUT.
+            join_directly(port, &group, &other);
+        }
+        Action::Pass
+    });
+
+    let answer = ensure(&target.behind_proxy(json!({})), &one, &role, Wanted::Granted).await;
+
+    assert_eq!(answer, Ok(Done::Applied));
+    assert_eq!(target.truth(&role, &[one, person(2)]).await, (vec![true, true], 0));
+}
+
+/// Makes an account the only member of a group, past the proxy and at once.
+fn join_directly(port: u16, group: &str, account: &str) {
+    use std::io::{Read, Write};
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": "crew",
+        "members": [{ "value": account }],
+    })
+    .to_string();
+    let mut server = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        server,
+        "PUT /v2/Groups/{group} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer secret\r\n\
+         Content-Type: application/scim+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 "), "{answer}");
 }
 
 #[tokio::test]
