@@ -30,6 +30,8 @@ use crate::{App, Caller, Error, Result};
 const IDLE: Duration = Duration::from_millis(500);
 /// How often timers are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often old sign-in failures and sessions are forgotten.
+const TIDY: Duration = Duration::from_secs(600);
 /// How often the list of targets is read anew.
 const TARGETS_AGE: Duration = Duration::from_secs(1);
 /// Fewest calls in flight per target to begin with.
@@ -386,6 +388,7 @@ impl App {
         let mut lanes: BTreeMap<TargetId, Lane> = BTreeMap::new();
         let mut read_at: Option<tokio::time::Instant> = None;
         let mut swept_at: Option<tokio::time::Instant> = None;
+        let mut tidied_at: Option<tokio::time::Instant> = None;
         let mut stopping = false;
         report("recover", self.recover().await);
         loop {
@@ -394,6 +397,10 @@ impl App {
                 if swept_at.is_none_or(|at| SWEEP <= instant - at) {
                     swept_at = Some(instant);
                     report("sweep", self.sweep_once().await);
+                }
+                if tidied_at.is_none_or(|at| TIDY <= instant - at) {
+                    tidied_at = Some(instant);
+                    report("sign-in", self.sweep_sign_in().await);
                 }
                 if read_at.is_none_or(|at| TARGETS_AGE <= instant - at) {
                     read_at = Some(instant);

@@ -25,8 +25,12 @@ use crate::session::{self, Cookies};
 pub const MAX_BODY: usize = 72 * 1024 * 1024;
 /// How long a request may take before it is given up. Longer than anything but a stream of events.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Where a stream of events ends.
+/// The same for an import of many users.
+pub const IMPORT_PATIENCE: Duration = Duration::from_secs(900);
+/// How the path of a stream of events ends.
 const EVENTS: &str = "/events";
+/// How the path of an import ends.
+const IMPORT: &str = "/import";
 
 /// The whole server.
 pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> Router {
@@ -77,7 +81,8 @@ async fn patience(request: axum::extract::Request, next: axum::middleware::Next)
     if request.uri().path().ends_with(EVENTS) {
         return next.run(request).await;
     }
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+    let patience = if request.uri().path().ends_with(IMPORT) { IMPORT_PATIENCE } else { PATIENCE };
+    match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => api::ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -33,6 +33,7 @@ pub mod targets;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod user_import;
 pub mod users;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub fn routes() -> Router<App> {
         .merge(resources::routes())
         .merge(role_management::routes())
         .merge(targets::routes())
+        .merge(user_import::routes())
         .merge(users::routes())
 }
 

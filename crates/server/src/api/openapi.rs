@@ -201,6 +201,16 @@ pub static OPERATIONS: &[Operation] = &[
         &[],
     ),
     Operation {
+        method: "post",
+        path: "/accede/v1/users/import",
+        summary: "Add and change the users of a CSV file; nothing is written if a line is wrong, \
+                  unless `skipBadLines` is true",
+        takes: Some("csv"),
+        answers: ("200", Some("importReport")),
+        query: &["skipBadLines"],
+        refuses: &[],
+    },
+    Operation {
         method: "get",
         path: "/accede/v1/openapi.json",
         summary: "This document",
@@ -289,12 +299,13 @@ fn describe(operation: &Operation) -> Value {
         "parameters": parameters,
         "responses": responses,
     });
+    let media = if operation.takes == Some("csv") { "text/csv" } else { "application/json" };
     if let (Some(takes), Some(described)) = (operation.takes, described.as_object_mut()) {
         described.insert(
             "requestBody".to_owned(),
             json!({
                 "required": true,
-                "content": { "application/json": { "schema": reference(takes) } },
+                "content": { media: { "schema": reference(takes) } },
             }),
         );
     }
@@ -403,6 +414,21 @@ fn schemas() -> Value {
                 "details": { "type": "array" }, "innerError": { "type": "object" },
             }), &["code", "message"]) }),
             &["error"],
+        ),
+    );
+    add("csv", text());
+    add(
+        "importReport",
+        thing(
+            json!({
+                "created": number(), "changed": number(), "unchanged": number(), "bad": number(),
+                "isRefused": truth(),
+                "badLines": {
+                    "type": "array",
+                    "items": thing(json!({ "line": number(), "reason": text() }), &["line"]),
+                },
+            }),
+            &["created", "changed", "unchanged", "bad", "isRefused"],
         ),
     );
     add(

@@ -32,13 +32,13 @@ pub struct Place {
 }
 
 impl Place {
-    fn load(&self, more: &[(&str, Option<&str>, &str)]) -> Result<Config, Failure> {
+    pub(super) fn load(&self, more: &[(&str, Option<&str>, &str)]) -> Result<Config, Failure> {
         let mut flags = vec![("database.url", self.database.as_deref(), "--database")];
         flags.extend_from_slice(more);
         Ok(config::load(&self.data, self.config.as_ref(), &flags)?)
     }
 
-    async fn open(&self, config: &Config, alone: bool) -> Result<App, Failure> {
+    pub(super) async fn open(&self, config: &Config, alone: bool) -> Result<App, Failure> {
         let database = match (&config.database_url, alone) {
             (Some(url), _) => Database::Postgres { url: url.clone(), pool_size: config.pool_size },
             (None, true) => Database::Directory,

@@ -1,8 +1,13 @@
-//! The command line. `data` works on a data directory; `remote` is a client of a server's HTTP API.
+//! The command line. `data` works on a data directory; `remote` is a client of a server's HTTP API;
+//! `users` is either.
 //!
 //! Exit codes: see [`Code`] and `docs/cli.md`.
 
+pub mod client;
 pub mod data;
+pub mod remote;
+pub mod table;
+pub mod users;
 
 use std::process::ExitCode;
 
@@ -32,6 +37,17 @@ pub enum Command {
     Migrate(data::MigrateArgs),
     /// Print a bearer token for a person or an application
     Token(data::TokenArgs),
+    /// Users from a CSV file
+    #[command(subcommand)]
+    Users(users::Users),
+    /// Requests of a server: list, show, cancel, reprocess
+    #[command(subcommand)]
+    Requests(remote::Requests),
+    /// What a server could not deliver, by cause
+    Failures(remote::FailuresArgs),
+    /// Target systems of a server
+    #[command(subcommand)]
+    Targets(remote::Targets),
 }
 
 /// `accede demo`
@@ -59,6 +75,10 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Init(args) => args.run().await,
         Command::Migrate(args) => args.run().await,
         Command::Token(args) => args.run().await,
+        Command::Users(command) => command.run().await,
+        Command::Requests(command) => command.run().await,
+        Command::Failures(args) => args.run().await,
+        Command::Targets(command) => command.run().await,
     }
 }
 
@@ -77,6 +97,8 @@ pub enum Code {
     Refused = 5,
     /// The server, the database or a target could not be reached.
     Unreachable = 6,
+    /// Done, but not for all of them.
+    Incomplete = 7,
 }
 
 /// What went wrong.
@@ -145,5 +167,46 @@ impl From<accede_app::Error> for Failure {
 impl From<accede_app::open::OpenError> for Failure {
     fn from(error: accede_app::open::OpenError) -> Failure {
         Failure::new(crate::chain(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_is_documented() {
+        let text = include_str!("../../../../docs/cli.md");
+        let mut missing = Vec::new();
+        let mut left = vec![Cli::command()];
+        while let Some(command) = left.pop() {
+            for option in command.get_opts().filter_map(clap::Arg::get_long) {
+                if !text.contains(&format!("--{option}")) && !matches!(option, "help" | "version") {
+                    missing.push(format!("{} --{option}", command.get_name()));
+                }
+            }
+            for inner in command.get_subcommands() {
+                if !text.contains(inner.get_name()) {
+                    missing.push(inner.get_name().to_owned());
+                }
+                left.push(inner.clone());
+            }
+        }
+        assert!(missing.is_empty(), "not in docs/cli.md: {missing:?}");
+    }
+
+    #[test]
+    fn each_exit_code_is_documented() {
+        let text = include_str!("../../../../docs/cli.md");
+        for code in 0..=Code::Incomplete as u8 {
+            assert!(text.contains(&format!("\n| {code} |")), "{code}");
+        }
     }
 }

@@ -216,6 +216,22 @@ impl Door<'_> {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// A POST of something that is no JSON.
+    pub async fn upload(&self, path: &str, kind: &str, body: &str) -> Answer {
+        let mut request =
+            Request::post(path).header("host", "accede.test").header("content-type", kind);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.world.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 16 << 20).await.unwrap();
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     /// A POST without a body.
     pub async fn act(&self, path: &str) -> Answer {
         self.send(Method::POST, path, None).await
