@@ -735,3 +735,23 @@ async fn an_address_that_is_not_allowed_is_not_connected_to() {
     let fault = on.check().await.unwrap_err();
     assert_eq!((fault.class, fault.code.as_str()), (Class::Target, "egress-denied"));
 }
+
+#[tokio::test]
+async fn a_name_that_a_server_misreads_does_not_hold_up_the_others() {
+    let target = Target::easy_going().await;
+    let role = target.add_group("crew").await;
+    // More than this server shows of a list, so that only filters find them all.
+    for number in 10..35 {
+        target.add_account(&person(number)).await;
+    }
+    let odd = Person { user_principal_name: "o\"hara@harbourline.example".into(), ..person(1) };
+    let item = |person| Item { person, role: role.clone(), wanted: Wanted::Granted };
+    let on = target.connector();
+
+    let answers = on.ensure(&[item(odd), item(person(34)), item(person(2))]).await;
+
+    assert_eq!(answers[0].as_ref().unwrap_err().code, "partial-answer", "it proves nothing");
+    assert_eq!(answers[1], Ok(Done::Applied));
+    assert_eq!(answers[2].as_ref().unwrap_err().code, "account-missing");
+    assert_eq!(ensure(&on, &person(33), &role, Wanted::Granted).await, Ok(Done::Applied));
+}
