@@ -11,6 +11,7 @@ mod requests;
 mod role_management;
 mod sign_in;
 mod targets;
+mod tidy;
 mod user_import;
 mod users;
 mod world;
