@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::approvals::MAX_JUSTIFICATION;
+use crate::creations::{self, Repeat};
 use crate::deed::Deed;
 use crate::list::{Listing, ask};
 use crate::{App, Caller, Error, Page, Result, audit};
@@ -128,7 +129,22 @@ impl App {
     /// Not found for what the caller may not see; forbidden; refused by the rules (no policy, open
     /// request, separation of duties, …); invalid, with the property at fault.
     pub async fn submit_request(&self, caller: &Caller, new: NewRequest) -> Result<Request> {
+        self.submit_request_once(caller, new, None).await
+    }
+
+    /// Submits a request that may be sent again: the second time answers with what the first made.
+    ///
+    /// # Errors
+    ///
+    /// Like [`App::submit_request`]; a duplicate when the key was used for something else.
+    pub async fn submit_request_once(
+        &self,
+        caller: &Caller,
+        new: NewRequest,
+        repeat: Option<&Repeat>,
+    ) -> Result<Request> {
         let now = self.now();
+        let id: RequestId = self.mint(now);
         if let Some(text) = &new.justification
             && MAX_JUSTIFICATION < text.chars().count()
         {
@@ -138,10 +154,15 @@ impl App {
         let request = self
             .store()
             .write(async |tx| {
+                if let Some(before) = creations::begin(tx, caller, repeat, id, now).await?
+                    && let Some(before) = requests::get(tx, before).await?
+                {
+                    return Ok(before);
+                }
                 let mut deed = Deed { app: self, tx, caller, now };
                 match new.request_type.wish() {
-                    Wish::Add => deed.submit_add(&new).await,
-                    Wish::Remove => deed.submit_remove(&new).await,
+                    Wish::Add => deed.submit_add(id, &new).await,
+                    Wish::Remove => deed.submit_remove(id, &new).await,
                 }
             })
             .await?;
@@ -418,7 +439,7 @@ impl Deed<'_, '_> {
         Ok(accede_store::deliveries::paused_target(self.tx, assignment).await?)
     }
 
-    async fn submit_add(&mut self, new: &NewRequest) -> Result<Request> {
+    async fn submit_add(&mut self, id: RequestId, new: &NewRequest) -> Result<Request> {
         let package = new.package.ok_or_else(|| {
             Error::invalid("assignment.accessPackageId", "name the access package")
         })?;
@@ -485,7 +506,7 @@ impl Deed<'_, '_> {
             schedule::resolve(&policy.terms.expiration, &new.schedule, administrator, self.now)?;
         let needs_approval = !administrator && settings.is_approval_required_for_add;
         let mut request = Request {
-            id: self.app.mint(self.now),
+            id,
             request_type: new.request_type,
             subject: person.subject,
             // Graph describes the requestor of a direct assignment as the assigned person.
@@ -527,7 +548,7 @@ impl Deed<'_, '_> {
         Ok(request)
     }
 
-    async fn submit_remove(&mut self, new: &NewRequest) -> Result<Request> {
+    async fn submit_remove(&mut self, request: RequestId, new: &NewRequest) -> Result<Request> {
         let id = new
             .assignment
             .ok_or_else(|| Error::invalid("assignment.id", "name the assignment to be removed"))?;
@@ -555,7 +576,7 @@ impl Deed<'_, '_> {
             return Err(Refusal::RequestOpen(open.id).into());
         }
         let mut request = Request {
-            id: self.app.mint(self.now),
+            id: request,
             request_type: new.request_type,
             subject: assignment.subject,
             requestor: match self.caller.subject() {

@@ -17,10 +17,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
-use super::body::{Body, Key, NoBody, Object};
+use super::body::{Key, NoBody, Object};
 use super::error::{ApiError, Result};
 use super::names::Parameters;
 use super::query::{Query, Shape};
+use super::repeat::Create;
 use super::respond::Wire;
 use super::{access_packages, assignments, schedules, subjects, time};
 use crate::auth::SignedIn;
@@ -277,10 +278,10 @@ async fn create(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     wire: Wire,
-    Body(body): Body,
+    Create { body, repeat }: Create,
 ) -> Result<Response> {
     let new = read_new(body)?;
-    let request = app.submit_request(&caller, new).await?;
+    let request = app.submit_request_once(&caller, new, Some(&repeat)).await?;
     // Graph answers with the request as it was accepted; clients read it again to see how it goes.
     let mut object = Map::new();
     object.insert("id".to_owned(), json!(request.id));

@@ -249,3 +249,25 @@ async fn wrong_requests_name_the_property_and_the_remedy() {
     assert_eq!(ada.get(&format!("{requests}?$top=100000")).await.status, 400);
     assert_eq!(ada.get(&format!("{requests}?$skiptoken=x")).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_request_sent_again_is_the_same_request() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let (package, _) = offered(&world, &ada, false).await;
+    world.user("uma").await;
+    let uma = world.person("uma", &[]).await;
+    let body =
+        json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package } });
+    let requests = format!("{EM}/assignmentRequests");
+    let named = uma.with("idempotency-key", "once");
+
+    let first = id(&named.post(&requests, body.clone()).await.expect(201));
+    let again = id(&named.post(&requests, body.clone()).await.expect(201));
+    let other = json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package },
+        "justification": "else" });
+
+    assert_eq!(first, again);
+    assert_eq!(named.post(&requests, other).await.refused(422), "IdempotencyKeyReused");
+    assert_eq!(uma.post(&requests, body).await.refused(409), "OpenRequestExists");
+}
