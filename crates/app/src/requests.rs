@@ -88,7 +88,8 @@ pub enum May {
 }
 
 impl May {
-    fn of(outcome: Result<(), Refusal>) -> May {
+    /// From what a rule says.
+    pub fn of(outcome: Result<(), Refusal>) -> May {
         match outcome {
             Ok(()) => May::Yes,
             Err(refusal) => May::No { code: refusal.code(), why: refusal.to_string() },
@@ -218,6 +219,30 @@ impl App {
             .await?;
         self.wake();
         Ok(())
+    }
+
+    /// Whether the caller may give an assignment back now, and if not, why.
+    ///
+    /// # Errors
+    ///
+    /// Not found or forbidden for those whose access it is not.
+    pub async fn may_give_back(&self, caller: &Caller, id: AssignmentId) -> Result<May> {
+        let now = self.now();
+        self.store()
+            .read(async |tx| {
+                let missing = || Error::not_found("assignment", id);
+                let found = assignments::get(tx, id).await?.ok_or_else(missing)?;
+                let catalog = assignments::catalog_of(tx, id).await?.ok_or_else(missing)?;
+                let mut deed = Deed { app: self, tx, caller, now };
+                match deed.may_give_back(found.subject, found.policy, catalog, id).await {
+                    Ok(()) => {}
+                    Err(Error::Refused(refusal)) => return Ok(May::of(Err(refusal))),
+                    Err(error) => return Err(error),
+                }
+                let open = requests::open_of(deed.tx, found.subject, found.package).await?;
+                Ok(May::of(open.map_or(Ok(()), |open| Err(Refusal::RequestOpen(open.id)))))
+            })
+            .await
     }
 
     /// A page of requests.

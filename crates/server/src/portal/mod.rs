@@ -3,11 +3,17 @@
 //!
 //! Pages work without scripts. Nothing changes by GET, and every form carries the session's token.
 
+mod approvals;
 mod assets;
+mod confirm;
 mod details;
 mod failures;
 pub mod form;
+mod input;
 mod jobs;
+mod my_access;
+mod my_packages;
+mod my_requests;
 mod packages;
 pub mod part;
 mod plans;
@@ -17,6 +23,7 @@ mod requests;
 mod samples;
 pub mod session;
 mod sign_in;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -84,6 +91,11 @@ pub fn router(app: App, portal: Portal) -> Router {
         .merge(failures::routes())
         .merge(jobs::routes())
         .merge(packages::routes())
+        .merge(approvals::routes())
+        .merge(jobs::routes())
+        .merge(my_access::routes())
+        .merge(my_packages::routes())
+        .merge(my_requests::routes())
         .merge(plans::routes())
         .merge(requests::routes())
         .merge(sign_in::routes())

@@ -91,6 +91,30 @@ impl From<Error> for Problem {
     }
 }
 
+/// A form's page again, with what was typed and what is wrong with it, told with the status of the
+/// error.
+///
+/// # Errors
+///
+/// The error as a page of its own, if no other input would mend it.
+pub fn again(error: Error, page: impl FnOnce(&Error) -> Result<Response>) -> Result {
+    let is_about_input = matches!(
+        &error,
+        Error::Invalid { .. }
+            | Error::Duplicate { .. }
+            | Error::Refused(_)
+            | Error::Limit { .. }
+            | Error::Stale
+            | Error::Target { .. }
+    );
+    if !is_about_input {
+        return Err(error.into());
+    }
+    let mut response = page(&error)?;
+    *response.status_mut() = ApiError::from(error).status();
+    Ok(response)
+}
+
 /// An error's text as a sentence: a capital first, a full stop last, no ticks around what was given.
 pub fn sentence(text: &str) -> String {
     let text = text.replace('`', "");

@@ -3,9 +3,14 @@
 
 use askama::Template;
 
+use super::approvals::{ApprovalPage, ApprovalsPage};
+use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::jobs::{JobPage, JobsPage};
+use super::my_access::{MyAccessPage, MyAssignmentPage};
+use super::my_packages::{MyPackagePage, MyPackagesPage};
+use super::my_requests::{MyRequestPage, MyRequestsPage};
 use super::packages::samples_of as packages;
 use super::plans::PlanPage;
 use super::problem::ProblemPage;
@@ -32,6 +37,15 @@ pub fn every_page() -> Vec<(String, String)> {
     add("policies", rendered(&packages::policies()));
     add("assignments", rendered(&packages::assignments()));
     add("sign-in", rendered(&SignInPage::samples()));
+    add("my-packages", rendered(&MyPackagesPage::samples()));
+    add("my-package", rendered(&MyPackagePage::samples()));
+    add("my-requests", rendered(&MyRequestsPage::samples()));
+    add("my-request", rendered(&MyRequestPage::samples()));
+    add("my-access", rendered(&MyAccessPage::samples()));
+    add("my-assignment", rendered(&MyAssignmentPage::samples()));
+    add("approvals", rendered(&ApprovalsPage::samples()));
+    add("approval", rendered(&ApprovalPage::samples()));
+    add("confirm", rendered(&ConfirmPage::samples()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
 }
