@@ -26,8 +26,6 @@ pub enum Kind {
         /// Lines shown.
         lines: u8,
     },
-    /// One of a list that folds away.
-    Pick(Vec<Choosable>),
     /// One of a list.
     OneOf(Vec<Choosable>),
     /// Any of a list.
@@ -94,15 +92,6 @@ impl Input {
         max: usize,
     ) -> Input {
         Input::new(name, label, Kind::Text { value: value.into(), max, lines: 4 })
-    }
-
-    /// One of a list that folds away.
-    pub fn pick(
-        name: impl Into<String>,
-        label: impl Into<String>,
-        choices: Vec<Choosable>,
-    ) -> Input {
-        Input::new(name, label, Kind::Pick(choices))
     }
 
     /// One of a list.
@@ -203,10 +192,8 @@ mod tests {
     #[test]
     fn a_list_marks_what_is_chosen() {
         let choices = vec![choice("a", "A", false), choice("b", "B", true)];
-        let pick = Input::pick("p", "P", choices.clone()).to_string();
         let one = Input::one_of("o", "O", choices).to_string();
 
-        assert!(pick.contains("value=\"b\" selected"), "{pick}");
         assert!(one.contains("value=\"b\" checked"), "{one}");
     }
 }

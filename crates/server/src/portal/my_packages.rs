@@ -518,6 +518,7 @@ pub fn period(begins: Option<Timestamp>, end: Option<Timestamp>) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests fail by panicking")]
 fn sample_policy(text: &str, n: u128) -> Policy {
     let terms = serde_json::from_str(text).expect("the sample's terms are well formed");
     Policy {

@@ -62,10 +62,7 @@ impl Badge {
 
 /// An instant, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
-#[template(
-    source = "<time datetime=\"{{ iso }}\">{{ text }}</time>",
-    ext = "html"
-)]
+#[template(source = "<time datetime=\"{{ iso }}\">{{ text }}</time>", ext = "html")]
 pub struct When {
     iso: String,
     text: String,
@@ -76,7 +73,10 @@ impl HtmlSafe for When {}
 impl When {
     /// To the minute.
     pub fn minute(at: Timestamp) -> When {
-        When { iso: to_second(at).to_string(), text: at.strftime("%Y-%m-%d %H:%M\u{a0}UTC").to_string() }
+        When {
+            iso: to_second(at).to_string(),
+            text: at.strftime("%Y-%m-%d %H:%M\u{a0}UTC").to_string(),
+        }
     }
 
     /// To the second, for attempts and timelines.

@@ -3,7 +3,7 @@
 use accede_app::requests::Answer;
 use accede_domain::Timestamp;
 use accede_domain::duration::Duration;
-use accede_domain::policy::{AllowedTargetScope, Question, QuestionKind, Terms};
+use accede_domain::policy::{Question, QuestionKind, Terms};
 use accede_domain::schedule::Expiration;
 
 use super::part::plural;
@@ -55,32 +55,6 @@ pub fn lasts(expiration: &Expiration) -> String {
             format!("until {}", end.strftime("%Y-%m-%d %H:%M UTC"))
         }
         Expiration::AfterDuration { duration: length } => duration(length),
-    }
-}
-
-/// Who may request under a policy.
-pub fn who(terms: &Terms) -> String {
-    let who = match terms.allowed_target_scope {
-        AllowedTargetScope::NotSpecified => {
-            return "Nobody: administrators assign directly".to_owned();
-        }
-        AllowedTargetScope::SpecificDirectoryUsers => {
-            let sets: Vec<String> =
-                terms.specific_allowed_targets.iter().map(words::subject_set).collect();
-            capital(&sets.join(", "))
-        }
-        AllowedTargetScope::AllMemberUsers => "All members, not guests".to_owned(),
-        AllowedTargetScope::AllDirectoryUsers => "Everybody, guests included".to_owned(),
-    };
-    let settings = &terms.requestor_settings;
-    match (
-        settings.enable_targets_to_self_add_access,
-        settings.enable_on_behalf_requestors_to_add_access,
-    ) {
-        (true, false) => who,
-        (true, true) => format!("{who}; managers for their reports too"),
-        (false, true) => format!("Managers, for: {who}"),
-        (false, false) => format!("{who}; requests are turned off"),
     }
 }
 
@@ -147,11 +121,6 @@ pub fn moment(text: &str) -> Option<Result<Timestamp, ()>> {
         format!("{}Z", text.trim_end_matches('Z'))
     };
     Some(zoned.parse().map_err(drop))
-}
-
-/// An instant as browsers take it back.
-pub fn moment_value(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
 /// The same with a capital first.

@@ -3,7 +3,6 @@
 use accede_domain::approval;
 use accede_domain::delivery::{Delivery, Phase};
 use accede_domain::fault::Class;
-use accede_domain::refusal::Refusal;
 use accede_domain::request::{Denial, State, Type};
 use accede_domain::{assignment, policy::SubjectSet};
 
@@ -233,14 +232,6 @@ pub fn spaced(name: &str) -> String {
         }
     }
     text
-}
-
-/// Whether a refusal is about an open request, and which.
-pub fn open_request(error: &accede_app::Error) -> Option<String> {
-    match error {
-        accede_app::Error::Refused(Refusal::RequestOpen(id)) => Some(id.to_string()),
-        _ => None,
-    }
 }
 
 /// What was done just now, by the code in the address.
