@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use accede_connectors::FoundResource;
 use accede_domain::fault::Fault;
 use accede_domain::id::TargetId;
 use accede_domain::permission::{Action, Reach};
@@ -20,7 +19,9 @@ use crate::list::ask;
 use crate::resources::{Environment, of_target, within_deadline};
 use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
 
-pub use accede_connectors::FoundRole;
+pub use accede_connectors::kinds::{KINDS, Kind};
+pub use accede_connectors::settings::Field;
+pub use accede_connectors::{FoundResource, FoundRole};
 pub use accede_store::targets::Backlog;
 
 /// Longest name of a target, in characters.

@@ -145,6 +145,11 @@ impl Input {
         self
     }
 
+    /// Whether something is wrong with it.
+    pub const fn is_wrong(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// Whether it is a set of choices, which a legend names rather than a label.
     const fn is_set(&self) -> bool {
         matches!(self.kind, Kind::OneOf(_) | Kind::SomeOf(_))

@@ -9,6 +9,7 @@ mod confirm;
 mod details;
 mod failures;
 pub mod form;
+mod form_page;
 mod input;
 mod jobs;
 mod my_access;
@@ -24,6 +25,7 @@ mod samples;
 pub mod session;
 mod sign_in;
 mod terms;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -99,6 +101,7 @@ pub fn router(app: App, portal: Portal) -> Router {
         .merge(plans::routes())
         .merge(requests::routes())
         .merge(sign_in::routes())
+        .merge(targets::routes())
         .layer(from_fn(problem::dress))
         .layer(DefaultBodyLimit::max(form::MAX_FORM))
         .merge(assets::routes())

@@ -7,6 +7,7 @@ use super::approvals::{ApprovalPage, ApprovalsPage};
 use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
+use super::form_page::FormPage;
 use super::jobs::{JobPage, JobsPage};
 use super::my_access::{MyAccessPage, MyAssignmentPage};
 use super::my_packages::{MyPackagePage, MyPackagesPage};
@@ -16,6 +17,7 @@ use super::plans::PlanPage;
 use super::problem::ProblemPage;
 use super::requests::RequestsPage;
 use super::sign_in::SignInPage;
+use super::targets::samples_of as targets;
 
 /// Every page with every sample: a name for it, and its HTML.
 pub fn every_page() -> Vec<(String, String)> {
@@ -46,6 +48,9 @@ pub fn every_page() -> Vec<(String, String)> {
     add("approvals", rendered(&ApprovalsPage::samples()));
     add("approval", rendered(&ApprovalPage::samples()));
     add("confirm", rendered(&ConfirmPage::samples()));
+    add("form", rendered(&FormPage::samples()));
+    add("targets", rendered(&targets::lists()));
+    add("target", rendered(&targets::pages()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
 }

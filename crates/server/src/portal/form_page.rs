@@ -1,0 +1,105 @@
+//! A page that is one form: what to enter, and what was wrong with what was entered.
+
+use accede_app::Error;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::input::Input;
+use super::page;
+use super::part::{Frame, Notice, Tone};
+use super::problem::{Problem, Result, sentence};
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "form_page.html")]
+pub struct FormPage {
+    /// Its heading says what the form makes.
+    pub frame: Frame,
+    /// What the reader should know first.
+    pub lead: String,
+    /// Where the form goes.
+    pub action: String,
+    /// What it carries: name and value.
+    pub hidden: Vec<(&'static str, String)>,
+    /// What to enter.
+    pub fields: Vec<Input>,
+    /// What the button does.
+    pub button: &'static str,
+    /// Where to go without doing it.
+    pub back: String,
+}
+
+/// Which field a verb found fault with, and what it said.
+#[derive(Debug, Clone, Default)]
+pub struct Wrong(Option<(String, String)>);
+
+impl Wrong {
+    /// What is wrong with this field.
+    pub fn with(&self, name: &str) -> Option<String> {
+        self.0.as_ref().filter(|(path, _)| path == name).map(|(_, text)| text.clone())
+    }
+}
+
+/// Writes the form again with what a verb found wrong, keeping what was typed. Refusals that have
+/// nothing to do with a field stand above it; what is not about the form becomes a page of its own.
+///
+/// # Errors
+///
+/// What is not about the form: not found, forbidden, a fault of ours.
+pub fn again(error: Error, build: impl FnOnce(&Wrong) -> FormPage) -> Result {
+    let (wrong, told) = match error {
+        Error::Invalid { path, sentence: text } => (Some((path, sentence(&text))), None),
+        Error::Duplicate { sentence: text, .. } => {
+            (Some(("displayName".to_owned(), sentence(&text))), None)
+        }
+        Error::Refused(refusal) => (None, Some(sentence(&refusal.to_string()))),
+        Error::Target { fault, .. } => (None, Some(sentence(&fault.to_string()))),
+        error => return Err(Problem::from(error)),
+    };
+    let wrong = Wrong(wrong);
+    let mut form = build(&wrong);
+    let beside = form.fields.iter().any(Input::is_wrong);
+    let told = told.or_else(|| wrong.0.filter(|_| !beside).map(|(_, text)| text));
+    if let Some(text) = told {
+        form.frame.notice = Some(Notice::new(Tone::Bad, text));
+    }
+    refused(&form)
+}
+
+fn refused(form: &FormPage) -> Result<Response> {
+    Ok((StatusCode::BAD_REQUEST, page(form)?).into_response())
+}
+
+#[cfg(test)]
+impl FormPage {
+    /// One of every kind of field, with something wrong.
+    pub fn samples() -> Vec<FormPage> {
+        use super::input::choice;
+        use super::part::Place;
+        use super::samples::{NASTY, frame};
+        let choices = || vec![choice("a", "Published", true), choice("b", NASTY, false)];
+        vec![FormPage {
+            frame: frame("New catalog", Place::Catalogs)
+                .crumb("Catalogs", "/governance/catalogs")
+                .notice(Some(Notice::new(Tone::Bad, "The catalog is not published."))),
+            lead: "A catalog holds resources and the access packages made of them.".to_owned(),
+            action: "/governance/catalogs/new".to_owned(),
+            hidden: vec![("version", "1".to_owned())],
+            fields: vec![
+                Input::line("displayName", "Name", NASTY, 256)
+                    .required()
+                    .hint("People read it.")
+                    .wrong(Some("There is a catalog of this name.".to_owned())),
+                Input::text("description", "Description", NASTY, 1_000),
+                Input::typed("secrets.token", "Token", "password", "", 0),
+                Input::pick("state", "State", choices()),
+                Input::one_of("one", "One of these", choices()),
+                Input::some_of("some", "Some of these", choices()),
+                Input::check("keep", "Keep what was there before", true),
+            ],
+            button: "Create the catalog",
+            back: "/governance/catalogs".to_owned(),
+        }]
+    }
+}

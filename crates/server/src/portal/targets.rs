@@ -1,0 +1,396 @@
+//! Target systems: connect, check, look into, pause.
+
+use std::collections::BTreeMap;
+
+use accede_app::targets::{FoundResource, KINDS, Kind, NewTarget, TargetView};
+use accede_app::{App, Caller, Listing};
+use accede_domain::id::TargetId;
+use accede_domain::permission::{Action, Reach};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::{Map, Value};
+
+use super::form::{Asked, Fields, Posted, id};
+use super::form_page::{FormPage, Wrong, again};
+use super::input::Input;
+use super::part::{Badge, Frame, Place, Tone, When, grouped};
+use super::problem::{Result, sentence};
+use super::session::Session;
+use super::{Web, frame, page, see, words};
+
+/// Resources shown of one look into a target.
+const MAX_FOUND: usize = 50;
+/// Longest text to search for, in characters.
+const MAX_SEARCH: usize = 100;
+
+/// The routes of these pages.
+pub fn routes() -> Router<Web> {
+    Router::new()
+        .route("/governance/targets", get(list))
+        .route("/governance/targets/new", get(new).post(create))
+        .route("/governance/targets/{id}", get(show))
+        .route("/governance/targets/{id}/check", post(check))
+        .route("/governance/targets/{id}/pause", post(pause))
+        .route("/governance/targets/{id}/resume", post(resume))
+}
+
+/// A target in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    id: String,
+    name: String,
+    display_name: String,
+    kind: String,
+    health: Badge,
+    is_paused: bool,
+    checked: Option<(When, String)>,
+    waiting: String,
+    failed: String,
+    stuck: String,
+    oldest: Option<When>,
+}
+
+impl Row {
+    fn of(view: &TargetView) -> Row {
+        let title = KINDS.iter().find(|kind| kind.name == view.kind).map(|kind| kind.title);
+        let health = match &view.checked {
+            _ if view.is_paused => Badge::new(Tone::Warn, "pause", "Paused"),
+            Some(checked) if checked.ok => Badge::new(Tone::Ok, "ok", "Works"),
+            Some(_) => Badge::new(Tone::Bad, "bad", "Check failed"),
+            None if view.is_built_in => Badge::new(Tone::Ok, "ok", "Built in"),
+            None => Badge::new(Tone::Idle, "info", "Not checked"),
+        };
+        Row {
+            id: view.id.to_string(),
+            name: view.name.clone(),
+            display_name: view.display_name.clone(),
+            kind: title.map_or_else(|| "Built-in directory".to_owned(), str::to_owned),
+            health,
+            is_paused: view.is_paused,
+            checked: view
+                .checked
+                .as_ref()
+                .map(|checked| (When::minute(checked.at), sentence(&checked.result))),
+            waiting: grouped(view.backlog.due + view.backlog.in_flight),
+            failed: grouped(view.backlog.failed),
+            stuck: grouped(view.backlog.stuck),
+            oldest: view.backlog.oldest.map(When::minute),
+        }
+    }
+}
+
+/// The list.
+#[derive(Debug, Template)]
+#[template(path = "targets.html")]
+pub struct TargetsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    kinds: Vec<(&'static str, &'static str)>,
+}
+
+/// A page of one target.
+#[derive(Debug, Template)]
+#[template(path = "target.html")]
+pub struct TargetPage {
+    frame: Frame,
+    row: Row,
+    description: Option<String>,
+    settings: Vec<(String, String)>,
+    secrets: Vec<String>,
+    concurrency: u32,
+    owners_may_add: bool,
+    may_change: bool,
+    search: String,
+    found: Option<Vec<Found>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    name: String,
+    origin_id: String,
+    description: Option<String>,
+    roles: Vec<String>,
+}
+
+impl Found {
+    fn of(found: FoundResource) -> Found {
+        Found {
+            name: found.display_name,
+            origin_id: found.origin_id,
+            description: found.description,
+            roles: found.roles.into_iter().map(|role| role.display_name).collect(),
+        }
+    }
+}
+
+fn may_manage(caller: &Caller) -> bool {
+    caller.reach(Action::ManageTargets) == Reach::Everywhere
+}
+
+async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
+    let listing = Listing { top: Some(accede_app::list::MAX_TOP), ..Listing::default() };
+    let found = app.targets(&session.caller, &listing).await?;
+    let kinds = if may_manage(&session.caller) { kinds() } else { Vec::new() };
+    let frame = frame(Some(&session), "Target systems", Place::Targets)
+        .notice(words::done(fields.get("done")));
+    page(&TargetsPage { frame, rows: found.items.iter().map(Row::of).collect(), kinds })
+}
+
+fn kinds() -> Vec<(&'static str, &'static str)> {
+    KINDS.iter().map(|kind| (kind.name, kind.title)).collect()
+}
+
+async fn show(
+    State(app): State<App>,
+    session: Session,
+    Path(target): Path<String>,
+    Asked(fields): Asked,
+) -> Result {
+    let target: TargetId = id("target system", &target)?;
+    let view = app.target(&session.caller, target).await?;
+    let search: String =
+        fields.get("search").unwrap_or_default().chars().take(MAX_SEARCH).collect();
+    let mut notice = words::done(fields.get("done"));
+    let found = if fields.has("look") || !search.is_empty() {
+        let wanted = Some(search.as_str()).filter(|text| !text.is_empty());
+        match app.discover(&session.caller, target, wanted, MAX_FOUND).await {
+            Ok(found) => Some(found.into_iter().map(Found::of).collect()),
+            Err(accede_app::Error::Target { fault, .. }) => {
+                let text = format!("It could not be looked into. {}", sentence(&fault.to_string()));
+                notice = Some(super::part::Notice::new(Tone::Bad, text));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        None
+    };
+    let frame = frame(Some(&session), &view.display_name, Place::Targets)
+        .crumb("Target systems", "/governance/targets")
+        .notice(notice);
+    page(&build(frame, &view, may_manage(&session.caller) && !view.is_built_in, search, found))
+}
+
+fn build(
+    frame: Frame,
+    view: &TargetView,
+    may_change: bool,
+    search: String,
+    found: Option<Vec<Found>>,
+) -> TargetPage {
+    let settings = match &view.settings {
+        Some(Value::Object(settings)) => settings
+            .iter()
+            .map(|(name, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (name.clone(), text)
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    TargetPage {
+        frame,
+        row: Row::of(view),
+        description: view.description.clone(),
+        settings,
+        secrets: view.secrets.clone().unwrap_or_default(),
+        concurrency: view.concurrency,
+        owners_may_add: view.catalog_owners_may_add,
+        may_change,
+        search,
+        found,
+    }
+}
+
+async fn new(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
+    session.caller.may_everywhere(Action::ManageTargets)?;
+    drop(app);
+    page(&form(&session, kind(&fields)?, &fields, &Wrong::default()))
+}
+
+fn kind(fields: &Fields) -> Result<&'static Kind> {
+    let asked = fields.get("kind").unwrap_or_default();
+    let found = KINDS.iter().find(|kind| kind.name == asked);
+    found.ok_or_else(|| accede_app::Error::not_found("kind of target system", asked).into())
+}
+
+fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPage {
+    let mut inputs = vec![
+        Input::line("name", "Short name", typed.typed("name"), 64)
+            .required()
+            .hint("Small letters, digits and hyphens. It names the system in the API and never changes.")
+            .wrong(wrong.with("name")),
+        Input::line("displayName", "Name", typed.typed("displayName"), 256)
+            .hint("What people read.")
+            .wrong(wrong.with("displayName")),
+        Input::text("description", "Description", typed.typed("description"), 1_024)
+            .wrong(wrong.with("description")),
+    ];
+    for field in kind.settings {
+        let name = format!("settings.{}", field.name);
+        let hint = sentence(field.meaning);
+        let input = if field.name == "caCertificate" {
+            Input::text(&name, words::spaced(field.name), typed.typed(&name), 0)
+        } else {
+            Input::line(&name, words::spaced(field.name), typed.typed(&name), 0)
+        };
+        inputs.push(input.hint(hint).wrong(wrong.with(&name)));
+    }
+    for field in kind.secrets {
+        let name = format!("secrets.{}", field.name);
+        let hint = format!("{} It is sealed and never shown again.", sentence(field.meaning));
+        let input = Input::typed(&name, words::spaced(field.name), "password", "", 0);
+        inputs.push(input.hint(hint).wrong(wrong.with(&name)));
+    }
+    let owners = "Owners of catalogs may add its resources to their catalogs";
+    inputs.push(Input::check("catalogOwnersMayAdd", owners, typed.has("catalogOwnersMayAdd")));
+    FormPage {
+        frame: frame(Some(session), format!("Connect: {}", kind.title), Place::Targets)
+            .crumb("Target systems", "/governance/targets"),
+        lead: "Nothing is sent to it before you check it or an access package needs it.".to_owned(),
+        action: "/governance/targets/new".to_owned(),
+        hidden: vec![("kind", kind.name.to_owned())],
+        fields: inputs,
+        button: "Connect the target system",
+        back: "/governance/targets".to_owned(),
+    }
+}
+
+/// A setting as its kind wants it: yes or no, a number, a list, or text.
+fn setting(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_))) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> Result {
+    let kind = kind(&fields)?;
+    let mut settings = Map::new();
+    for field in kind.settings {
+        if let Some(text) = fields.get(&format!("settings.{}", field.name)) {
+            settings.insert(field.name.to_owned(), setting(text));
+        }
+    }
+    let mut secrets = BTreeMap::new();
+    for field in kind.secrets {
+        if let Some(text) = fields.get(&format!("secrets.{}", field.name)) {
+            secrets.insert(field.name.to_owned(), text.to_owned());
+        }
+    }
+    let new = NewTarget {
+        name: fields.get("name").unwrap_or_default().to_owned(),
+        display_name: fields.get("displayName").map(str::to_owned),
+        description: fields.get("description").map(str::to_owned),
+        kind: kind.name.to_owned(),
+        settings,
+        secrets,
+        catalog_owners_may_add: fields.has("catalogOwnersMayAdd"),
+    };
+    match app.create_target(&session.caller, &new, None).await {
+        Ok(view) => Ok(see(format!("/governance/targets/{}?done=created", view.id))),
+        Err(error) => again(error, |wrong| form(&session, kind, &fields, wrong)),
+    }
+}
+
+async fn check(
+    State(app): State<App>,
+    Path(target): Path<String>,
+    Posted { session, .. }: Posted,
+) -> Result<Response> {
+    let target: TargetId = id("target system", &target)?;
+    app.check_target(&session.caller, target).await?;
+    Ok(see(format!("/governance/targets/{target}?done=checked")))
+}
+
+async fn pause(
+    State(app): State<App>,
+    Path(target): Path<String>,
+    Posted { session, .. }: Posted,
+) -> Result<Response> {
+    let target: TargetId = id("target system", &target)?;
+    app.pause_target(&session.caller, target).await?;
+    Ok(see(format!("/governance/targets/{target}?done=paused")))
+}
+
+async fn resume(
+    State(app): State<App>,
+    Path(target): Path<String>,
+    Posted { session, .. }: Posted,
+) -> Result<Response> {
+    let target: TargetId = id("target system", &target)?;
+    app.resume_target(&session.caller, target).await?;
+    Ok(see(format!("/governance/targets/{target}?done=resumed")))
+}
+
+#[cfg(test)]
+pub mod samples_of {
+    //! Samples of these pages.
+
+    use super::super::samples::{NASTY, at, frame};
+    use super::*;
+
+    fn row(name: &str, health: Badge, is_paused: bool) -> Row {
+        Row {
+            id: "1".to_owned(),
+            name: "crm".to_owned(),
+            display_name: name.to_owned(),
+            kind: "SCIM 2.0".to_owned(),
+            health,
+            is_paused,
+            checked: Some((When::minute(at(5)), "The server answered 503.".to_owned())),
+            waiting: "1,204".to_owned(),
+            failed: "60".to_owned(),
+            stuck: "2".to_owned(),
+            oldest: Some(When::minute(at(0))),
+        }
+    }
+
+    /// Some for who may change them, none for who may not.
+    pub fn lists() -> Vec<TargetsPage> {
+        let rows = vec![
+            row("Customer CRM", Badge::new(Tone::Bad, "bad", "Check failed"), false),
+            row(NASTY, Badge::new(Tone::Warn, "pause", "Paused"), true),
+        ];
+        let frame = || frame("Target systems", Place::Targets);
+        vec![
+            TargetsPage { frame: frame(), rows, kinds: kinds() },
+            TargetsPage { frame: frame(), rows: Vec::new(), kinds: Vec::new() },
+        ]
+    }
+
+    /// Paused and looked into; untouchable.
+    pub fn pages() -> Vec<TargetPage> {
+        let sample = |is_paused, may_change| TargetPage {
+            frame: frame("Customer CRM", Place::Targets)
+                .crumb("Target systems", "/governance/targets"),
+            row: row("Customer CRM", Badge::new(Tone::Bad, "bad", "Check failed"), is_paused),
+            description: Some(NASTY.to_owned()),
+            settings: vec![("baseUrl".to_owned(), NASTY.to_owned())],
+            secrets: vec!["bearerToken".to_owned()],
+            concurrency: 8,
+            owners_may_add: true,
+            may_change,
+            search: NASTY.to_owned(),
+            found: may_change.then(|| {
+                vec![Found {
+                    name: NASTY.to_owned(),
+                    origin_id: "42".to_owned(),
+                    description: None,
+                    roles: vec!["Member".to_owned()],
+                }]
+            }),
+        };
+        vec![sample(false, true), sample(true, true), sample(false, false)]
+    }
+
+    #[test]
+    fn settings_are_read_as_what_they_look_like() {
+        assert_eq!(setting("true"), Value::Bool(true));
+        assert_eq!(setting("8"), serde_json::json!(8));
+        assert_eq!(setting("https://x.example"), Value::String("https://x.example".to_owned()));
+    }
+}
