@@ -25,6 +25,11 @@ impl Fields {
         Fields(form_urlencoded::parse(text).into_owned().collect())
     }
 
+    /// Of these names and values.
+    pub fn of<const N: usize>(fields: [(&str, String); N]) -> Fields {
+        Fields(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     /// The first value of that name, without spaces around it; nothing if it is empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()

@@ -93,7 +93,6 @@ impl FormPage {
                     .wrong(Some("There is a catalog of this name.".to_owned())),
                 Input::text("description", "Description", NASTY, 1_000),
                 Input::typed("secrets.token", "Token", "password", "", 0),
-                Input::pick("state", "State", choices()),
                 Input::one_of("one", "One of these", choices()),
                 Input::some_of("some", "Some of these", choices()),
                 Input::check("keep", "Keep what was there before", true),

@@ -6,6 +6,7 @@
 mod approvals;
 mod assets;
 mod confirm;
+mod catalogs;
 mod details;
 mod failures;
 pub mod form;
@@ -89,6 +90,7 @@ impl FromRef<Web> for Arc<Portal> {
 pub fn router(app: App, portal: Portal) -> Router {
     Router::new()
         .route("/", get(start))
+        .merge(catalogs::routes())
         .merge(details::routes())
         .merge(failures::routes())
         .merge(jobs::routes())

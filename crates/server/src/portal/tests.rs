@@ -5,6 +5,7 @@ use askama::Template;
 
 use super::approvals::{ApprovalPage, ApprovalsPage};
 use super::confirm::ConfirmPage;
+use super::catalogs::samples_of as catalogs;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
@@ -48,6 +49,9 @@ pub fn every_page() -> Vec<(String, String)> {
     add("approvals", rendered(&ApprovalsPage::samples()));
     add("approval", rendered(&ApprovalPage::samples()));
     add("confirm", rendered(&ConfirmPage::samples()));
+    add("catalogs", rendered(&catalogs::lists()));
+    add("catalog", rendered(&catalogs::pages()));
+    add("catalog-add", rendered(&catalogs::adds()));
     add("form", rendered(&FormPage::samples()));
     add("targets", rendered(&targets::lists()));
     add("target", rendered(&targets::pages()));
