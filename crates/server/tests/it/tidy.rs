@@ -27,6 +27,7 @@ const SQL_EXCEPTIONS: Exceptions = &[];
 const STATUS_EXCEPTIONS: Exceptions = &[
     ("crates/server/src/metrics.rs", "a scraper is told by status that there is nothing to read"),
     ("crates/server/src/oauth.rs", "the token endpoint answers in OAuth's own terms, not Graph's"),
+    ("crates/server/src/portal/form_page.rs", "a refused form is shown again, as 400"),
     ("crates/server/src/portal/assets.rs", "304 for what a browser already has"),
     (
         "crates/server/src/portal/sign_in.rs",
@@ -46,6 +47,7 @@ const SPAWN_EXCEPTIONS: Exceptions = &[(
 )];
 
 const LENGTH_EXCEPTIONS: Exceptions = &[
+    ("crates/app/src/requests.rs", "every verb of a request, one after the other"),
     ("crates/app/src/resources.rs", "resources with roles, scopes and the requests that add them"),
     ("crates/server/src/cli/remote.rs", "every command that speaks to a server"),
     ("crates/server/src/api/access_packages.rs", "packages with all that hangs under their path"),
