@@ -109,23 +109,35 @@ impl Keys {
         Keys::derive(&secret)
     }
 
-    /// Writes a new key file, which only its owner can read, and never over another one.
+    /// Writes a new key file, which only its owner can read, or reads the one that somebody else has
+    /// written meanwhile.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn create(path: &Path, entropy: &dyn Entropy) -> Result<Keys, KeyError> {
         let failed = |source| KeyError::Io { path: path.to_owned(), doing: "written", source };
-        let mut secret = [0; 32];
+        let (mut secret, mut name) = ([0; 32], [0; 8]);
         entropy.fill(&mut secret);
-        let mut file = OpenOptions::new()
+        entropy.fill(&mut name);
+        // Nobody ever sees half a key: it gets its name once it is whole.
+        let draft = path.with_extension(format!("new-{}", URL_SAFE_NO_PAD.encode(name)));
+        let line = format!("{PREFIX}{}\n", URL_SAFE_NO_PAD.encode(secret));
+        let mut options = OpenOptions::new();
+        let written = options
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        let line = format!("{PREFIX}{}\n", URL_SAFE_NO_PAD.encode(secret));
-        file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+            .open(&draft)
+            .and_then(|mut file| file.write_all(line.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| std::fs::hard_link(&draft, path));
+        let _gone = std::fs::remove_file(&draft);
+        match written {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Keys::read(path);
+            }
+            outcome => outcome.map_err(failed)?,
+        }
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
         }
@@ -173,7 +185,8 @@ mod tests {
 
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(Keys::read(&path).unwrap().id, made.id);
-        assert!(matches!(Keys::create(&path, &SystemEntropy), Err(KeyError::Io { .. })));
+        assert_eq!(Keys::create(&path, &SystemEntropy).unwrap().id, made.id, "the first one stays");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub const DIRECTORY_TARGET: &str = "AadGroup";
 
 /// How long to wait for a process that is about to let go of the data directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait beside a process that has just begun.
+const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
 /// How often to look meanwhile.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -110,10 +112,7 @@ impl App {
             Database::Directory => open_alone(&data).await?,
             Database::Beside if Store::sqlite_exists(&data) => {
                 let store = Store::attach_sqlite(&data).await?;
-                let newest = MIGRATIONS.last().map_or(0, |migration| migration.number);
-                if store.schema_version().await? < newest {
-                    return Err(OpenError::OlderSchema);
-                }
+                await_schema(&store).await?;
                 store
             }
             Database::Beside => open_alone(&data).await?,
@@ -175,6 +174,20 @@ impl App {
 
 const fn place(name: &str) -> Place<'_> {
     Place { table: "settings", row: name, column: "value" }
+}
+
+/// Waits for a process that has just begun to serve a new directory.
+async fn await_schema(store: &Store) -> Result<(), OpenError> {
+    let newest = MIGRATIONS.last().map_or(0, |migration| migration.number);
+    let mut waited = Duration::ZERO;
+    while store.schema_version().await? < newest {
+        if SCHEMA_PATIENCE <= waited {
+            return Err(OpenError::OlderSchema);
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+        waited += LOCK_PAUSE;
+    }
+    Ok(())
 }
 
 async fn open_alone(data: &Path) -> Result<Store, accede_store::Error> {

@@ -404,3 +404,18 @@ fn check_password(path: &str, password: &str, user: &User) -> Result<()> {
 pub fn may_manage_accounts(caller: &Caller) -> bool {
     caller.may_everywhere(Action::ManageDirectory).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_exist_costs_as_much_as_who_does() {
+        let nobody = argon2::password_hash::phc::PasswordHash::new(NOBODY);
+        let costs = nobody.ok().and_then(|hash| argon2::Params::try_from(&hash).ok());
+        let ours = Argon2::default();
+
+        let of = |params: &argon2::Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        assert_eq!(costs.as_ref().map(of), Some(of(ours.params())));
+    }
+}

@@ -97,15 +97,10 @@ impl Ldap {
             }
         }
         let values: Vec<&str> = searched.iter().map(|(_, _, value)| value.as_str()).collect();
-        let mut found = match values.is_empty() {
+        let found = match values.is_empty() {
             true => return answers,
             false => self.search_people(line, &values).await,
         };
-        if let Ok(Found { complete: false, .. }) = found
-            && 1 < searched.len()
-        {
-            found = Ok(Found { entries: Vec::new(), complete: false });
-        }
         for (index, person, value) in &searched {
             let answer = match &found {
                 Err(fault) => Err(fault.clone()),

@@ -209,7 +209,6 @@ pub struct CatalogPage {
     may_edit: bool,
     may_resources: bool,
     may_delegate: bool,
-    may_packages: bool,
 }
 
 /// A resource of a catalog.
@@ -265,7 +264,6 @@ async fn show(
         may_edit: may(Action::EditCatalog),
         may_resources: may(Action::ManageResources),
         may_delegate: may(Action::Delegate),
-        may_packages: may(Action::ManagePackages),
     })
 }
 
@@ -518,7 +516,6 @@ pub mod samples_of {
             may_edit: may,
             may_resources: may,
             may_delegate: may,
-            may_packages: may,
         };
         vec![sample(true), sample(false)]
     }

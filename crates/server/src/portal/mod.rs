@@ -5,8 +5,8 @@
 
 mod approvals;
 mod assets;
-mod confirm;
 mod catalogs;
+mod confirm;
 mod details;
 mod failures;
 pub mod form;
@@ -25,8 +25,8 @@ mod requests;
 mod samples;
 pub mod session;
 mod sign_in;
-mod terms;
 mod targets;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -88,6 +88,16 @@ impl FromRef<Web> for Arc<Portal> {
 
 /// The portal's pages over an application. [`Session`]s are put beside requests by who mounts it.
 pub fn router(app: App, portal: Portal) -> Router {
+    routes()
+        .layer(from_fn(problem::dress))
+        .layer(DefaultBodyLimit::max(form::MAX_FORM))
+        .merge(assets::routes())
+        .layer(from_fn(guard))
+        .with_state(Web { app, portal: Arc::new(portal) })
+}
+
+/// Every page's address. Two handlers for one make the server stop when it starts.
+fn routes() -> Router<Web> {
     Router::new()
         .route("/", get(start))
         .merge(catalogs::routes())
@@ -96,7 +106,6 @@ pub fn router(app: App, portal: Portal) -> Router {
         .merge(jobs::routes())
         .merge(packages::routes())
         .merge(approvals::routes())
-        .merge(jobs::routes())
         .merge(my_access::routes())
         .merge(my_packages::routes())
         .merge(my_requests::routes())
@@ -104,11 +113,6 @@ pub fn router(app: App, portal: Portal) -> Router {
         .merge(requests::routes())
         .merge(sign_in::routes())
         .merge(targets::routes())
-        .layer(from_fn(problem::dress))
-        .layer(DefaultBodyLimit::max(form::MAX_FORM))
-        .merge(assets::routes())
-        .layer(from_fn(guard))
-        .with_state(Web { app, portal: Arc::new(portal) })
 }
 
 /// To the page where the reader's work is.

@@ -4,8 +4,8 @@
 use askama::Template;
 
 use super::approvals::{ApprovalPage, ApprovalsPage};
-use super::confirm::ConfirmPage;
 use super::catalogs::samples_of as catalogs;
+use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
@@ -57,6 +57,12 @@ pub fn every_page() -> Vec<(String, String)> {
     add("target", rendered(&targets::pages()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
+}
+
+#[test]
+fn no_two_handlers_share_an_address() {
+    // Axum panics where two do; so would the server when it starts.
+    assert!(super::routes().has_routes());
 }
 
 fn rendered<T: Template>(samples: &[T]) -> Vec<String> {

@@ -257,8 +257,7 @@ async fn a_request_sent_again_is_the_same_request() {
     let (package, _) = offered(&world, &ada, false).await;
     world.user("uma").await;
     let uma = world.person("uma", &[]).await;
-    let body =
-        json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package } });
+    let body = json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package } });
     let requests = format!("{EM}/assignmentRequests");
     let named = uma.with("idempotency-key", "once");
 

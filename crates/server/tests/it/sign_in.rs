@@ -85,7 +85,7 @@ async fn the_token_endpoint_refuses_in_the_words_of_its_standard() {
     let (id, secret) = (known.client_id.to_string(), known.secret);
     let good = format!("client_id={id}&client_secret={secret}");
     for (body, status, error) in [
-        (format!("{good}"), 400, "invalid_request"),
+        (good.clone(), 400, "invalid_request"),
         (format!("grant_type=password&{good}"), 400, "unsupported_grant_type"),
         (format!("grant_type=client_credentials&{good}&scope=User.Read"), 400, "invalid_scope"),
         (format!("grant_type=client_credentials&{good}&client_id={id}"), 400, "invalid_request"),

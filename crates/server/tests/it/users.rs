@@ -262,3 +262,27 @@ async fn an_application_does_what_its_permissions_say() {
     let home = reader.get("/v1.0/organization").await.expect(200);
     assert_eq!(home["value"][0]["id"], json!(world.app.organization().unwrap()));
 }
+
+#[tokio::test]
+async fn a_scope_narrows_what_an_application_could_do_by_its_roles() {
+    use accede_app::tokens::Wish;
+    let world = World::new().await;
+    let wish = |scopes: &[&str]| Wish {
+        roles: vec!["Global Administrator".to_owned()],
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        ..Wish::default()
+    };
+    let caller = async |scopes: &[&str]| {
+        let issued = world.app.issue_app_token("bot", &wish(scopes)).await.unwrap();
+        world.app.authenticate(&issued.token).await.unwrap()
+    };
+    use accede_domain::permission::Action;
+
+    let whole = caller(&[]).await;
+    whole.may_everywhere(Action::ManageDirectory).unwrap();
+    whole.may_everywhere(Action::Reprocess).unwrap();
+    let narrow = caller(&["Directory.Read.All"]).await;
+    narrow.may_everywhere(Action::ReadDirectory).unwrap();
+    assert!(narrow.may_everywhere(Action::ManageDirectory).is_err());
+    assert!(narrow.may_everywhere(Action::Reprocess).is_err());
+}
