@@ -54,12 +54,8 @@ const LENGTH_EXCEPTIONS: Exceptions = &[
 ];
 
 /// Names in documents that no file of the repository bears, and why.
-const DOCUMENT_EXCEPTIONS: Exceptions = &[
-    ("accede.toml", "the operator's settings, in a data directory"),
-    ("docs/portal.md", "is being written"),
-    ("docs/performance.md", "is being written"),
-    ("docs/images/requests.png", "is being taken"),
-];
+const DOCUMENT_EXCEPTIONS: Exceptions =
+    &[("accede.toml", "the operator's settings, in a data directory")];
 
 /// What each crate may depend on, of ours and (for `domain`) of others.
 const ARROWS: &[(&str, &[&str])] = &[
