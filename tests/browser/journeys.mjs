@@ -1,0 +1,151 @@
+// The journeys of the portal in a real browser, against `accede demo`: reprocess what failed, request,
+// approve, give back. Axe looks at every page on the way, and no page may complain on its console.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { AxeBuilder } from "@axe-core/playwright";
+
+const binary = join(import.meta.dirname, "../../target/debug/accede");
+const demo = spawn(binary, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
+const base = await new Promise((ready, failed) => {
+  let text = "";
+  demo.stdout.on("data", (piece) => {
+    text += piece;
+    const found = /Accede demo: (http:\/\/\S+)/.exec(text);
+    if (found) ready(found[1]);
+  });
+  demo.on("exit", (code) => failed(new Error(`the demo ended with ${code}: ${text}`)));
+});
+demo.removeAllListeners("exit");
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+
+/** A browser of their own for a person of the demo, signed in; `scripts` says whether pages may run any. */
+async function as(name, scripts = true) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, javaScriptEnabled: scripts });
+  const tab = await context.newPage();
+  tab.setDefaultTimeout(30_000);
+  tab.complaints = [];
+  tab.on("console", (message) => message.type() === "error" && tab.complaints.push(message.text()));
+  tab.on("pageerror", (error) => tab.complaints.push(String(error)));
+  await tab.goto(`${base}/signin`);
+  await tab.getByRole("button", { name }).click();
+  await tab.getByRole("button", { name: "Sign out" }).waitFor();
+  return tab;
+}
+
+/** What is wrong with the page that a tab shows. */
+async function look(tab) {
+  const { violations } = await new AxeBuilder({ page: tab }).analyze();
+  const wrong = violations.map((one) => `${one.id} at ${one.nodes.map((node) => node.target).slice(0, 3).join(", ")}`);
+  if (wrong.length + tab.complaints.length > 0) throw new Error(`${tab.url()}: ${[...wrong, ...tab.complaints].join("; ")}`);
+}
+
+function holds(is, what) {
+  if (!is) throw new Error(what);
+}
+
+/** Opens the failed requests of the package Campaign. */
+async function failedOfCampaign(tab) {
+  await tab.goto(`${base}/governance/packages`);
+  await tab.getByRole("link", { name: "Campaign", exact: true }).click();
+  await tab.locator("nav.tabs").getByRole("link", { name: "Requests" }).click();
+  await tab.goto(`${tab.url()}?state=deliveryFailed&state=partiallyDelivered`);
+}
+
+const journeys = {
+  "without scripts, everything that matches is planned": async () => {
+    const rita = await as("Rita Okafor", false);
+    await failedOfCampaign(rita);
+    await rita.getByRole("button", { name: /^Reprocess all/ }).click();
+    await rita.getByRole("heading", { name: "Reprocess plan" }).waitFor();
+    holds(/Will be tried again/.test(await rita.innerText("main")), "the plan says what would be tried again");
+  },
+  "what failed is read, planned and reprocessed": async () => {
+    const rita = await as("Rita Okafor");
+    await failedOfCampaign(rita);
+    await look(rita);
+    const causes = await rita.innerText("tbody");
+    holds(/no licence is left/.test(causes), `the cause is told: ${causes.slice(0, 200)}`);
+    await rita.getByLabel("Select all on this page").check();
+    await rita.getByRole("button", { name: "Reprocess…" }).click();
+    await rita.getByRole("heading", { name: "Reprocess plan" }).waitFor();
+    await look(rita);
+    await rita.getByRole("button", { name: /^Reprocess \d+ requests?$/ }).click();
+    await rita.waitForURL(/\/governance\/jobs\//);
+    const job = rita.url();
+    for (let waited = 0; !/Completed|Done|Finished/i.test(await rita.innerText("main")); waited += 1) {
+      holds(waited < 60, `the job did not end: ${await rita.innerText("main")}`);
+      await rita.waitForTimeout(1_000);
+    }
+    await rita.goto(job);
+    await look(rita);
+  },
+  "a person requests, the manager approves, the person gives back": async () => {
+    const uma = await as("Uma Patel");
+    await look(uma);
+    await uma.getByRole("link", { name: /Request.*Newsroom|Newsroom/ }).last().click();
+    await look(uma);
+    await uma.getByLabel(/Why do you need it/).fill("I write the harbour news");
+    await uma.getByRole("button", { name: "Send the request" }).click();
+    await uma.waitForURL(/\/my\/requests\//);
+    await look(uma);
+    const request = uma.url();
+
+    const max = await as("Max Weber");
+    await max.goto(`${base}/approvals`);
+    await look(max);
+    await max.locator("tr", { hasText: "I write the harbour news" }).getByRole("link").first().click();
+    await look(max);
+    await max.getByLabel(/reason|justification/i).first().fill("She does");
+    await max.getByRole("button", { name: "Approve" }).click();
+    await max.goto(`${base}/approvals/history`);
+    holds(/Newsroom/.test(await max.innerText("main")), "the decision is in the history");
+    await look(max);
+
+    for (let waited = 0; ; waited += 1) {
+      await uma.goto(request);
+      if (/Delivered/.test(await uma.innerText("h1 + *, .head, main"))) break;
+      holds(waited < 60, "the request was not delivered");
+      await uma.waitForTimeout(500);
+    }
+    await look(uma);
+    await uma.goto(`${base}/my/access`);
+    await uma.locator("main").getByRole("link", { name: "Newsroom" }).first().click();
+    await look(uma);
+    await uma.getByRole("link", { name: /give.*back/i }).or(uma.getByRole("button", { name: /give.*back/i })).first().click();
+    await look(uma);
+    await uma.getByRole("button", { name: /give.*back/i }).first().click();
+    await uma.waitForLoadState();
+    await look(uma);
+  },
+  "targets, catalogs, failures and jobs can be read": async () => {
+    const ada = await as("Ada Lindqvist");
+    for (const path of ["targets", "targets/new?kind=scim", "catalogs", "catalogs/new", "failures", "jobs", "requests", "packages"]) {
+      const answer = await ada.goto(`${base}/governance/${path}`);
+      holds(answer.status() === 200, `${path} answers ${answer.status()}`);
+      await look(ada);
+    }
+  },
+  "a reader of a catalog cannot reprocess": async () => {
+    const cora = await as("Cora Silva");
+    await failedOfCampaign(cora);
+    holds((await cora.getByRole("button", { name: /Reprocess/ }).count()) === 0, "no button to reprocess");
+    holds(/you need to be/.test(await cora.innerText("main")), "it says which role it takes");
+  },
+};
+
+let passed = 0, failed = 0;
+for (const [name, journey] of Object.entries(journeys)) {
+  try {
+    await journey();
+    passed += 1;
+    console.log(`ok   ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL ${name}\n     ${String(error.stack ?? error).slice(0, 1500)}`);
+  }
+}
+await browser.close();
+demo.kill("SIGTERM");
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
