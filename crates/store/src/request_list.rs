@@ -87,9 +87,9 @@ pub enum Whose {
 /// What requests are narrowed to beyond the filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Narrowing {
-    /// Held up by this cause.
+    /// Held up by this cause: wanting what it fails, or taking back what it does not let go.
     pub cause: Option<CauseId>,
-    /// With something not delivered in this target.
+    /// Held up in this target in the same sense.
     pub target: Option<TargetId>,
     /// With this text in the requestor's or beneficiary's name or sign-in name, whatever its case.
     pub text: Option<String>,
@@ -150,6 +150,17 @@ impl Summary {
     }
 }
 
+/// Restricts requests to those that deliveries of a kind hold up: because they want them, or because
+/// they are under way to take them back.
+fn held_up(deliveries: &str) -> String {
+    format!(
+        "r.id in (select h.id
+             from deliveries d join reasons x on x.delivery_id = d.id
+                 join requests h on h.assignment_id = x.assignment_id
+             where {deliveries} and (x.is_live or h.state in ('delivering', 'canceling')))"
+    )
+}
+
 /// The condition for whose requests and what narrowing; its values are added.
 fn condition(whose: &Whose, narrowing: &Narrowing, values: &mut Vec<Value>) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -186,20 +197,11 @@ fn condition(whose: &Whose, narrowing: &Narrowing, values: &mut Vec<Value>) -> S
     }
     if let Some(cause) = narrowing.cause {
         let at = place(values, cause.into());
-        parts.push(format!(
-            "r.assignment_id in (select x.assignment_id
-                 from deliveries d join reasons x on x.delivery_id = d.id
-                 where d.cause_id = {at} and d.phase <> 'settled')"
-        ));
+        parts.push(held_up(&format!("d.cause_id = {at} and d.phase <> 'settled'")));
     }
     if let Some(target) = narrowing.target {
         let at = place(values, target.into());
-        parts.push(format!(
-            "r.assignment_id in (select x.assignment_id
-                 from deliveries d join reasons x on x.delivery_id = d.id
-                 where d.target_id = {at} and {})",
-            crate::deliveries::undone!()
-        ));
+        parts.push(held_up(&format!("d.target_id = {at} and {}", crate::deliveries::undone!())));
     }
     if let Some(text) = &narrowing.text {
         let like: String = text
