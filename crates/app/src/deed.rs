@@ -369,14 +369,16 @@ impl Deed<'_, '_> {
     pub(crate) async fn verify_assignment(&mut self, id: AssignmentId) -> Result<()> {
         let mut assignment = assignments::lock(self.tx, id).await?;
         let before = assignment.state;
-        let event = if before.is_settled_short() && !self.has_request_to_reprocess(id).await? {
+        let by_itself = !self.has_request_to_reprocess(id).await?;
+        let event = if before.is_settled_short() && by_itself {
             assignment::Event::Open
         } else {
             assignment::Event::Reprocess
         };
         assignment.state = assignment::step(before, event, self.now)?;
         if assignment.state == before {
-            return Ok(());
+            // It is under way, but what was given up is not.
+            return if by_itself { self.reopen_failed(id).await } else { Ok(()) };
         }
         assignments::save(self.tx, &mut assignment).await?;
         self.sync_roles(&assignment).await?;
@@ -384,6 +386,15 @@ impl Deed<'_, '_> {
             if edge.is_live {
                 let verified = delivery::verify(edge.row.delivery, self.now);
                 self.change(edge.row, verified, Some(id)).await?;
+            }
+        }
+        self.roll_up(id).await
+    }
+
+    async fn reopen_failed(&mut self, id: AssignmentId) -> Result<()> {
+        for edge in deliveries::of_assignment(self.tx, id).await? {
+            if edge.is_live && edge.row.delivery.part() == Part::Failed {
+                self.reopen(edge.row, Some(id)).await?;
             }
         }
         self.roll_up(id).await
