@@ -141,10 +141,11 @@ impl World {
         }
     }
 
-    /// Another process over the same store.
+    /// Another process over the same store. Its ids are in one order with those of the others, as they
+    /// are unless two processes mint some in the same millisecond.
     pub fn another_app(&self) -> App {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let entropy = Arc::new(SeededEntropy::new(self.entropy.next()));
+        let entropy = self.entropy.clone();
         let app = App::new(self.store.clone(), clock, entropy, self.settings.clone());
         for (target, connector) in self.hands.lock().unwrap().iter() {
             app.hands().inject(*target, connector.clone());

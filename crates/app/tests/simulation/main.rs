@@ -1,0 +1,223 @@
+//! Simulation: the real verbs over a real store in memory, simulated targets, one thread, virtual time.
+//!
+//! One seed is one history. `ACCEDE_SEEDS=500` runs the first 500 seeds and the pinned ones;
+//! `ACCEDE_SEED=17` replays one and prints its whole trace.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod dice;
+mod history;
+mod oracle;
+mod snapshot;
+mod target;
+#[path = "../world/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the stories use the rest of it")]
+mod world;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+
+use crate::history::{Failure, History, Report};
+
+/// Seeds in the ordinary test run.
+const SEEDS: u64 = 24;
+/// Seeds that are run twice, to see that a seed is a history.
+const TWICE: u64 = 8;
+/// From so many seeds on, a fault that never happened makes the run worthless.
+const ENOUGH: u64 = 200;
+/// Lines of the trace that are shown when a seed fails.
+const TAIL: usize = 60;
+/// Seeds that failed once and must never fail again.
+const PINNED: &str = include_str!("pinned.txt");
+
+/// What must have happened in a run of enough seeds.
+const MUST_HAPPEN: &[&str] = &[
+    "permanent grant",
+    "permanent revoke",
+    "transient grant",
+    "transient revoke",
+    "transient after effect grant",
+    "transient after effect revoke",
+    "throttled grant",
+    "throttled revoke",
+    "target grant",
+    "target revoke",
+    "timeout before effect grant",
+    "timeout before effect revoke",
+    "timeout after effect grant",
+    "timeout after effect revoke",
+    "late grant",
+    "late revoke",
+    "late effect",
+    "lie grant",
+    "lie revoke",
+    "outage grant",
+    "outage revoke",
+    "timeout observe",
+    "added outside",
+    "removed outside",
+    "crash",
+    "crash during a call",
+    "call not sent after its deadline",
+    "late answer discarded",
+    "stuck revocation listed",
+    "pause",
+    "job",
+    "submit done",
+    "submit refused",
+    "assign done",
+    "decide done",
+    "decide refused",
+    "cancel done",
+    "cancel refused",
+    "remove done",
+    "remove refused",
+    "reprocess done",
+    "reprocess refused",
+    "verify done",
+    "verify refused",
+    "retry done",
+    "retry refused",
+    "plan done",
+    "stop done",
+    "add-role done",
+    "take-role done",
+    "disable done",
+    "enable done",
+    "repaired at last",
+    "state pendingApproval",
+    "state scheduled",
+    "state delivering",
+    "state delivered",
+    "state partiallyDelivered",
+    "state deliveryFailed",
+    "state denied",
+    "state canceling",
+    "state canceled",
+];
+
+fn run(seed: u64) -> Result<Report, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let history = AssertUnwindSafe(History::run(seed)).catch_unwind();
+        history.await.unwrap_or_else(|_| {
+            let what = "it panicked; the message stands above".to_owned();
+            Err(Failure { what, trace: Vec::new() })
+        })
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn show(seed: u64, failure: &Failure, tail: usize) {
+    let from = failure.trace.len().saturating_sub(tail);
+    for line in &failure.trace[from..] {
+        println!("    {line}");
+    }
+    println!("seed {seed} FAILED: {}", failure.what);
+    println!(
+        "replay: ACCEDE_SEED={seed} cargo test -p accede-app --test simulation -- --nocapture"
+    );
+}
+
+#[test]
+fn every_history_heals() {
+    if let Some(seed) = number("ACCEDE_SEED") {
+        match run(seed) {
+            Ok(report) => println!("seed {seed}: {report:?}"),
+            Err(failure) => {
+                show(seed, &failure, usize::MAX);
+                panic!("seed {seed}: {}", failure.what);
+            }
+        }
+        return;
+    }
+    let seeds = number("ACCEDE_SEEDS").unwrap_or(SEEDS);
+    let stop = std::env::var_os("ACCEDE_STOP").is_some();
+    let pinned = PINNED.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    let mut list: Vec<u64> = pinned.collect();
+    if stop {
+        list.clear();
+    }
+    list.extend(1..=seeds);
+    let outcome = run_all(&list, stop);
+
+    let happened: u64 = outcome.counters.values().sum();
+    for (name, count) in &outcome.counters {
+        println!("  {count:>8}  {name}");
+    }
+    println!(
+        "simulation: {} seeds, {} steps, {} faults and events, {} failed",
+        outcome.ran, outcome.steps, happened, outcome.failed
+    );
+    let vacuous: Vec<&&str> =
+        MUST_HAPPEN.iter().filter(|name| !outcome.counters.contains_key(**name)).collect();
+    assert_eq!(outcome.failed, 0, "{} of {} seeds failed", outcome.failed, outcome.ran);
+    assert!(seeds < ENOUGH || vacuous.is_empty(), "vacuous: never happened: {vacuous:?}");
+}
+
+/// What a run over many seeds came to.
+#[derive(Default)]
+struct Outcome {
+    ran: usize,
+    failed: usize,
+    steps: u64,
+    counters: BTreeMap<String, u64>,
+}
+
+/// Runs seeds on as many threads as there are processors; each history has one thread.
+fn run_all(list: &[u64], stop: bool) -> Outcome {
+    let next = AtomicUsize::new(0);
+    let ended = AtomicBool::new(false);
+    let tried = AtomicU64::new(0);
+    let outcome = Mutex::new(Outcome::default());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(seed) = list.get(at).copied() else { return };
+                    let first = run(seed);
+                    let again = (first.is_ok() && seed <= TWICE && !stop).then(|| run(seed));
+                    let mut outcome = outcome.lock().unwrap();
+                    outcome.ran += 1;
+                    let tried = 1 + tried.fetch_add(1, Ordering::Relaxed);
+                    match first {
+                        Ok(report) => {
+                            if let Some(Ok(again)) = &again
+                                && again.hash != report.hash
+                            {
+                                println!("seed {seed} FAILED: it gives two histories");
+                                outcome.failed += 1;
+                            }
+                            outcome.steps += report.steps;
+                            for (name, count) in report.counters {
+                                *outcome.counters.entry(name).or_default() += count;
+                            }
+                        }
+                        Err(failure) => {
+                            outcome.failed += 1;
+                            show(seed, &failure, TAIL);
+                            if stop {
+                                println!("caught after {tried} seeds");
+                                ended.store(true, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    outcome.into_inner().unwrap()
+}

@@ -1,0 +1,549 @@
+//! What must be so after every step, whatever happened (the invariants of the design's delivery
+//! part: I1–I10, and those of approvals, separation and reads that can be seen here).
+//!
+//! The oracle remembers what it saw: leases, unknown outcomes, acknowledgements, first completions. It
+//! never asks the rules under test what is right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accede_app::worker::Claimed;
+use accede_domain::delivery::{Action, Answer, LEASE, Phase, ZOMBIE};
+use accede_domain::fault::Class;
+use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, SubjectId, TargetId};
+use accede_domain::{SignedDuration, Timestamp};
+
+use crate::snapshot::{Delivery, Part, Snapshot};
+use crate::target::{Owner, Sim};
+
+/// Who holds a delivery, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    epoch: i64,
+    until: Timestamp,
+    deadline: Timestamp,
+    mutates: bool,
+}
+
+/// What is known apart from the rows.
+pub struct Oracle {
+    pub roles: BTreeMap<PackageId, BTreeSet<(TargetId, String)>>,
+    pub inactive: BTreeSet<SubjectId>,
+    pub incompatible: Vec<(PackageId, PackageId)>,
+    pub sims: BTreeMap<TargetId, std::sync::Arc<Sim>>,
+    leases: BTreeMap<DeliveryId, Lease>,
+    epochs: BTreeMap<DeliveryId, i64>,
+    /// Calls whose outcome is not known, and when they are over.
+    doubtful: BTreeMap<DeliveryId, Timestamp>,
+    acknowledged: BTreeMap<DeliveryId, Timestamp>,
+    verified: BTreeMap<DeliveryId, Timestamp>,
+    due_since: BTreeMap<DeliveryId, Timestamp>,
+    last: Snapshot,
+}
+
+pub type Verdict = Result<(), String>;
+
+macro_rules! must {
+    ($condition:expr, $($text:tt)*) => {
+        if !$condition {
+            return Err(format!($($text)*));
+        }
+    };
+}
+pub(crate) use must;
+
+impl Oracle {
+    pub fn new(sims: BTreeMap<TargetId, std::sync::Arc<Sim>>) -> Oracle {
+        Oracle {
+            roles: BTreeMap::new(),
+            inactive: BTreeSet::new(),
+            incompatible: Vec::new(),
+            sims,
+            leases: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            verified: BTreeMap::new(),
+            due_since: BTreeMap::new(),
+            last: Snapshot::default(),
+        }
+    }
+
+    /// Whether some assignment that lives now gives this role; from the assignments alone.
+    pub fn wants(
+        &self,
+        snapshot: &Snapshot,
+        subject: SubjectId,
+        target: TargetId,
+        resource: &str,
+        now: Timestamp,
+    ) -> bool {
+        !self.inactive.contains(&subject)
+            && snapshot.assignments.values().any(|assignment| {
+                assignment.subject == subject
+                    && assignment.is_live()
+                    && assignment.start <= now
+                    && assignment.end.is_none_or(|end| now < end)
+                    && self.roles[&assignment.package].contains(&(target, resource.to_owned()))
+            })
+    }
+
+    /// I3, I7, I9: a claim is alone, knows the present wish, and looks before it leaps.
+    pub fn claimed(&mut self, claims: &[&Claimed], snapshot: &Snapshot, now: Timestamp) -> Verdict {
+        for claimed in claims {
+            let id = claimed.row.id;
+            let key = &claimed.row.key;
+            let epoch = claimed.row.delivery.epoch;
+            let sim = &self.sims[&key.target];
+            let Phase::InFlight { action, deadline, lease_until, .. } = claimed.row.delivery.phase
+            else {
+                return Err(format!("I7: {id} was claimed but is not in flight"));
+            };
+            must!(action == claimed.action, "the claim of {id} says {:?}", claimed.action);
+            let wanted = self.wants(snapshot, key.subject, key.target, &key.resource, now);
+            match action {
+                Action::Grant => must!(wanted, "I3: {id} is granted, but nobody wants it"),
+                Action::Revoke => must!(!wanted, "I9: {id} is revoked, but somebody wants it"),
+                Action::Observe => {}
+            }
+            if let Some(lease) = self.leases.remove(&id) {
+                must!(
+                    lease.until <= now,
+                    "I7: {id} is claimed at epoch {epoch} while epoch {} holds it until {}",
+                    lease.epoch,
+                    lease.until
+                );
+                if lease.mutates {
+                    self.doubtful.insert(id, lease.deadline.checked_add(ZOMBIE).unwrap());
+                }
+            }
+            let last = self.epochs.insert(id, epoch).unwrap_or(0);
+            must!(last < epoch, "I7: {id} is claimed at epoch {epoch} after {last}");
+            if let Some(over) = self.doubtful.get(&id) {
+                must!(
+                    *over <= now,
+                    "{id} is touched while an earlier call may still take effect until {over}"
+                );
+                must!(
+                    action == Action::Observe || !sim.can_observe(),
+                    "{id}: an unknown outcome is not observed before {action:?}"
+                );
+            }
+            must!(
+                lease_until.duration_since(now) == LEASE && deadline < lease_until,
+                "I7: {id} is claimed without a lease"
+            );
+            let mutates = action != Action::Observe;
+            self.leases.insert(id, Lease { epoch, until: lease_until, deadline, mutates });
+        }
+        Ok(())
+    }
+
+    /// Every worker of the only process died and its leases were taken over.
+    pub fn recovered(&mut self) {
+        for lease in self.leases.values_mut() {
+            lease.until = lease.until.min(lease.deadline.checked_add(ZOMBIE).unwrap());
+        }
+    }
+
+    /// I7: an answer counts under its own claim only, and only what was answered is recorded.
+    pub fn settled(
+        &mut self,
+        claimed: &Claimed,
+        answer: &Answer,
+        before: &Delivery,
+        after: &Delivery,
+        discarded: bool,
+        now: Timestamp,
+    ) -> Verdict {
+        let id = claimed.row.id;
+        let epoch = claimed.row.delivery.epoch;
+        let stale = before.phase != "inFlight" || before.epoch != epoch;
+        must!(stale == discarded, "I7: an answer of epoch {epoch} for {id} was not discarded");
+        if stale {
+            must!(
+                after.observed == before.observed || after.observed == "unknown",
+                "I7: the late answer {answer:?} changed what is observed of {id}"
+            );
+            must!(after.acknowledged == before.acknowledged, "I7: a late answer acknowledged {id}");
+            return Ok(());
+        }
+        self.leases.remove(&id);
+        match answer {
+            Answer::Applied | Answer::AlreadyInState => {
+                self.doubtful.remove(&id);
+                self.acknowledged.insert(id, now);
+            }
+            Answer::Present | Answer::Absent => {
+                self.doubtful.remove(&id);
+                self.verified.insert(id, now);
+            }
+            Answer::Fault(fault) => {
+                let deadline = match claimed.row.delivery.phase {
+                    Phase::InFlight { deadline, .. } => deadline,
+                    _ => now,
+                };
+                if fault.class == Class::Unknown && claimed.action != Action::Observe {
+                    self.doubtful.insert(id, deadline.checked_add(ZOMBIE).unwrap());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that must be so after a step.
+    pub fn check(&mut self, snapshot: &Snapshot, now: Timestamp) -> Verdict {
+        self.check_deliveries(snapshot, now)?;
+        self.check_assignments(snapshot)?;
+        self.check_requests(snapshot)?;
+        self.check_approvals(snapshot)?;
+        self.last = snapshot.clone();
+        Ok(())
+    }
+
+    fn check_deliveries(&mut self, snapshot: &Snapshot, now: Timestamp) -> Verdict {
+        let reasons: BTreeSet<DeliveryId> = snapshot
+            .reasons
+            .iter()
+            .filter(|(.., live)| *live)
+            .map(|(_, delivery, _)| *delivery)
+            .collect();
+        for delivery in snapshot.deliveries.values() {
+            let id = delivery.id;
+            let sim = &self.sims[&delivery.target];
+            let wanted = reasons.contains(&id);
+            must!(delivery.wanted == wanted, "{id} says wanted = {}", delivery.wanted);
+            if let Some(before) = self.last.deliveries.get(&id) {
+                must!(before.epoch <= delivery.epoch, "the epoch of {id} went back");
+                must!(before.generation <= delivery.generation, "the generation went back");
+            }
+            let active = matches!(delivery.phase.as_str(), "due" | "inFlight" | "stuck");
+            must!(!active || delivery.ready_at.is_some(), "I4: {id} will never be looked at");
+            match delivery.phase.as_str() {
+                "inFlight" if delivery.action.as_deref() != Some("observe") => must!(
+                    delivery.observed == "unknown",
+                    "{id} is in flight and says it is {}",
+                    delivery.observed
+                ),
+                "settled" => must!(delivery.is_so(), "{id} is settled and not so"),
+                "failed" => must!(delivery.wanted, "I4: a revocation of {id} was given up"),
+                _ => {}
+            }
+            let evidence = delivery.acknowledged.is_some() || delivery.verified.is_some();
+            must!(
+                !matches!(delivery.observed.as_str(), "present" | "absent") || evidence,
+                "I17: {id} is {} without evidence",
+                delivery.observed
+            );
+            must!(
+                delivery.acknowledged.is_none()
+                    || delivery.acknowledged == self.acknowledged.get(&id).copied(),
+                "I17: {id} was never acknowledged at {:?}",
+                delivery.acknowledged
+            );
+            must!(
+                delivery.verified.is_none() || delivery.verified == self.verified.get(&id).copied(),
+                "I17: {id} was never read at {:?}",
+                delivery.verified
+            );
+            must!(
+                !delivery.pre_existing || sim.was_before_us(&delivery.member()),
+                "{id} is said to have existed before us"
+            );
+            self.check_revocation(delivery, sim.truth(&delivery.member()), now)?;
+        }
+        Ok(())
+    }
+
+    /// I4, I5: what is ours and not wanted has work waiting for it, for as long as it takes.
+    fn check_revocation(
+        &mut self,
+        delivery: &Delivery,
+        truth: Option<Owner>,
+        now: Timestamp,
+    ) -> Verdict {
+        let id = delivery.id;
+        let kept = delivery.pre_existing && delivery.keep;
+        let lied = self.sims[&delivery.target].lied_about(&delivery.member());
+        let due = !delivery.wanted && truth == Some(Owner::Ours) && !kept && !lied;
+        must!(
+            !due || delivery.ready_at.is_some(),
+            "I4: {id} is still in the target, nobody wants it, and nothing will be done"
+        );
+        if due && !delivery.is_so() {
+            self.due_since.entry(id).or_insert(now);
+        } else {
+            self.due_since.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// P9, and the states that derive from deliveries.
+    fn check_assignments(&self, snapshot: &Snapshot) -> Verdict {
+        for assignment in snapshot.assignments.values() {
+            let id = assignment.id;
+            let state = assignment.state.as_str();
+            if assignment.is_live() {
+                let mut roles = BTreeSet::new();
+                let (mut open, mut done, mut failed) = (0, 0, 0);
+                for (delivery, live) in snapshot.edges(id) {
+                    if !live {
+                        continue;
+                    }
+                    roles.insert((delivery.target, delivery.resource.clone()));
+                    match delivery.part() {
+                        Part::Open => open += 1,
+                        Part::Done => done += 1,
+                        Part::Failed => failed += 1,
+                    }
+                }
+                must!(
+                    roles == self.roles[&assignment.package],
+                    "P9: assignment {id} is a reason for other roles than its package has"
+                );
+                let expected = match (open, done, failed) {
+                    (0, _, 0) => "delivered",
+                    (0, 0, _) => "deliveryFailed",
+                    (0, _, _) => "partiallyDelivered",
+                    _ => "delivering",
+                };
+                must!(state == expected, "assignment {id} is {state}, not {expected}");
+                must!(
+                    !self.inactive.contains(&assignment.subject),
+                    "assignment {id} lives although its person is disabled"
+                );
+            } else {
+                let mut edges = snapshot.edges(id);
+                must!(edges.all(|(_, live)| !live), "{id} is over and still a reason");
+                let left = snapshot
+                    .edges(id)
+                    .any(|(delivery, _)| !delivery.wanted && delivery.part() != Part::Done);
+                must!(state == "expired" || left, "assignment {id} is {state} with nothing left");
+            }
+            if let Some(before) = self.last.assignments.get(&id) {
+                must!(before.end == assignment.end, "I22: the end of {id} moved");
+                must!(
+                    before.state != "expired" || state == "expired",
+                    "assignment {id} came back from its end"
+                );
+                must!(before.is_live() || !assignment.is_live(), "assignment {id} lives again");
+            }
+        }
+        for (a, b) in &self.incompatible {
+            for one in snapshot.assignments.values().filter(|one| one.package == *a) {
+                let other = snapshot.assignments.values().find(|other| {
+                    other.package == *b
+                        && other.subject == one.subject
+                        && other.is_live()
+                        && one.is_live()
+                });
+                must!(other.is_none(), "I14: {} holds incompatible packages", one.subject);
+            }
+        }
+        Ok(())
+    }
+
+    /// I1, I2 and what a request says of its assignment.
+    fn check_requests(&self, snapshot: &Snapshot) -> Verdict {
+        for request in snapshot.requests.values() {
+            let id = request.id;
+            let state = request.state.as_str();
+            let assignment = request
+                .assignment
+                .map(|assignment| snapshot.assignments[&assignment].state.clone());
+            let assignment = assignment.as_deref();
+            match (state, request.adds()) {
+                ("delivering", true) => must!(
+                    assignment == Some("delivering"),
+                    "request {id} is delivering and its assignment {assignment:?}"
+                ),
+                ("delivering", false) | ("canceling", _) => must!(
+                    assignment == Some("ending"),
+                    "request {id} is {state} and its assignment {assignment:?}"
+                ),
+                ("delivered", false) => must!(
+                    assignment == Some("expired"),
+                    "removal {id} is delivered and its assignment {assignment:?}"
+                ),
+                ("submitted", _) => return Err(format!("request {id} was left as submitted")),
+                ("pendingApproval" | "scheduled", _) => {
+                    must!(assignment.is_none(), "request {id} is {state} and has an assignment");
+                }
+                _ => {}
+            }
+            let Some(before) = self.last.requests.get(&id) else { continue };
+            must!(
+                before.state == request.state || reachable(&before.state, state),
+                "I1: request {id} went from {} to {state}",
+                before.state
+            );
+            must!(
+                before.first_completed.is_none()
+                    || state == "canceled"
+                    || before.first_completed == request.first_completed,
+                "request {id} was first completed at {:?} and now at {:?}",
+                before.first_completed,
+                request.first_completed
+            );
+            must!(
+                before.assignment.is_none() || before.assignment == request.assignment,
+                "request {id} got another assignment"
+            );
+            must!(before.end == request.end, "I22: the end of request {id} moved");
+        }
+        Ok(())
+    }
+
+    /// I12: stages one after another, each decided once, none skipped.
+    fn check_approvals(&self, snapshot: &Snapshot) -> Verdict {
+        for request in snapshot.requests.values() {
+            let id = request.id;
+            let stages: Vec<(&str, &str)> = snapshot
+                .stages_of(id)
+                .map(|(_, _, status, result)| (status.as_str(), result.as_str()))
+                .collect();
+            if stages.is_empty() {
+                continue;
+            }
+            let passed = stages.iter().take_while(|stage| **stage == ("Completed", "Approved"));
+            let passed = passed.count();
+            match request.state.as_str() {
+                "pendingApproval" => {
+                    let open = stages.iter().filter(|(status, _)| *status == "InProgress").count();
+                    must!(open == 1, "I12: {open} stages of {id} are open: {stages:?}");
+                    must!(
+                        stages[passed].0 == "InProgress"
+                            && stages[passed + 1..]
+                                .iter()
+                                .all(|stage| *stage == ("Initializing", "NotReviewed")),
+                        "I12: the stages of {id} are {stages:?}"
+                    );
+                }
+                "denied" | "canceled" => must!(
+                    stages.iter().all(|(status, _)| *status != "InProgress"),
+                    "I12: a stage of {id} is open: {stages:?}"
+                ),
+                state => must!(
+                    passed == stages.len(),
+                    "I12: request {id} is {state} with stages {stages:?}"
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deliveries that must be on the list of stuck revocations: by the truth in the target, and
+    /// by the rows.
+    pub fn stuck(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> (BTreeSet<DeliveryId>, BTreeSet<DeliveryId>) {
+        let hour = SignedDuration::from_mins(60);
+        let by_truth = self
+            .due_since
+            .iter()
+            .filter(|(_, since)| hour < now.duration_since(**since))
+            .map(|(id, _)| *id)
+            .collect();
+        let by_rows = snapshot
+            .deliveries
+            .values()
+            .filter(|row| !row.wanted && row.phase != "settled" && !row.is_so())
+            .filter(|row| row.phase == "stuck" || hour < now.duration_since(row.since))
+            .map(|row| row.id)
+            .collect();
+        (by_truth, by_rows)
+    }
+
+    /// I8, at rest: the targets are as the assignments want them.
+    pub fn converged(
+        &self,
+        snapshot: &Snapshot,
+        drifted: &BTreeSet<(TargetId, SubjectId, String)>,
+        excused: &BTreeSet<AssignmentId>,
+        now: Timestamp,
+    ) -> Verdict {
+        for row in snapshot.deliveries.values() {
+            let id = row.id;
+            let truth = self.sims[&row.target].truth(&row.member());
+            let wanted = self.wants(snapshot, row.subject, row.target, &row.resource, now);
+            let kept = row.pre_existing && row.keep;
+            let foreign = truth == Some(Owner::Foreign);
+            let given_up = row.phase == "failed"
+                && snapshot
+                    .reasons
+                    .iter()
+                    .filter(|(_, delivery, live)| *live && *delivery == id)
+                    .all(|(assignment, ..)| excused.contains(assignment));
+            let drift = drifted.contains(&(row.target, row.subject, row.resource.clone()));
+            must!(
+                matches!(row.phase.as_str(), "settled") || given_up,
+                "I8: at rest, delivery {id} is {} (wanted: {wanted}) for {:?}, {row:?}",
+                row.phase,
+                snapshot
+                    .reasons
+                    .iter()
+                    .filter(|(_, delivery, live)| *live && *delivery == id)
+                    .map(|(assignment, ..)| &snapshot.assignments[assignment])
+                    .collect::<Vec<_>>()
+            );
+            if wanted {
+                must!(
+                    truth.is_some() || given_up || drift,
+                    "I8: {} should have {} and has not ({row:?})",
+                    row.subject,
+                    row.resource
+                );
+            } else {
+                must!(
+                    truth.is_none() || foreign || kept,
+                    "I8: {} should not have {} and has ({row:?})",
+                    row.subject,
+                    row.resource
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests whose state is still on its way.
+    pub fn open_requests(snapshot: &Snapshot) -> Vec<RequestId> {
+        snapshot
+            .requests
+            .values()
+            .filter(|request| {
+                matches!(request.state.as_str(), "submitted" | "delivering" | "canceling")
+            })
+            .map(|request| request.id)
+            .collect()
+    }
+}
+
+/// The published graph of request states.
+const GRAPH: &[(&str, &[&str])] = &[
+    ("submitted", &["pendingApproval", "scheduled", "delivering", "canceled"]),
+    ("pendingApproval", &["scheduled", "delivering", "denied", "canceled"]),
+    ("scheduled", &["delivering", "canceled"]),
+    ("delivering", &["delivered", "partiallyDelivered", "deliveryFailed", "canceling"]),
+    ("partiallyDelivered", &["delivering", "canceling"]),
+    ("deliveryFailed", &["delivering", "canceling"]),
+    ("canceling", &["canceled"]),
+];
+
+/// Whether one step, which may take several edges, can lead from one state to another.
+fn reachable(from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::from([from]);
+    let mut left = vec![from];
+    while let Some(state) = left.pop() {
+        let next = GRAPH.iter().find(|(name, _)| *name == state).map_or(&[][..], |(_, next)| next);
+        for state in next {
+            if *state == to {
+                return true;
+            }
+            if seen.insert(state) {
+                left.push(state);
+            }
+        }
+    }
+    false
+}

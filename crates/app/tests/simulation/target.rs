@@ -1,0 +1,375 @@
+//! A simulated target system: its own truth, its own faults, its own time of taking effect.
+//!
+//! Whoever changes it behind our back leaves a *foreign* membership; what our calls make is *ours*.
+//! A call may take effect late, but never later than the deadline of its claim and the time a dropped
+//! connection may still be worked on ([`ZOMBIE`]): that is what a real target must keep for our
+//! promises to hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use accede_connectors::{
+    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted,
+};
+use accede_domain::Timestamp;
+use accede_domain::delivery::ZOMBIE;
+use accede_domain::fault::{Class, Fault};
+use accede_domain::id::SubjectId;
+use async_trait::async_trait;
+
+use crate::dice::Dice;
+
+/// Who put somebody into a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    Ours,
+    Foreign,
+}
+
+/// A person and a resource.
+pub type Member = (SubjectId, String);
+
+/// How often each fault happens, in a thousand calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rates {
+    pub permanent: usize,
+    pub transient: usize,
+    pub transient_applied: usize,
+    pub throttled: usize,
+    pub target: usize,
+    pub timeout_before: usize,
+    pub timeout_after: usize,
+    pub late: usize,
+    pub lie: usize,
+}
+
+impl Rates {
+    /// Swarm testing: each fault is on in half of the histories, at a rate drawn for it.
+    pub fn draw(dice: &mut Dice) -> Rates {
+        let mut rate = || match dice.below(8) {
+            0 => 30,
+            1 => 120,
+            2 => 250,
+            3 => 450,
+            _ => 0,
+        };
+        Rates {
+            permanent: rate() / 2,
+            transient: rate(),
+            transient_applied: rate() / 2,
+            throttled: rate() / 2,
+            target: rate() / 2,
+            timeout_before: rate(),
+            timeout_after: rate(),
+            late: rate(),
+            lie: rate() / 4,
+        }
+    }
+}
+
+struct Late {
+    at: Timestamp,
+    member: Member,
+    wanted: Wanted,
+}
+
+struct State {
+    dice: Dice,
+    now: Timestamp,
+    deadline: Timestamp,
+    rates: Rates,
+    outage: bool,
+    refusing: BTreeSet<String>,
+    truth: BTreeMap<Member, Owner>,
+    late: Vec<Late>,
+    /// Memberships about which the target lied since it was last asked.
+    lied: BTreeSet<Member>,
+    /// Memberships that somebody else had made before our first call took effect.
+    before_us: BTreeSet<Member>,
+    granted: BTreeSet<Member>,
+    calls: Vec<String>,
+    faults: BTreeMap<String, u64>,
+}
+
+/// A simulated target.
+pub struct Sim {
+    can_observe: bool,
+    batch: usize,
+    state: Mutex<State>,
+}
+
+impl Sim {
+    pub fn new(seed: u64, can_observe: bool, batch: usize, rates: Rates, now: Timestamp) -> Sim {
+        Sim {
+            can_observe,
+            batch,
+            state: Mutex::new(State {
+                dice: Dice::new(seed),
+                now,
+                deadline: now,
+                rates,
+                outage: false,
+                refusing: BTreeSet::new(),
+                truth: BTreeMap::new(),
+                late: Vec::new(),
+                lied: BTreeSet::new(),
+                before_us: BTreeSet::new(),
+                granted: BTreeSet::new(),
+                calls: Vec::new(),
+                faults: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// Time passed; what was to take effect late does so.
+    pub fn tick(&self, now: Timestamp) {
+        let mut state = self.state.lock().unwrap();
+        state.now = now;
+        state.late.sort_by_key(|late| late.at);
+        while state.late.first().is_some_and(|late| late.at <= now) {
+            let late = state.late.remove(0);
+            state.apply(&late.member, late.wanted);
+            state.count("late effect");
+        }
+    }
+
+    /// Calls from here on belong to a claim with this deadline.
+    pub fn expect_calls_until(&self, deadline: Timestamp) {
+        self.state.lock().unwrap().deadline = deadline;
+    }
+
+    pub fn set_outage(&self, outage: bool) {
+        self.state.lock().unwrap().outage = outage;
+    }
+
+    pub fn is_out(&self) -> bool {
+        self.state.lock().unwrap().outage
+    }
+
+    pub fn toggle_refusing(&self, resource: &str) {
+        let refusing = &mut self.state.lock().unwrap().refusing;
+        if !refusing.remove(resource) {
+            refusing.insert(resource.to_owned());
+        }
+    }
+
+    pub fn heal(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.rates = Rates::default();
+        state.outage = false;
+        state.refusing.clear();
+    }
+
+    /// Somebody changes a membership behind our back; says whether that changed anything.
+    pub fn meddle(&self, member: &Member, present: bool) -> bool {
+        let mut state = self.state.lock().unwrap();
+        if present {
+            if state.truth.contains_key(member) {
+                return false;
+            }
+            state.truth.insert(member.clone(), Owner::Foreign);
+            if !state.granted.contains(member) {
+                state.before_us.insert(member.clone());
+            }
+            true
+        } else {
+            state.truth.remove(member).is_some()
+        }
+    }
+
+    pub fn truth(&self, member: &Member) -> Option<Owner> {
+        self.state.lock().unwrap().truth.get(member).copied()
+    }
+
+    pub fn lied_about(&self, member: &Member) -> bool {
+        self.state.lock().unwrap().lied.contains(member)
+    }
+
+    /// Whether somebody else had made the membership before our first call took effect.
+    pub fn was_before_us(&self, member: &Member) -> bool {
+        self.state.lock().unwrap().before_us.contains(member)
+    }
+
+    /// The calls since the last look.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().calls)
+    }
+
+    pub fn faults(&self) -> BTreeMap<String, u64> {
+        self.state.lock().unwrap().faults.clone()
+    }
+
+    pub fn can_observe(&self) -> bool {
+        self.can_observe
+    }
+}
+
+impl State {
+    fn count(&mut self, name: &str) {
+        *self.faults.entry(name.to_owned()).or_default() += 1;
+    }
+
+    fn hits(&mut self, rate: usize) -> bool {
+        // No dice for faults that are off: a rate of 0 leaves the rest of the history alone.
+        rate != 0 && self.dice.in_thousand(rate)
+    }
+
+    fn apply(&mut self, member: &Member, wanted: Wanted) -> Done {
+        if wanted == Wanted::Granted {
+            self.granted.insert(member.clone());
+        }
+        let changed = match wanted {
+            Wanted::Granted => self.truth.insert(member.clone(), Owner::Ours).is_none(),
+            Wanted::Revoked => self.truth.remove(member).is_some(),
+        };
+        if changed { Done::Applied } else { Done::AlreadyInState }
+    }
+
+    fn ensure(&mut self, member: &Member, wanted: Wanted) -> Result<Done, Fault> {
+        let rates = self.rates;
+        let verb = if wanted == Wanted::Granted { "grant" } else { "revoke" };
+        let fault = |class, code: &str| Err(Fault::new(class, code, format!("it said {code}")));
+        if self.outage {
+            self.count(&format!("outage {verb}"));
+            return fault(Class::Target, "dns");
+        }
+        if self.refusing.contains(&member.1) || self.hits(rates.permanent) {
+            self.count(&format!("permanent {verb}"));
+            return fault(Class::Permanent, "http-403");
+        }
+        if self.hits(rates.target) {
+            self.count(&format!("target {verb}"));
+            return fault(Class::Target, "http-401");
+        }
+        if self.hits(rates.throttled) {
+            self.count(&format!("throttled {verb}"));
+            let wait = [None, Some(1), Some(120)][self.dice.below(3)].map(Duration::from_secs);
+            return Err(Fault::new(Class::Throttled, "http-429", "slow down").after(wait));
+        }
+        if self.hits(rates.transient) {
+            self.count(&format!("transient {verb}"));
+            return fault(Class::Transient, "http-503");
+        }
+        if self.hits(rates.transient_applied) {
+            self.count(&format!("transient after effect {verb}"));
+            self.apply(member, wanted);
+            return fault(Class::Transient, "http-500");
+        }
+        if self.hits(rates.timeout_before) {
+            self.count(&format!("timeout before effect {verb}"));
+            return fault(Class::Unknown, "timeout");
+        }
+        if self.hits(rates.timeout_after) {
+            self.count(&format!("timeout after effect {verb}"));
+            self.apply(member, wanted);
+            return fault(Class::Unknown, "reset");
+        }
+        if self.hits(rates.late) {
+            self.count(&format!("late {verb}"));
+            let last = self.deadline.checked_add(ZOMBIE).unwrap().as_millisecond();
+            let span = usize::try_from(last - self.now.as_millisecond()).unwrap_or(1).max(1);
+            // Half of them as late as can be.
+            let wait = if self.dice.in_thousand(500) { span } else { 1 + self.dice.below(span) };
+            let at = self.now.as_millisecond() + i64::try_from(wait).unwrap();
+            let at = Timestamp::from_millisecond(at).unwrap();
+            self.late.push(Late { at, member: member.clone(), wanted });
+            return fault(Class::Unknown, "timeout");
+        }
+        if self.hits(rates.lie) {
+            self.count(&format!("lie {verb}"));
+            self.lied.insert(member.clone());
+            return Ok(Done::Applied);
+        }
+        self.lied.remove(member);
+        Ok(self.apply(member, wanted))
+    }
+
+    fn observe(&mut self, member: &Member) -> Result<Presence, Fault> {
+        let rates = self.rates;
+        let fault = |class, code: &str| Err(Fault::new(class, code, format!("it said {code}")));
+        if self.outage {
+            self.count("outage observe");
+            return fault(Class::Target, "dns");
+        }
+        if self.hits(rates.permanent / 4) {
+            self.count("permanent observe");
+            return fault(Class::Permanent, "http-403");
+        }
+        if self.hits(rates.target / 2) {
+            self.count("target observe");
+            return fault(Class::Target, "http-401");
+        }
+        if self.hits(rates.transient / 2) {
+            self.count("transient observe");
+            return fault(Class::Transient, "http-503");
+        }
+        if self.hits(rates.timeout_before / 2) {
+            self.count("timeout observe");
+            return fault(Class::Unknown, "timeout");
+        }
+        self.lied.remove(member);
+        let present = self.truth.contains_key(member);
+        Ok(if present { Presence::Present } else { Presence::Absent })
+    }
+}
+
+#[async_trait]
+impl Connector for Sim {
+    fn batch_size(&self) -> usize {
+        self.batch
+    }
+
+    fn can_observe(&self) -> bool {
+        self.can_observe
+    }
+
+    async fn check(&self) -> Result<Health, Fault> {
+        Ok(Health { summary: "simulated".to_owned(), took: Duration::ZERO })
+    }
+
+    async fn discover(
+        &self,
+        _search: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<FoundResource>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn find(&self, _origin_id: &str) -> Result<Option<FoundResource>, Fault> {
+        Ok(None)
+    }
+
+    async fn ensure(&self, batch: &[Item]) -> Vec<Result<Done, Fault>> {
+        let mut answers = Vec::with_capacity(batch.len());
+        for item in batch {
+            let member = (item.person.subject, item.role.resource.clone());
+            {
+                let mut state = self.state.lock().unwrap();
+                let answer = state.ensure(&member, item.wanted);
+                let name = item.person.display_name.clone();
+                state.calls.push(format!("{:?} {name} {} {answer:?}", item.wanted, member.1));
+                answers.push(answer);
+            }
+            // Here the caller may go away.
+            tokio::task::yield_now().await;
+        }
+        answers
+    }
+
+    async fn observe(&self, batch: &[(Person, Role)]) -> Vec<Result<Presence, Fault>> {
+        let mut answers = Vec::with_capacity(batch.len());
+        for (person, role) in batch {
+            let member = (person.subject, role.resource.clone());
+            {
+                let mut state = self.state.lock().unwrap();
+                let answer = state.observe(&member);
+                let name = person.display_name.clone();
+                state.calls.push(format!("observe {name} {} {answer:?}", member.1));
+                answers.push(answer);
+            }
+            tokio::task::yield_now().await;
+        }
+        answers
+    }
+}
