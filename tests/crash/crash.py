@@ -262,8 +262,8 @@ def check(name, api, scim, group, package, acknowledged, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=1000)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--engine", choices=["sqlite", "postgres"], action="append")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
