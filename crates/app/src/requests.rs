@@ -480,6 +480,8 @@ impl Deed<'_, '_> {
         }
         let person = self.beneficiary(new, administrator).await?;
         people::lock(self.tx, person.subject).await?;
+        // Whoever disables somebody holds the same lock: what was read before it may be over.
+        let person = people::by_subject(self.tx, person.subject).await?.unwrap_or(person);
         if !person.is_active {
             return Err(Error::invalid(
                 "assignment.targetId",

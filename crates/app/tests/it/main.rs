@@ -10,6 +10,7 @@ mod approve;
 mod deliver;
 mod end;
 mod plan;
+mod races;
 mod reprocess;
 mod separate;
 #[path = "../world/mod.rs"]
