@@ -11,7 +11,7 @@ use crate::{App, Caller, Error, Result};
 pub const SWEEP_BATCH: usize = 200;
 
 impl App {
-    /// Moves everything whose time has come, at most [`SWEEP_BATCH`] of each kind; says how much.
+    /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
     ///
     /// # Errors
     ///

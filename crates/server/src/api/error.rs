@@ -1,7 +1,7 @@
 //! Errors on the wire: the only place where an error meets a status code.
 //!
 //! Every error of both APIs has Graph's envelope and the exact type `application/json`; with
-//! anything less, Graph clients lose the code and the message (see [`ApiError::envelope`]).
+//! anything less, Graph clients lose the code and the message (see `ApiError::envelope`).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Answers on the wire: Graph's headers, envelopes, context and links.
 //!
 //! A handler builds its answer with [`Wire`], which knows how this request wants it; the layer
-//! [`dress`] adds what every answer has and writes every error as one envelope.
+//! `dress` adds what every answer has and writes every error as one envelope.
 
 use accede_app::Page;
 use accede_domain::Timestamp;

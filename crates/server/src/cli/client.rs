@@ -18,7 +18,7 @@ pub const EM: &str = "/v1.0/identityGovernance/entitlementManagement";
 /// Which server, as whom, and how to answer.
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
-    /// The server, such as https://accede.example
+    /// The server, such as `https://accede.example`
     #[arg(long, value_name = "URL", env = "ACCEDE_SERVER")]
     pub server: Option<String>,
     /// Bearer token, such as one from `accede token`
