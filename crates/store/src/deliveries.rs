@@ -68,8 +68,9 @@ macro_rules! columns {
 /// What is not as wanted. Reading back what is so does not make it undone.
 macro_rules! undone {
     () => {
-        "(d.phase in ('due', 'failed', 'stuck') or (d.phase = 'inFlight'
-             and not (d.wanted and d.observed = 'present')
+        // The first half is the condition of the index.
+        "(d.phase <> 'settled' and (d.phase <> 'inFlight'
+             or not (d.wanted and d.observed = 'present')
              and (d.wanted or d.observed not in ('absent', 'never'))))"
     };
 }
@@ -543,10 +544,12 @@ pub async fn of_cause(
     after: Option<DeliveryId>,
     limit: usize,
 ) -> Result<Vec<(DeliveryId, SubjectId)>> {
+    // No delivery has the nil id: what follows it is everything.
+    let after = after.unwrap_or(DeliveryId(uuid::Uuid::nil()));
     let rows = tx
         .query(
             "select id, subject_id from deliveries
-             where cause_id = $1 and phase <> 'settled' and ($2 is null or id > $2)
+             where cause_id = $1 and phase <> 'settled' and id > $2
              order by id limit $3",
             params![cause, after, limit_value(limit)],
         )
