@@ -141,7 +141,7 @@ impl Store {
             Driver::Lite(lite) => {
                 let mut session = Session::new(Link::Turn(lite.turn().await?));
                 let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
-                let Session { link: Link::Turn(turn), failed, wakes } = session else {
+                let Session { link: Link::Turn(turn), failed, wakes, .. } = session else {
                     return Err(ended().into());
                 };
                 let kept = answer.is_ok() && failed.is_none();

@@ -159,6 +159,10 @@ pub async fn tls_postgres_url() -> (String, PathBuf) {
 /// scanned has no index that helps.
 pub async fn plan(tx: &mut Tx<'_>, sql: impl Into<Sql>, params: &[Value]) -> Result<String> {
     let sql = sql.into().text(tx.engine());
+    plan_text(tx, sql, params).await
+}
+
+async fn plan_text(tx: &mut Tx<'_>, sql: &str, params: &[Value]) -> Result<String> {
     let (explain, column) = match tx.engine() {
         Engine::Sqlite => (format!("explain query plan {sql}"), 3),
         Engine::Postgres => {
@@ -173,6 +177,39 @@ pub async fn plan(tx: &mut Tx<'_>, sql: impl Into<Sql>, params: &[Value]) -> Res
         }
     }
     Ok(lines.join("\n"))
+}
+
+/// How the engine means to run every statement of some work, for tests that forbid full scans.
+///
+/// The statements are those that the work really runs: nothing is said twice.
+pub async fn plans<T>(
+    tx: &mut Tx<'_>,
+    work: impl AsyncFnOnce(&mut Tx<'_>) -> Result<T>,
+) -> Result<Vec<String>> {
+    tx.0.heard = Some(Vec::new());
+    let outcome = work(tx).await;
+    let heard = tx.0.heard.take().unwrap_or_default();
+    outcome?;
+    let mut plans = Vec::with_capacity(heard.len());
+    for (sql, params) in heard {
+        plans.push(plan_text(tx, &sql, &params).await?);
+    }
+    Ok(plans)
+}
+
+/// The lines of a plan that read a whole table: not a part of it by an index, and not in the order of
+/// an index, where a limit ends it.
+pub fn scans(plan: &str) -> Vec<&str> {
+    plan.lines()
+        .filter(|line| {
+            let of_rows = line.starts_with("SCAN ")
+                && !line.contains(" USING ")
+                && !line.contains("CONSTANT ROW")
+                && !line.starts_with("SCAN (")
+                && !line.starts_with("SCAN x");
+            of_rows || line.contains("Seq Scan on")
+        })
+        .collect()
 }
 
 #[expect(clippy::panic, reason = "tests fail by panicking")]

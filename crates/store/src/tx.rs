@@ -18,6 +18,9 @@ pub(crate) struct Session {
     pub(crate) link: Link,
     pub(crate) failed: Option<Error>,
     pub(crate) wakes: Vec<String>,
+    /// The statements that ran, while a test listens.
+    #[cfg(feature = "testing")]
+    pub(crate) heard: Option<Vec<(String, Vec<Value>)>>,
 }
 
 pub(crate) enum Link {
@@ -28,7 +31,32 @@ pub(crate) enum Link {
 
 impl Session {
     pub(crate) fn new(link: Link) -> Session {
-        Session { link, failed: None, wakes: Vec::new() }
+        Session {
+            link,
+            failed: None,
+            wakes: Vec::new(),
+            #[cfg(feature = "testing")]
+            heard: None,
+        }
+    }
+
+    /// Remembers a statement, while a test listens.
+    fn hear(&mut self, sql: Sql, params: &[Value]) {
+        #[cfg(feature = "testing")]
+        if let Some(heard) = &mut self.heard {
+            let lite = matches!(self.link, Link::Turn(_) | Link::Seat(_));
+            heard.push((if lite { sql.lite } else { sql.pg }.to_owned(), params.to_vec()));
+        }
+        let _unless_listening = (sql, params);
+    }
+
+    /// Like [`Session::hear`] for a text that was put together.
+    fn hear_text(&mut self, sql: &str, params: &[Value]) {
+        #[cfg(feature = "testing")]
+        if let Some(heard) = &mut self.heard {
+            heard.push((sql.to_owned(), params.to_vec()));
+        }
+        let _unless_listening = (sql, params);
     }
 
     fn check(&self) -> Result<()> {
@@ -64,6 +92,7 @@ impl Tx<'_> {
     /// Runs a statement; the number of rows that it changed, or that it found.
     pub async fn execute(&mut self, sql: impl Into<Sql>, params: &[Value]) -> Result<u64> {
         let sql = sql.into();
+        self.0.hear(sql, params);
         let outcome = match self.way()? {
             Way::Lite(conn, writable) => conn.execute(sql.lite, params, writable),
             Way::Pg(trip) => trip.execute(sql.pg, params).await,
@@ -86,6 +115,7 @@ impl Tx<'_> {
     /// Runs a statement and gives its rows.
     pub async fn query(&mut self, sql: impl Into<Sql>, params: &[Value]) -> Result<Vec<Row>> {
         let sql = sql.into();
+        self.0.hear(sql, params);
         let outcome = match self.way()? {
             Way::Lite(conn, writable) => conn.query(sql.lite, params, writable),
             Way::Pg(trip) => trip.query(sql.pg, params).await,
@@ -136,6 +166,7 @@ impl Tx<'_> {
 
     /// Like [`Tx::query`] for a text that was put together, which only the filter compiler does.
     pub async fn query_text(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        self.0.hear_text(sql, params);
         let outcome = match self.way()? {
             Way::Lite(conn, writable) => conn.query_text(sql, params, writable),
             Way::Pg(trip) => trip.query(sql, params).await,

@@ -1,15 +1,27 @@
 //! Tests of the store on both engines.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod accounts;
+mod approvals;
 mod apps;
+mod assignment_list;
+mod assignments;
+mod audit;
 mod catalogs;
+mod causes;
 mod creations;
+mod deliveries;
+mod desk;
 mod engine;
 mod filter;
 mod groups;
+mod history;
 mod packages;
+mod people;
+mod plans;
 mod policies;
+mod request_list;
+mod requests;
 mod resources;
 mod role_assignments;
 mod separations;
