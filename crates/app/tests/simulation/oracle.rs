@@ -7,13 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accede_app::worker::Claimed;
-use accede_domain::delivery::{Action, Answer, LEASE, Phase, ZOMBIE};
+use accede_domain::delivery::{Action, Answer, Phase};
 use accede_domain::fault::Class;
 use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, SubjectId, TargetId};
 use accede_domain::{SignedDuration, Timestamp};
 
 use crate::snapshot::{Delivery, Part, Snapshot};
-use crate::target::{Owner, Sim};
+use crate::target::{Owner, Sim, WORKED_ON};
+
+/// How long a claim holds; said here again, not taken from the rules.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Who holds a delivery, and until when.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +116,7 @@ impl Oracle {
                     lease.until
                 );
                 if lease.mutates {
-                    self.doubtful.insert(id, lease.deadline.checked_add(ZOMBIE).unwrap());
+                    self.doubtful.insert(id, lease.deadline.checked_add(WORKED_ON).unwrap());
                 }
             }
             let last = self.epochs.insert(id, epoch).unwrap_or(0);
@@ -141,7 +144,7 @@ impl Oracle {
     /// Every worker of the only process died and its leases were taken over.
     pub fn recovered(&mut self) {
         for lease in self.leases.values_mut() {
-            lease.until = lease.until.min(lease.deadline.checked_add(ZOMBIE).unwrap());
+            lease.until = lease.until.min(lease.deadline.checked_add(WORKED_ON).unwrap());
         }
     }
 
@@ -183,7 +186,7 @@ impl Oracle {
                     _ => now,
                 };
                 if fault.class == Class::Unknown && claimed.action != Action::Observe {
-                    self.doubtful.insert(id, deadline.checked_add(ZOMBIE).unwrap());
+                    self.doubtful.insert(id, deadline.checked_add(WORKED_ON).unwrap());
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Whoever changes it behind our back leaves a *foreign* membership; what our calls make is *ours*.
 //! A call may take effect late, but never later than the deadline of its claim and the time a dropped
-//! connection may still be worked on ([`ZOMBIE`]): that is what a real target must keep for our
+//! connection may still be worked on ([`WORKED_ON`]): that is what a real target must keep for our
 //! promises to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,13 +12,16 @@ use std::time::Duration;
 use accede_connectors::{
     Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted,
 };
-use accede_domain::Timestamp;
-use accede_domain::delivery::ZOMBIE;
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::SubjectId;
+use accede_domain::{SignedDuration, Timestamp};
 use async_trait::async_trait;
 
 use crate::dice::Dice;
+
+/// How long after its deadline a target may still work on a call whose connection was dropped. Said here
+/// again, not taken from the rules: a rule that forgets it must be noticed.
+pub const WORKED_ON: SignedDuration = SignedDuration::from_secs(10);
 
 /// Who put somebody into a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,7 +270,7 @@ impl State {
         }
         if self.hits(rates.late) {
             self.count(&format!("late {verb}"));
-            let last = self.deadline.checked_add(ZOMBIE).unwrap().as_millisecond();
+            let last = self.deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
             let span = usize::try_from(last - self.now.as_millisecond()).unwrap_or(1).max(1);
             // Half of them as late as can be.
             let wait = if self.dice.in_thousand(500) { span } else { 1 + self.dice.below(span) };
