@@ -4,6 +4,7 @@ use accede_domain::approval::{self, Decision, MAX_STAGES, Stage, Status, Verdict
 use accede_domain::id::{RequestId, StageId, UserId};
 use accede_domain::policy::SubjectSet;
 use accede_domain::request::{Event, State};
+use accede_domain::schedule;
 use accede_store::approvals::{self as rows, Approver, StageRow};
 use accede_store::people::{self, Facts};
 use accede_store::requests::{self, Request};
@@ -359,14 +360,21 @@ impl Deed<'_, '_> {
             Verdict::Passed => {
                 self.note(&request, "stageApproved", why).await?;
                 if !start_next(self, &request).await? {
-                    let start = request.begins;
-                    self.advance(&mut request, Event::Accept { start }, None).await?;
+                    self.accept(&mut request).await?;
                 }
                 Ok(())
             }
             Verdict::Denied => self.advance(&mut request, Event::Deny, Some(why)).await,
             Verdict::Waiting | Verdict::TimedOut => Ok(()),
         }
+    }
+
+    /// Accepts a request that its last stage approved: its period counts from now.
+    async fn accept(&mut self, request: &mut Request) -> Result<()> {
+        let (allowed, asked) = (&request.terms.expiration, &request.schedule);
+        let period = schedule::period(allowed, asked, false, self.now);
+        (request.begins, request.end) = (Some(period.start), period.end);
+        self.advance(request, Event::Accept { start: request.begins }, None).await
     }
 
     /// Denies a request whose open stage nobody decided in time; says whether it did.

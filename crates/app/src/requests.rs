@@ -545,12 +545,14 @@ impl Deed<'_, '_> {
             policy: Some(policy.id),
             assignment: None,
             state: State::Submitted,
-            begins: Some(period.start),
-            end: period.end,
+            // Who waits for an approval gets the whole period from then on.
+            begins: Some(period.start).filter(|start| !needs_approval || self.now < *start),
+            end: period.end.filter(|_| !needs_approval),
             schedule: new.schedule.clone(),
             // What was in force when it was asked for stays in force for it.
             terms: if needs_approval || !policy.terms.questions.is_empty() {
                 Terms {
+                    expiration: policy.terms.expiration.clone(),
                     request_approval_settings: settings.clone(),
                     questions: policy.terms.questions.clone(),
                     ..Terms::default()

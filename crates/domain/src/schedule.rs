@@ -70,19 +70,16 @@ impl Schedule {
     }
 }
 
-/// The period that a request gets: it begins when asked (or now), and ends at the earlier of what
-/// was asked and what the policy allows.
+/// The period of a request that is accepted `now`: it begins when asked (or now), and ends at the
+/// earlier of what was asked and what the policy allows. `administrator`s may name any end.
 ///
-/// # Errors
-///
-/// Refuses an end in the past or not after the start. `administrator`s may name any end; others are
-/// capped by the policy.
-pub fn resolve(
+/// A duration counts from the acceptance: what waited ten days for its approval loses none of them.
+pub fn period(
     policy: &Expiration,
     asked: &Schedule,
     administrator: bool,
     now: Timestamp,
-) -> Result<Period, Refusal> {
+) -> Period {
     let start = asked.start_date_time.map_or(now, |start| start.max(now));
     let allowed = policy.end(start);
     let end = match (&asked.expiration, asked.expiration.end(start)) {
@@ -91,6 +88,21 @@ pub fn resolve(
         (_, None) => allowed,
         (_, Some(wanted)) => Some(allowed.map_or(wanted, |allowed| allowed.min(wanted))),
     };
+    Period { start, end }
+}
+
+/// The [`period`] of a request that somebody makes `now`.
+///
+/// # Errors
+///
+/// Refuses an end in the past or not after the start.
+pub fn resolve(
+    policy: &Expiration,
+    asked: &Schedule,
+    administrator: bool,
+    now: Timestamp,
+) -> Result<Period, Refusal> {
+    let Period { start, end } = period(policy, asked, administrator, now);
     if let Some(end) = end.filter(|end| *end <= start) {
         return Err(Refusal::Rule {
             code: "InvalidSchedule",

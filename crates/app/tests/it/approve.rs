@@ -1,8 +1,13 @@
 //! Approval: who is asked, in which order, and what their silence means.
 
 use accede_domain::approval::Decision;
+use accede_domain::id::PackageId;
+use accede_domain::policy::Terms;
+use accede_domain::schedule::Expiration;
 
-use crate::world::{World, approved_terms, code, days, manager, members, minutes, stage, user};
+use crate::world::{
+    Somebody, World, approved_terms, code, days, manager, members, minutes, stage, until, user,
+};
 
 #[tokio::test]
 async fn three_stages_are_decided_one_after_another_and_then_it_is_delivered() {
@@ -218,4 +223,65 @@ async fn a_manager_who_asks_for_a_report_does_not_decide_it() {
     assert_eq!(code(&world.approve(&uma, request).await), "Forbidden");
     assert_eq!(code(&world.approve(&olga, request).await), "ok");
     assert_eq!(world.assignment(request).await.subject, uma.subject);
+}
+
+/// A package of one role that Olga approves; its access lasts 30 days.
+async fn thirty_days() -> (World, Somebody, Somebody, PackageId) {
+    let world = World::new().await;
+    let olga = world.person("olga").await;
+    let uma = world.person("uma").await;
+    let terms = Terms {
+        expiration: Expiration::AfterDuration { duration: "P30D".parse().unwrap() },
+        ..approved_terms(vec![stage(&[user(&olga)], &[])])
+    };
+    let package = world.package_under("Staff", &[], terms).await;
+    (world, olga, uma, package)
+}
+
+#[tokio::test]
+async fn the_days_that_approval_took_are_not_taken_from_the_access() {
+    let (world, olga, uma, package) = thirty_days().await;
+
+    let request = world.submit(&uma, package).await;
+    let waiting = world.request(request).await;
+    world.sleep(days(10));
+    let approved = world.now();
+    world.approve(&olga, request).await.unwrap();
+
+    assert_eq!((waiting.begins, waiting.end), (None, None));
+    let assignment = world.assignment(request).await;
+    assert_eq!(assignment.start, approved);
+    assert_eq!(assignment.end, Some(approved.checked_add(days(30)).unwrap()));
+}
+
+#[tokio::test]
+async fn an_asked_end_is_capped_by_the_policy_when_it_is_approved() {
+    let (world, olga, uma, package) = thirty_days().await;
+    let far = world.now().checked_add(days(300)).unwrap();
+    let near = world.now().checked_add(days(20)).unwrap();
+    let max = world.person("max").await;
+
+    let for_long = world.try_submit_for(&uma, package, until(far)).await.unwrap();
+    let for_short = world.try_submit_for(&max, package, until(near)).await.unwrap();
+    world.sleep(days(10));
+    let approved = world.now();
+    world.approve(&olga, for_long).await.unwrap();
+    world.approve(&olga, for_short).await.unwrap();
+
+    let most = approved.checked_add(days(30)).unwrap();
+    assert_eq!(world.assignment(for_long).await.end, Some(most));
+    assert_eq!(world.assignment(for_short).await.end, Some(near));
+}
+
+#[tokio::test]
+async fn approval_after_the_asked_end_gives_nothing_and_says_why() {
+    let (world, olga, uma, package) = thirty_days().await;
+    let near = world.now().checked_add(days(5)).unwrap();
+
+    let request = world.try_submit_for(&uma, package, until(near)).await.unwrap();
+    world.sleep(days(10));
+    world.approve(&olga, request).await.unwrap();
+
+    assert_eq!(world.state(request).await, "deliveryFailed");
+    assert_eq!(world.request(request).await.block.unwrap().0, "EndPassed");
 }

@@ -391,7 +391,15 @@ impl Oracle {
                 before.assignment.is_none() || before.assignment == request.assignment,
                 "request {id} got another assignment"
             );
-            must!(before.end == request.end, "I22: the end of request {id} moved");
+            // The period counts from the acceptance and is fixed by it.
+            must!(
+                before.end == request.end || before.state == "pendingApproval",
+                "I22: the end of request {id} moved"
+            );
+            must!(
+                state != "pendingApproval" || request.end.is_none(),
+                "request {id} has an end before it was approved"
+            );
         }
         Ok(())
     }

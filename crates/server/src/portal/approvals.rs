@@ -15,7 +15,6 @@ use axum::routing::get;
 
 use super::form::{Asked, Posted, id};
 use super::input::Input;
-use super::my_packages::period;
 use super::my_requests::StageTold;
 use super::part::{Badge, Frame, Notice, Place, Tone, When, how_long};
 use super::problem::{Result, again, sentence};
@@ -196,7 +195,7 @@ fn build(
     for (question, answer) in terms::answers(&request.terms.questions, &request.answers) {
         add(&question, Some(answer));
     }
-    add("Period", Some(period(request.begins, request.end)));
+    add("Period", terms::period(request));
     add("Policy", summary.policy_name.clone());
     add("Requested", Some(request.created_at.strftime("%Y-%m-%d %H:%M UTC").to_string()));
     let open = approval.stages.iter().find(|stage| is_open(stage));

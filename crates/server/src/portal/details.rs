@@ -17,7 +17,7 @@ use super::form::{Asked, Posted, id};
 use super::part::{Badge, Deed, Frame, Place, When, how_long};
 use super::problem::{Result, sentence};
 use super::session::Session;
-use super::{Web, frame, page, see, words};
+use super::{Web, frame, page, see, terms, words};
 
 /// The routes of this page.
 pub fn routes() -> Router<Web> {
@@ -219,7 +219,7 @@ fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>) -> DetailsPage 
         state: words::request_state(&request.state),
         created: When::minute(request.created_at),
         completed: request.state.completed().map(When::minute),
-        period: period(request.begins, request.end),
+        period: terms::period(request).unwrap_or_else(|| "–".to_owned()),
         justification: request.justification.clone(),
         answers: answers.collect(),
         block: request
@@ -242,16 +242,6 @@ fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>) -> DetailsPage 
             })
             .collect(),
         frame,
-    }
-}
-
-fn period(begins: Option<Timestamp>, end: Option<Timestamp>) -> String {
-    let day = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
-    match (begins, end) {
-        (Some(begins), Some(end)) => format!("{} to {}", day(begins), day(end)),
-        (Some(begins), None) => format!("from {}, without end", day(begins)),
-        (None, Some(end)) => format!("until {}", day(end)),
-        (None, None) => "–".to_owned(),
     }
 }
 

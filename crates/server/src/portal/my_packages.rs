@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use accede_app::policies::RequestablePackage;
 use accede_app::requests::{Answer, ForWhom, Narrowing, NewRequest, Whose};
 use accede_app::{App, Caller, Error, Listing};
-use accede_domain::Timestamp;
 use accede_domain::filter::Filter;
 use accede_domain::id::{PackageId, PolicyId, RequestId};
 use accede_domain::policy::{Policy, Question, QuestionKind};
@@ -503,17 +502,6 @@ async fn submit(
             let wrong = Wrong::of(error, policy, &typed);
             page(&build(frame_of(&session, &found), &found, Some(policy), &typed, &wrong, None))
         }),
-    }
-}
-
-/// Where the period of an assignment or request begins and ends.
-pub fn period(begins: Option<Timestamp>, end: Option<Timestamp>) -> String {
-    let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
-    match (begins, end) {
-        (Some(begins), Some(end)) => format!("{} to {}", told(begins), told(end)),
-        (Some(begins), None) => format!("from {}, without end", told(begins)),
-        (None, Some(end)) => format!("until {}", told(end)),
-        (None, None) => "without end".to_owned(),
     }
 }
 

@@ -17,7 +17,6 @@ use axum::routing::get;
 use super::confirm::ConfirmPage;
 use super::form::{Address, Asked, Posted, id};
 use super::input::choice;
-use super::my_packages::period;
 use super::part::{Badge, Deed, Frame, Place, When};
 use super::problem::{Result, sentence};
 use super::requests::Choosable;
@@ -368,8 +367,7 @@ fn facts(detail: &RequestDetail, request: &Request) -> Vec<(String, String)> {
     let by = Some(summary.requestor.display_name.clone());
     add("Requested by", by.filter(|_| request.requestor != request.subject));
     add("Policy", summary.policy_name.clone());
-    let has_period = request.begins.is_some() || request.end.is_some();
-    add("Period", has_period.then(|| period(request.begins, request.end)));
+    add("Period", terms::period(request));
     add("Why", request.justification.clone());
     for (question, answer) in terms::answers(&request.terms.questions, &request.answers) {
         add(&question, Some(answer));

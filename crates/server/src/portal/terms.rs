@@ -1,9 +1,10 @@
 //! What a policy says, in the words of people.
 
-use accede_app::requests::Answer;
+use accede_app::requests::{Answer, Request};
 use accede_domain::Timestamp;
 use accede_domain::duration::Duration;
 use accede_domain::policy::{Question, QuestionKind, Terms};
+use accede_domain::request::State;
 use accede_domain::schedule::Expiration;
 
 use super::part::plural;
@@ -56,6 +57,42 @@ pub fn lasts(expiration: &Expiration) -> String {
         }
         Expiration::AfterDuration { duration: length } => duration(length),
     }
+}
+
+/// When the access that a request asks for begins and ends, as far as that is known: what waits for
+/// an approval begins with it.
+pub fn period(request: &Request) -> Option<String> {
+    let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    if request.state == State::PendingApproval {
+        let from = request.begins.map_or("from its approval".to_owned(), |at| {
+            format!("from {}, or from its approval if that is later", told(at))
+        });
+        let allowed = &request.terms.expiration;
+        let asked = match request.schedule.expiration {
+            Expiration::NotSpecified => allowed,
+            ref asked => asked,
+        };
+        let most = if asked == allowed || !is_limit(allowed) {
+            String::new()
+        } else {
+            format!(", but no longer than the policy allows: {}", lasts(allowed))
+        };
+        let for_how_long = match asked {
+            Expiration::AfterDuration { .. } => format!("for {}", lasts(asked)),
+            _ => lasts(asked),
+        };
+        return Some(format!("{for_how_long}, {from}{most}"));
+    }
+    match (request.begins, request.end) {
+        (Some(begins), Some(end)) => Some(format!("{} to {}", told(begins), told(end))),
+        (Some(begins), None) => Some(format!("from {}, without end", told(begins))),
+        (None, Some(end)) => Some(format!("until {}", told(end))),
+        (None, None) => None,
+    }
+}
+
+fn is_limit(expiration: &Expiration) -> bool {
+    matches!(expiration, Expiration::AfterDateTime { .. } | Expiration::AfterDuration { .. })
 }
 
 /// How requests are approved under a policy.
