@@ -27,9 +27,8 @@ impl App {
         let whose = readable(caller, whose)?;
         self.store()
             .read(async |tx| {
-                let (items, next, count) =
-                    assignment_list::page(tx, &whose, ask(listing)?, listing.count).await?;
-                Ok(Page { items, next, count })
+                let found = assignment_list::page(tx, &whose, ask(listing)?, listing.count).await?;
+                Ok(Page { items: found.items, next: found.next, count: found.count })
             })
             .await
     }

@@ -261,13 +261,13 @@ impl App {
         let whose = readable(caller, whose)?;
         self.store()
             .read(async |tx| {
-                let (rows, next, count) =
+                let found =
                     request_list::page(tx, &whose, narrowing, ask(listing)?, listing.count).await?;
-                let mut items = Vec::with_capacity(rows.len());
-                for summary in rows {
+                let mut items = Vec::with_capacity(found.items.len());
+                for summary in found.items {
                     items.push(self.view(tx, summary, now).await?);
                 }
-                Ok(Page { items, next, count })
+                Ok(Page { items, next: found.next, count: found.count })
             })
             .await
     }

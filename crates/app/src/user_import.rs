@@ -9,10 +9,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use accede_domain::id::UserId;
+use accede_domain::Timestamp;
+use accede_domain::id::{SubjectId, UserId};
 use accede_domain::nearest;
 use accede_domain::permission::Action;
-use accede_store::users::{self, UserType, key};
+use accede_store::users::{self, key};
 use serde_json::json;
 
 use crate::audit::{self, Event};
@@ -255,25 +256,8 @@ impl App {
                             saves.push(user);
                         }
                         None => {
-                            let mut user = User {
-                                id: self.mint(now),
-                                subject: self.mint(now),
-                                user_principal_name: line.name.clone(),
-                                display_name: line.name.clone(),
-                                given_name: None,
-                                surname: None,
-                                mail: None,
-                                department: None,
-                                job_title: None,
-                                company_name: None,
-                                employee_id: None,
-                                user_type: UserType::Member,
-                                account_enabled: true,
-                                manager: None,
-                                created_at: now,
-                                deleted_at: None,
-                                version: 1,
-                            };
+                            let (id, subject) = (self.mint(now), self.mint(now));
+                            let mut user = User::new(id, subject, &line.name, now);
                             line.change.apply(&mut user)?;
                             new.push(user);
                         }
@@ -483,30 +467,9 @@ fn line(number: u64, columns: &[&'static str], record: &csv::StringRecord) -> Re
             _ => line.manager = Some(value),
         }
     }
-    let mut trial = blank();
+    // Somebody to try the change on.
+    let nobody = (UserId(uuid::Uuid::nil()), SubjectId(uuid::Uuid::nil()));
+    let mut trial = User::new(nobody.0, nobody.1, &line.name, Timestamp::UNIX_EPOCH);
     line.change.apply(&mut trial).map_err(|error| error.to_string())?;
     Ok(line)
-}
-
-/// Somebody to try a change on.
-fn blank() -> User {
-    User {
-        id: UserId(uuid::Uuid::nil()),
-        subject: accede_domain::id::SubjectId(uuid::Uuid::nil()),
-        user_principal_name: String::new(),
-        display_name: String::new(),
-        given_name: None,
-        surname: None,
-        mail: None,
-        department: None,
-        job_title: None,
-        company_name: None,
-        employee_id: None,
-        user_type: UserType::Member,
-        account_enabled: true,
-        manager: None,
-        created_at: accede_domain::Timestamp::UNIX_EPOCH,
-        deleted_at: None,
-        version: 1,
-    }
 }

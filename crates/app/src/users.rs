@@ -177,28 +177,9 @@ impl App {
     ) -> Result<User> {
         caller.may_everywhere(Action::ManageDirectory)?;
         let now = self.now();
-        let mut user = User {
-            id: self.mint(now),
-            subject: self.mint(now),
-            user_principal_name: fields::principal_name(
-                "userPrincipalName",
-                &new.user_principal_name,
-            )?,
-            display_name: String::new(),
-            given_name: None,
-            surname: None,
-            mail: None,
-            department: None,
-            job_title: None,
-            company_name: None,
-            employee_id: None,
-            user_type: UserType::Member,
-            account_enabled: true,
-            manager: new.manager,
-            created_at: now,
-            deleted_at: None,
-            version: 1,
-        };
+        let name = fields::principal_name("userPrincipalName", &new.user_principal_name)?;
+        let mut user = User::new(self.mint(now), self.mint(now), name, now);
+        user.manager = new.manager;
         let NewUser { password, manager, .. } = new;
         let change = UserChange {
             user_principal_name: None,

@@ -24,7 +24,7 @@ use accede_store::policies;
 use accede_store::resources::{self, Resource};
 use accede_store::subjects::{self, NewSubject};
 use accede_store::targets::{self, TargetRow};
-use accede_store::users::{self, User, UserType};
+use accede_store::users::{self, User};
 use accede_store::{Store, Tx, schema};
 use async_trait::async_trait;
 
@@ -147,23 +147,8 @@ async fn insert_people(
         .iter()
         .enumerate()
         .map(|(n, person)| User {
-            id: person.user,
-            subject: person.subject,
-            user_principal_name: format!("person{n}@bench.example"),
             display_name: format!("Person {n}"),
-            given_name: None,
-            surname: None,
-            mail: None,
-            department: None,
-            job_title: None,
-            company_name: None,
-            employee_id: None,
-            user_type: UserType::Member,
-            account_enabled: true,
-            manager: None,
-            created_at: at,
-            deleted_at: None,
-            version: 1,
+            ..User::new(person.user, person.subject, format!("person{n}@bench.example"), at)
         })
         .collect();
     users::insert_all(tx, &rows).await

@@ -6,7 +6,8 @@ use accede_domain::permission::Reach;
 
 use crate::assignments::{Assignment, WIDTH, columns};
 use crate::causes::placeholders;
-use crate::filter::{Ask, Entity, Kind, Plan, Property};
+use crate::filter::{Ask, Entity, Kind, Property};
+use crate::pages::{self, Listed, Source};
 use crate::request_list::{ListError, Somebody, Whose};
 use crate::{Result, Row, Tx, Value, params};
 
@@ -130,23 +131,19 @@ pub async fn page(
     whose: &Whose,
     ask: Ask<'_>,
     count: bool,
-) -> Result<(Vec<Summary>, Option<String>, Option<i64>), ListError> {
-    let mut own = Vec::new();
-    let condition = condition(whose, &mut own);
-    let condition = Some(condition.as_str()).filter(|text| !text.is_empty());
-    let plan = Plan::new(&ASSIGNMENTS, ask, own.len() + 1)?;
-    let columns = concat!(columns!(), ", ");
-    let (sql, values) = plan.select(&format!("{columns}{JOINED}"), FROM, condition, &own);
-    let mut rows = tx.query_text(&sql, &values).await?;
-    let next = plan.cut(&mut rows)?;
-    let total = if count {
-        let (sql, values) = plan.count(FROM, condition, &own);
-        Some(tx.query_one_text(&sql, &values).await?.get(0)?)
-    } else {
-        None
+) -> Result<Listed<Summary>, ListError> {
+    let mut values = Vec::new();
+    let own = condition(whose, &mut values);
+    let conditions: &[String] = if own.is_empty() { &[] } else { &[own] };
+    let source = Source {
+        entity: &ASSIGNMENTS,
+        columns: &format!("{}{JOINED}", concat!(columns!(), ", ")),
+        from: FROM,
+        conditions,
+        values: &values,
+        read: Summary::from_row,
     };
-    let found = rows.iter().map(Summary::from_row).collect::<Result<Vec<_>>>()?;
-    Ok((found, next, total))
+    pages::page(tx, &source, ask, count).await
 }
 
 /// One assignment with its names.

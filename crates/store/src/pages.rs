@@ -20,7 +20,7 @@ pub(crate) struct Source<'a, T> {
     /// What can be filtered and ordered by.
     pub entity: &'static Entity,
     /// The columns that `read` reads.
-    pub columns: &'static str,
+    pub columns: &'a str,
     /// The tables.
     pub from: &'static str,
     /// Conditions that the caller sets, joined by `and`, on `values` as `$1`, `$2`, ….

@@ -5,7 +5,8 @@ use accede_domain::id::{CatalogId, CauseId, RequestId, SubjectId, TargetId, User
 use accede_domain::permission::Reach;
 
 use crate::causes::placeholders;
-use crate::filter::{Ask, Entity, FilterError, Kind, Plan, Property};
+use crate::filter::{Ask, Entity, FilterError, Kind, Property};
+use crate::pages::{self, Listed, Source};
 use crate::requests::{Request, WIDTH, columns};
 use crate::{Error, Result, Row, Tx, Value, params};
 
@@ -230,23 +231,19 @@ pub async fn page(
     narrowing: &Narrowing,
     ask: Ask<'_>,
     count: bool,
-) -> Result<(Vec<Summary>, Option<String>, Option<i64>), ListError> {
-    let mut own = Vec::new();
-    let condition = condition(whose, narrowing, &mut own);
-    let condition = Some(condition.as_str()).filter(|text| !text.is_empty());
-    let plan = Plan::new(&REQUESTS, ask, own.len() + 1)?;
-    let columns = concat!(columns!(), ", ");
-    let (sql, values) = plan.select(&format!("{columns}{JOINED}"), FROM, condition, &own);
-    let mut rows = tx.query_text(&sql, &values).await?;
-    let next = plan.cut(&mut rows)?;
-    let total = if count {
-        let (sql, values) = plan.count(FROM, condition, &own);
-        Some(tx.query_one_text(&sql, &values).await?.get(0)?)
-    } else {
-        None
+) -> Result<Listed<Summary>, ListError> {
+    let mut values = Vec::new();
+    let own = condition(whose, narrowing, &mut values);
+    let conditions: &[String] = if own.is_empty() { &[] } else { &[own] };
+    let source = Source {
+        entity: &REQUESTS,
+        columns: &format!("{}{JOINED}", concat!(columns!(), ", ")),
+        from: FROM,
+        conditions,
+        values: &values,
+        read: Summary::from_row,
     };
-    let found = rows.iter().map(Summary::from_row).collect::<Result<Vec<_>>>()?;
-    Ok((found, next, total))
+    pages::page(tx, &source, ask, count).await
 }
 
 /// One request with its names.

@@ -148,51 +148,8 @@ impl Store {
                 lite.end(turn, kept, wakes, failed.as_ref()).await?;
                 settle(answer, failed)
             }
-            Driver::Pg(pg) => self.write_postgres(pg, work).await,
+            Driver::Pg(pg) => self.on_postgres(pg, true, work).await,
         }
-    }
-
-    async fn write_postgres<T, E, F>(&self, pg: &Pg, mut work: F) -> Result<T, E>
-    where
-        F: for<'t> Work<'t, T, E>,
-        T: Send,
-        E: From<Error> + Send,
-    {
-        let mut tries = 1;
-        loop {
-            let (outcome, again) = match pg.trip(true).await {
-                Ok(trip) => self.try_write(trip, &mut work).await,
-                Err((error, again)) => (Err(error.into()), again),
-            };
-            if !again || tries >= TRIES {
-                return outcome;
-            }
-            tokio::time::sleep(self.pause(tries)).await;
-            tries += 1;
-        }
-    }
-
-    /// Runs work once; its outcome and whether it is worth trying again.
-    async fn try_write<T, E, F>(&self, trip: Trip, work: &mut F) -> (Result<T, E>, bool)
-    where
-        F: for<'t> Work<'t, T, E>,
-        T: Send,
-        E: From<Error> + Send,
-    {
-        let mut session = Session::new(Link::Trip(trip));
-        let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
-        let Session { link: Link::Trip(trip), failed, .. } = session else {
-            return (Err(ended().into()), false);
-        };
-        if answer.is_ok() && failed.is_none() {
-            return match trip.commit().await {
-                (Ok(()), _) => (answer, false),
-                (Err(error), again) => (Err(error.into()), again),
-            };
-        }
-        let again = trip.may_retry();
-        trip.roll_back().await;
-        (settle(answer, failed), again)
     }
 
     /// Runs work that only reads, on one consistent state of the database.
@@ -209,11 +166,12 @@ impl Store {
                 let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
                 settle(answer, session.failed.take())
             }
-            Driver::Pg(pg) => self.read_postgres(pg, work).await,
+            Driver::Pg(pg) => self.on_postgres(pg, false, work).await,
         }
     }
 
-    async fn read_postgres<T, E, F>(&self, pg: &Pg, mut work: F) -> Result<T, E>
+    /// Runs work on PostgreSQL, again when it loses against another transaction or its connection.
+    async fn on_postgres<T, E, F>(&self, pg: &Pg, writes: bool, mut work: F) -> Result<T, E>
     where
         F: for<'t> Work<'t, T, E>,
         T: Send,
@@ -221,8 +179,8 @@ impl Store {
     {
         let mut tries = 1;
         loop {
-            let (outcome, again) = match pg.trip(false).await {
-                Ok(trip) => self.try_read(trip, &mut work).await,
+            let (outcome, again) = match pg.trip(writes).await {
+                Ok(trip) => self.attempt(trip, writes, &mut work).await,
                 Err((error, again)) => (Err(error.into()), again),
             };
             if !again || tries >= TRIES {
@@ -233,7 +191,8 @@ impl Store {
         }
     }
 
-    async fn try_read<T, E, F>(&self, trip: Trip, work: &mut F) -> (Result<T, E>, bool)
+    /// Runs work once; its outcome and whether it is worth trying again.
+    async fn attempt<T, E, F>(&self, trip: Trip, writes: bool, work: &mut F) -> (Result<T, E>, bool)
     where
         F: for<'t> Work<'t, T, E>,
         T: Send,
@@ -244,6 +203,12 @@ impl Store {
         let Session { link: Link::Trip(trip), failed, .. } = session else {
             return (Err(ended().into()), false);
         };
+        if writes && answer.is_ok() && failed.is_none() {
+            return match trip.commit().await {
+                (Ok(()), _) => (answer, false),
+                (Err(error), again) => (Err(error.into()), again),
+            };
+        }
         let again = trip.may_retry();
         trip.roll_back().await;
         (settle(answer, failed), again)

@@ -157,6 +157,36 @@ impl Of {
 }
 
 impl User {
+    /// A member whose account is enabled, of whom nothing is known but the sign-in name. It is the
+    /// full name too until another is set.
+    pub fn new(
+        id: UserId,
+        subject: SubjectId,
+        user_principal_name: impl Into<String>,
+        created_at: Timestamp,
+    ) -> User {
+        let user_principal_name = user_principal_name.into();
+        User {
+            id,
+            subject,
+            display_name: user_principal_name.clone(),
+            user_principal_name,
+            given_name: None,
+            surname: None,
+            mail: None,
+            department: None,
+            job_title: None,
+            company_name: None,
+            employee_id: None,
+            user_type: UserType::Member,
+            account_enabled: true,
+            manager: None,
+            created_at,
+            deleted_at: None,
+            version: 1,
+        }
+    }
+
     fn from_row(row: &Row) -> Result<User> {
         let kind: String = row.get(11)?;
         Ok(User {

@@ -40,7 +40,7 @@ use accede_store::resources::{self, Resource, Role, Scope};
 use accede_store::schema::MIGRATIONS;
 use accede_store::subjects::{self, Kind, NewSubject};
 use accede_store::targets::{self, TargetRow};
-use accede_store::users::{self, User, UserType};
+use accede_store::users::{self, User};
 use accede_store::{Store, assignments, params, policies, requests, separations};
 use futures_util::FutureExt;
 
@@ -177,23 +177,9 @@ impl World {
         let somebody =
             Somebody { user: self.mint(), subject: self.mint(), name: format!("{name}@x.example") };
         let user = User {
-            id: somebody.user,
-            subject: somebody.subject,
-            user_principal_name: somebody.name.clone(),
             display_name: name.to_owned(),
-            given_name: None,
-            surname: None,
-            mail: None,
-            department: None,
-            job_title: None,
-            company_name: None,
-            employee_id: None,
-            user_type: UserType::Member,
-            account_enabled: true,
             manager: manager.map(|manager| manager.user),
-            created_at: self.now(),
-            deleted_at: None,
-            version: 1,
+            ..User::new(somebody.user, somebody.subject, &somebody.name, self.now())
         };
         let subject = NewSubject {
             id: somebody.subject,

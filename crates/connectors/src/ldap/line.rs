@@ -85,26 +85,34 @@ impl<'a> Line<'a> {
             connection.with_search_options(SearchOptions::new().sizelimit(limit));
             let search = connection.search(base, scope, filter, attributes);
             let outcome = tokio::time::timeout(left, search).await;
-            match outcome {
-                Ok(Ok(found)) => {
-                    let (entries, result) = (found.0, found.1);
-                    return Ok(collect(entries, result));
-                }
-                Ok(Err(error)) => {
-                    self.connection = None;
-                    // A connection that lay idle may be dead without our knowing, and a search
-                    // changes nothing, so it is put once more, on a fresh one.
-                    if !std::mem::take(&mut self.used_before) {
-                        return Err(lost(&error, Class::Transient));
-                    }
-                    self.home.forget_idle();
-                }
-                Err(_) => {
-                    self.connection = None;
-                    return Err(too_slow(Class::Transient));
-                }
+            if let Some(found) = self.heard(outcome)? {
+                let (entries, result) = (found.0, found.1);
+                return Ok(collect(entries, result));
             }
         }
+    }
+
+    /// What came back for a question, or nothing if it is to be put once more: a connection that
+    /// lay idle may be dead without our knowing, and a question changes nothing.
+    fn heard<T>(
+        &mut self,
+        outcome: Result<Result<T, LdapError>, tokio::time::error::Elapsed>,
+    ) -> Result<Option<T>, Fault> {
+        match outcome {
+            Ok(Ok(answer)) => return Ok(Some(answer)),
+            Ok(Err(error)) => {
+                self.connection = None;
+                if !std::mem::take(&mut self.used_before) {
+                    return Err(lost(&error, Class::Transient));
+                }
+            }
+            Err(_) => {
+                self.connection = None;
+                return Err(too_slow(Class::Transient));
+            }
+        }
+        self.home.forget_idle();
+        Ok(None)
     }
 
     /// Reads entries page by page until there are enough.
@@ -168,25 +176,12 @@ impl<'a> Line<'a> {
             let connection = self.open().await?;
             let outcome =
                 tokio::time::timeout(left, connection.compare(dn, name, value.as_bytes())).await;
-            match outcome {
-                Ok(Ok(result)) => {
-                    return Ok(match result.0.rc {
-                        6 => Ok(true),
-                        5 => Ok(false),
-                        _ => Err(refusal(result.0)),
-                    });
-                }
-                Ok(Err(error)) => {
-                    self.connection = None;
-                    if !std::mem::take(&mut self.used_before) {
-                        return Err(lost(&error, Class::Transient));
-                    }
-                    self.home.forget_idle();
-                }
-                Err(_) => {
-                    self.connection = None;
-                    return Err(too_slow(Class::Transient));
-                }
+            if let Some(result) = self.heard(outcome)? {
+                return Ok(match result.0.rc {
+                    6 => Ok(true),
+                    5 => Ok(false),
+                    _ => Err(refusal(result.0)),
+                });
             }
         }
     }

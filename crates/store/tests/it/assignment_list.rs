@@ -18,9 +18,9 @@ const ALL: Whose = Whose::Reach(Reach::Everywhere);
 async fn ids(tx: &mut Tx<'_>, whose: &Whose, filter: Option<&str>) -> Result<Vec<AssignmentId>> {
     let filter = filter.map(|text| Filter::parse(text).unwrap());
     let ask = Ask { filter: filter.as_ref(), ..first(50) };
-    let (found, next, count) = assignment_list::page(tx, whose, ask, true).await.map_err(broke)?;
-    assert_eq!((next, count), (None, i64::try_from(found.len()).ok()));
-    Ok(found.iter().map(|summary| summary.assignment.id).collect())
+    let found = assignment_list::page(tx, whose, ask, true).await.map_err(broke)?;
+    assert_eq!((found.next, found.count), (None, i64::try_from(found.items.len()).ok()));
+    Ok(found.items.iter().map(|summary| summary.assignment.id).collect())
 }
 
 fn broke(error: ListError) -> Error {

@@ -26,9 +26,9 @@ async fn filtered(
 ) -> Result<Vec<RequestId>> {
     let ask = Ask { filter, ..first(50) };
     let page = request_list::page(tx, whose, narrowing, ask, true).await;
-    let (found, next, count) = page.map_err(|error| Error::Database(error.to_string()))?;
-    assert_eq!((next, count), (None, i64::try_from(found.len()).ok()));
-    Ok(found.iter().map(|summary| summary.request.id).collect())
+    let found = page.map_err(|error| Error::Database(error.to_string()))?;
+    assert_eq!((found.next, found.count), (None, i64::try_from(found.items.len()).ok()));
+    Ok(found.items.iter().map(|summary| summary.request.id).collect())
 }
 
 /// Uma's failed request (301), Max's delivered one (401), Uma's pending one for the other package
@@ -164,10 +164,10 @@ async fn pages_follow_each_other_and_leave_nothing_out() {
             for expected in [3, 3, 1] {
                 let ask = Ask { order: &order, after: after.as_deref(), ..first(3) };
                 let page = request_list::page(tx, &ALL, &Narrowing::default(), ask, true).await;
-                let (rows, next, count) = page.unwrap();
-                assert_eq!((rows.len(), count), (expected, Some(7)), "{engine}");
-                found.extend(rows.iter().map(|summary| summary.request.id));
-                after = next;
+                let page = page.unwrap();
+                assert_eq!((page.items.len(), page.count), (expected, Some(7)), "{engine}");
+                found.extend(page.items.iter().map(|summary| summary.request.id));
+                after = page.next;
             }
             assert_eq!(after, None, "{engine}");
             let all: Vec<RequestId> = (200..207).map(nth).collect();

@@ -14,24 +14,15 @@ pub const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
 /// A person; the number makes the ids and the name.
 pub fn person(number: u128) -> User {
+    let (id, subject) =
+        (UserId(Uuid::from_u128(number)), SubjectId(Uuid::from_u128(0x1000 + number)));
     User {
-        id: UserId(Uuid::from_u128(number)),
-        subject: SubjectId(Uuid::from_u128(0x1000 + number)),
-        user_principal_name: format!("Person{number}@harbourline.example"),
         display_name: format!("Person {number}"),
         given_name: Some("Person".to_owned()),
         surname: Some(number.to_string()),
-        mail: None,
         department: Some("Docks".to_owned()),
-        job_title: None,
-        company_name: None,
         employee_id: Some(format!("E{number}")),
-        user_type: UserType::Member,
-        account_enabled: true,
-        manager: None,
-        created_at: NOW,
-        deleted_at: None,
-        version: 1,
+        ..User::new(id, subject, format!("Person{number}@harbourline.example"), NOW)
     }
 }
 
