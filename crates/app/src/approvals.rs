@@ -1,16 +1,21 @@
 //! Approvals: who is asked, and what their decision does. There is no other path to an approval.
 
+use std::collections::{BTreeSet, HashMap};
+
 use accede_domain::approval::{self, Decision, MAX_STAGES, Stage, Status, Verdict};
+use accede_domain::filter::parse_order;
 use accede_domain::id::{RequestId, StageId, UserId};
 use accede_domain::policy::SubjectSet;
 use accede_domain::request::{Event, State};
 use accede_domain::schedule;
+use accede_store::approval_list::{self, Involved};
 use accede_store::approvals::{self as rows, Approver, StageRow};
-use accede_store::people::{self, Facts};
+use accede_store::people;
 use accede_store::requests::{self, Request};
 
 use crate::deed::Deed;
-use crate::{App, Caller, Error, Result, audit};
+use crate::list::ask;
+use crate::{App, Caller, Error, Listing, Page, Result, audit};
 
 /// Most approvers that are asked in one stage.
 pub const MAX_APPROVERS: usize = 500;
@@ -37,6 +42,19 @@ pub struct StageView {
     pub approvers: Vec<Approver>,
     /// The decider's name.
     pub reviewer: Option<String>,
+}
+
+/// What the caller has to do with the approvals of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// They are awaited now.
+    Awaited,
+    /// They are or were asked to decide a stage.
+    Asked,
+    /// The request is for them.
+    About,
+    /// The request is by them.
+    By,
 }
 
 /// Makes the stages of a request and starts the first.
@@ -222,50 +240,35 @@ impl App {
             .await
     }
 
-    /// The approvals of requests for the caller, or by the caller, newest first.
+    /// Approvals that the caller has to do with, newest first; those that await them, oldest first.
     ///
     /// # Errors
     ///
-    /// Forbidden for applications.
-    pub async fn list_own_approvals(
-        &self,
-        caller: &Caller,
-        as_target: bool,
-        limit: usize,
-    ) -> Result<Vec<ApprovalView>> {
-        let (user, subject) = caller.require_user()?;
-        caller.may_act_for_self()?;
-        self.store()
-            .read(async |tx| {
-                let mut found = Vec::new();
-                for id in rows::of_subject(tx, subject, as_target, limit).await? {
-                    found.push(view(tx, id, Some(user)).await?);
-                }
-                Ok(found)
-            })
-            .await
-    }
-
-    /// The approvals that await the caller, oldest first; or all they were ever asked about.
-    ///
-    /// # Errors
-    ///
-    /// Forbidden for applications.
+    /// Forbidden for applications; invalid, for a filter or order this list does not have.
     pub async fn list_approvals(
         &self,
         caller: &Caller,
-        only_open: bool,
-        limit: usize,
-    ) -> Result<Vec<ApprovalView>> {
-        let (user, _) = caller.require_user()?;
+        part: Part,
+        listing: &Listing,
+    ) -> Result<Page<ApprovalView>> {
+        let (user, subject) = caller.require_user()?;
         caller.may_act_for_self()?;
+        let involved = match part {
+            Part::Awaited => Involved::Awaited(user),
+            Part::Asked => Involved::Asked(user),
+            Part::About => Involved::About(subject),
+            Part::By => Involved::By(subject),
+        };
+        let mut listing = listing.clone();
+        if part == Part::Awaited && listing.order.is_empty() {
+            listing.order = parse_order("createdDateTime asc").map_err(Error::internal)?;
+        }
         self.store()
             .read(async |tx| {
-                let mut found = Vec::new();
-                for id in rows::awaiting(tx, user, only_open, limit).await? {
-                    found.push(view(tx, id, Some(user)).await?);
-                }
-                Ok(found)
+                let ask = ask(&listing)?;
+                let found = approval_list::page(tx, involved, ask, listing.count).await?;
+                let items = views(tx, &found.items, Some(user)).await?;
+                Ok(Page { items, next: found.next, count: found.count })
             })
             .await
     }
@@ -276,22 +279,38 @@ pub(crate) async fn view(
     id: RequestId,
     reader: Option<UserId>,
 ) -> Result<ApprovalView> {
-    let mut stages = Vec::new();
-    for row in rows::of_request(tx, id).await? {
-        let approvers = rows::approvers(tx, row.id).await?;
-        let reviewer: Option<Facts> = match row.reviewed_by {
-            Some(user) => people::by_user(tx, user).await?,
-            None => None,
-        };
-        stages.push(StageView {
+    let found = views(tx, &[id], reader).await?;
+    Ok(found.into_iter().next().unwrap_or(ApprovalView { request: id, stages: Vec::new() }))
+}
+
+async fn views(
+    tx: &mut accede_store::Tx<'_>,
+    ids: &[RequestId],
+    reader: Option<UserId>,
+) -> Result<Vec<ApprovalView>> {
+    let rows = rows::of_requests(tx, ids).await?;
+    let stages: Vec<StageId> = rows.iter().map(|row| row.id).collect();
+    let mut approvers: HashMap<StageId, Vec<Approver>> = HashMap::new();
+    for (stage, approver) in rows::approvers_of(tx, &stages).await? {
+        approvers.entry(stage).or_default().push(approver);
+    }
+    let reviewers: BTreeSet<UserId> = rows.iter().filter_map(|row| row.reviewed_by).collect();
+    let names = people::names(tx, &Vec::from_iter(reviewers)).await?;
+    let names: HashMap<UserId, String> = names.into_iter().collect();
+    let mut of: HashMap<RequestId, Vec<StageView>> = HashMap::new();
+    for row in rows {
+        let approvers = approvers.remove(&row.id).unwrap_or_default();
+        of.entry(row.request).or_default().push(StageView {
             assigned_to_me: reader
                 .is_some_and(|user| approvers.iter().any(|approver| approver.user == user)),
             approvers,
-            reviewer: reviewer.map(|facts| facts.display_name),
+            reviewer: row.reviewed_by.and_then(|user| names.get(&user).cloned()),
             row,
         });
     }
-    Ok(ApprovalView { request: id, stages })
+    let view =
+        |id: &RequestId| ApprovalView { request: *id, stages: of.remove(id).unwrap_or_default() };
+    Ok(ids.iter().map(view).collect())
 }
 
 impl Deed<'_, '_> {

@@ -197,12 +197,9 @@ impl App {
         self.store()
             .read(async |tx| {
                 let mut found = Vec::new();
-                for named in deliveries::stuck_revocations(tx, before, MAX_STUCK).await? {
-                    let catalogs = deliveries::catalogs_of(tx, named.row.id).await?;
-                    if catalogs.iter().any(|catalog| reach.includes(*catalog)) {
-                        let person = people::by_subject(tx, named.row.key.subject).await?;
-                        found.push(StuckRevocation { named, person });
-                    }
+                for named in deliveries::stuck_revocations(tx, &reach, before, MAX_STUCK).await? {
+                    let person = people::by_subject(tx, named.row.key.subject).await?;
+                    found.push(StuckRevocation { named, person });
                 }
                 Ok(found)
             })

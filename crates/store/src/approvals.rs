@@ -5,8 +5,9 @@ use accede_domain::approval::{Result as Review, Stage, Status};
 use accede_domain::id::{RequestId, StageId, SubjectId, UserId};
 use accede_domain::policy::ApprovalStage;
 
+use crate::many::places;
 use crate::requests::{json, limit_value, named};
-use crate::{Result, Row, Sql, Tx, Value, params};
+use crate::{Result, Row, Tx, Value, params};
 
 /// A stage as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,16 +104,19 @@ pub async fn save(tx: &mut Tx<'_>, row: &StageRow) -> Result<()> {
 
 /// The stages of a request, in order. Lock the request first if they are to change.
 pub async fn of_request(tx: &mut Tx<'_>, request: RequestId) -> Result<Vec<StageRow>> {
-    let rows = tx
-        .query(
-            concat!(
-                "select ",
-                columns!(),
-                " from approval_stages t where t.request_id = $1 order by t.position"
-            ),
-            params![request],
-        )
-        .await?;
+    of_requests(tx, &[request]).await
+}
+
+/// The stages of these requests, of each in order.
+pub async fn of_requests(tx: &mut Tx<'_>, requests: &[RequestId]) -> Result<Vec<StageRow>> {
+    let mut values = Vec::new();
+    let sql = format!(
+        "select {} from approval_stages t where t.request_id in ({})
+         order by t.request_id, t.position",
+        columns!(),
+        places(requests, &mut values)
+    );
+    let rows = tx.query_text(&sql, &values).await?;
     rows.iter().map(StageRow::from_row).collect()
 }
 
@@ -138,17 +142,25 @@ pub struct Approver {
     pub display_name: String,
 }
 
-/// Who may decide a stage.
+/// Who may decide a stage, by name.
 pub async fn approvers(tx: &mut Tx<'_>, stage: StageId) -> Result<Vec<Approver>> {
-    let rows = tx
-        .query(
-            "select u.id, u.display_name
-             from stage_approvers x join users u on u.id = x.approver_id
-             where x.stage_id = $1 order by u.display_name, u.id",
-            params![stage],
-        )
-        .await?;
-    rows.iter().map(|row| Ok(Approver { user: row.get(0)?, display_name: row.get(1)? })).collect()
+    let found = approvers_of(tx, &[stage]).await?;
+    Ok(found.into_iter().map(|(_, approver)| approver).collect())
+}
+
+/// Who may decide these stages, of each by name.
+pub async fn approvers_of(tx: &mut Tx<'_>, stages: &[StageId]) -> Result<Vec<(StageId, Approver)>> {
+    let mut values = Vec::new();
+    let sql = format!(
+        "select x.stage_id, u.id, u.display_name
+         from stage_approvers x join users u on u.id = x.approver_id
+         where x.stage_id in ({}) order by u.display_name, u.id",
+        places(stages, &mut values)
+    );
+    let rows = tx.query_text(&sql, &values).await?;
+    rows.iter()
+        .map(|row| Ok((row.get(0)?, Approver { user: row.get(1)?, display_name: row.get(2)? })))
+        .collect()
 }
 
 /// Whether a person is or was an approver of any stage of a request.
@@ -179,52 +191,4 @@ pub async fn overdue(
         )
         .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
-}
-
-/// The requests with a stage that awaits this person, oldest first; or all they were ever asked
-/// about, newest first.
-pub async fn awaiting(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    only_open: bool,
-    limit: usize,
-) -> Result<Vec<RequestId>> {
-    let sql = if only_open {
-        Sql::from(
-            "select t.request_id
-             from stage_approvers x join approval_stages t on t.id = x.stage_id
-                 join requests r on r.id = t.request_id
-             where x.approver_id = $1 and t.status = 'InProgress' and r.state = 'pendingApproval'
-             order by r.created_at_ms, r.id limit $2",
-        )
-    } else {
-        Sql::from(
-            "select r.id from requests r
-             where exists (select 1 from approval_stages t join stage_approvers x
-                     on x.stage_id = t.id
-                 where t.request_id = r.id and x.approver_id = $1)
-             order by r.created_at_ms desc, r.id limit $2",
-        )
-    };
-    let rows = tx.query(sql, params![user, limit_value(limit)]).await?;
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
-/// The requests for a subject, or by it, that have an approval, newest first.
-pub async fn of_subject(
-    tx: &mut Tx<'_>,
-    subject: SubjectId,
-    as_target: bool,
-    limit: usize,
-) -> Result<Vec<RequestId>> {
-    let rows = tx
-        .query(
-            "select r.id from requests r
-             where ((r.subject_id = $1 and $2) or (r.requestor_id = $1 and not $2))
-                 and exists (select 1 from approval_stages t where t.request_id = r.id)
-             order by r.created_at_ms desc, r.id limit $3",
-            params![subject, as_target, limit_value(limit)],
-        )
-        .await?;
-    rows.iter().map(|row| row.get(0)).collect()
 }

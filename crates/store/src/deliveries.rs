@@ -7,6 +7,9 @@ use accede_domain::id::{
     AssignmentId, AttemptId, CauseId, DeliveryId, ResourceRoleId, SubjectId, TargetId,
 };
 
+use accede_domain::permission::Reach;
+
+use crate::many::within;
 use crate::requests::{limit_value, named};
 use crate::{Error, Result, Row, Sql, Tx, Value, params};
 
@@ -496,27 +499,29 @@ pub async fn get_named(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Option<Named>>
 }
 
 /// Revocations that should be done and are not, with their names: refused by the target, or due
-/// since before `before`; oldest first, as far as `limit`.
+/// since before `before`, for packages of catalogs in reach; oldest first, as far as `limit`.
 pub async fn stuck_revocations(
     tx: &mut Tx<'_>,
+    reach: &Reach,
     before: Timestamp,
     limit: usize,
 ) -> Result<Vec<Named>> {
-    let rows = tx
-        .query(
-            concat!(
-                "select ",
-                columns!(),
-                ", ",
-                names!(),
-                " where not d.wanted and ",
-                undone!(),
-                "    and (d.phase = 'stuck' or d.since_at_ms < $1)
-                 order by d.since_at_ms, d.id limit $2"
-            ),
-            params![before, limit_value(limit)],
+    let mut values = params![before, limit_value(limit)].to_vec();
+    let seen = within(reach, "p.catalog_id", &mut values).map(|seen| {
+        format!(
+            "and exists (select 1 from reasons x join assignments a on a.id = x.assignment_id
+                 join packages p on p.id = a.package_id where x.delivery_id = d.id and {seen})"
         )
-        .await?;
+    });
+    let sql = format!(
+        "select {}, {} where not d.wanted and {} and (d.phase = 'stuck' or d.since_at_ms < $1) {}
+         order by d.since_at_ms, d.id limit $2",
+        columns!(),
+        names!(),
+        undone!(),
+        seen.unwrap_or_default()
+    );
+    let rows = tx.query_text(&sql, &values).await?;
     rows.iter().map(|row| with_names(row, false)).collect()
 }
 

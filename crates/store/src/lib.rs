@@ -5,6 +5,7 @@
 //! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
 
 pub mod accounts;
+pub mod approval_list;
 pub mod approvals;
 pub mod apps;
 pub mod assignment_list;

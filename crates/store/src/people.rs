@@ -4,6 +4,7 @@ use accede_domain::id::{GroupId, PackageId, SubjectId, UserId};
 use accede_domain::policy::Person;
 use accede_domain::separation::Held;
 
+use crate::many::places;
 use crate::{Result, Row, Sql, Tx, params};
 
 /// A person, as requests and deliveries know them.
@@ -91,6 +92,15 @@ pub async fn by_user(tx: &mut Tx<'_>, user: UserId) -> Result<Option<Facts>> {
     .await?
     .map(|row| Facts::from_row(&row))
     .transpose()
+}
+
+/// The full names of these people, also of those who are deleted; who is missing is missing.
+pub async fn names(tx: &mut Tx<'_>, users: &[UserId]) -> Result<Vec<(UserId, String)>> {
+    let mut values = Vec::new();
+    let places = places(users, &mut values);
+    let sql = format!("select id, display_name from users where id in ({places})");
+    let rows = tx.query_text(&sql, &values).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// A person by mail address or sign-in name, whatever its case; nobody if several match.

@@ -2,8 +2,8 @@
 //!
 //! An approval's id is its request's. The caller is judged as approver, not by role.
 
-use accede_app::App;
-use accede_app::approvals::{ApprovalView, StageView};
+use accede_app::approvals::{ApprovalView, Part, StageView};
+use accede_app::{App, Caller};
 use accede_domain::approval::Decision;
 use accede_domain::id::{RequestId, StageId};
 use axum::extract::State;
@@ -26,9 +26,6 @@ const SET: &str = "identityGovernance/entitlementManagement/accessPackageAssignm
 
 static SHAPE: Shape =
     Shape { name: "approval", properties: &["id", "stages"], navigations: &["stages"] };
-
-/// Most approvals that are listed at once.
-const MAX_APPROVALS: usize = 500;
 
 /// The routes of this noun.
 pub fn routes() -> Router<App> {
@@ -72,14 +69,19 @@ async fn list(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    query.fits(&SHAPE)?;
-    let items = app.list_approvals(&caller, false, MAX_APPROVALS).await?;
-    Ok(wire.collection(SET, &query, page(&query, &items)))
+    listed(&app, &caller, &wire, &query, Part::Asked).await
 }
 
-fn page(query: &Query, items: &[ApprovalView]) -> accede_app::Page<Map<String, Value>> {
-    let count = i64::try_from(items.len()).ok().filter(|_| query.count);
-    accede_app::Page { items: items.iter().map(json).collect(), next: None, count }
+async fn listed(
+    app: &App,
+    caller: &Caller,
+    wire: &Wire,
+    query: &Query,
+    part: Part,
+) -> Result<Response> {
+    query.fits(&SHAPE)?;
+    let page = app.list_approvals(caller, part, &query.listing()).await?;
+    Ok(wire.collection(SET, query, page.map(|view| json(&view))))
 }
 
 async fn mine(
@@ -89,20 +91,17 @@ async fn mine(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    query.fits(&SHAPE)?;
     let on = parameters.require("on")?.to_ascii_lowercase();
-    let items = match on.as_str() {
-        "approver" => app.list_approvals(&caller, true, MAX_APPROVALS).await?,
-        "target" | "createdby" => {
-            let own = on == "target";
-            app.list_own_approvals(&caller, own, MAX_APPROVALS).await?
-        }
+    let part = match on.as_str() {
+        "approver" => Part::Awaited,
+        "target" => Part::About,
+        "createdby" => Part::By,
         _ => {
             let message = format!("`on` is never `{on}`; it is approver, target or createdBy");
             return Err(ApiError::bad_request("on", message));
         }
     };
-    Ok(wire.collection(SET, &query, page(&query, &items)))
+    listed(&app, &caller, &wire, &query, part).await
 }
 
 async fn read(

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use accede_app::approvals::Part;
 use accede_app::catalogs::NewCatalog;
 use accede_app::chaos::Chaos;
 use accede_app::packages::{NewPackage, RoleChoice};
@@ -12,7 +13,7 @@ use accede_app::resources::NewResource;
 use accede_app::targets::{NewTarget, TargetChange};
 use accede_app::tokens::Wish;
 use accede_app::users::NewUser;
-use accede_app::{App, Caller, Error, Principal, Result};
+use accede_app::{App, Caller, Error, Listing, Principal, Result};
 use accede_domain::SignedDuration;
 use accede_domain::approval::Decision;
 use accede_domain::id::{CatalogId, PackageId, PolicyId, SubjectId, TargetId, UserId};
@@ -504,7 +505,9 @@ async fn make_past(app: &App, clock: &DemoClock, organization: &Organization) ->
         }
     }
     let max = as_person(organization.persona("Max")?);
-    for (n, approval) in app.list_approvals(&max, true, 5).await?.iter().enumerate() {
+    let five = Listing { top: Some(5), ..Listing::default() };
+    let awaited = app.list_approvals(&max, Part::Awaited, &five).await?.items;
+    for (n, approval) in awaited.iter().enumerate() {
         let Some(stage) = approval.stages.first() else { continue };
         let decision = if n < 3 { Decision::Deny } else { Decision::Approve };
         let why = (n < 3).then_some("not in this quarter's plan");

@@ -1,8 +1,8 @@
 //! Approvals: what awaits the reader's decision, deciding it, and what was decided.
 
-use accede_app::approvals::{ApprovalView, MAX_JUSTIFICATION, StageView};
+use accede_app::approvals::{ApprovalView, MAX_JUSTIFICATION, Part, StageView};
 use accede_app::requests::RequestView;
-use accede_app::{App, Error};
+use accede_app::{App, Error, Listing};
 use accede_domain::Timestamp;
 use accede_domain::approval::{Decision, Status};
 use accede_domain::id::{RequestId, StageId};
@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 
-use super::form::{Asked, Posted, id};
+use super::form::{Address, Asked, Fields, Posted, id};
 use super::input::Input;
 use super::my_requests::StageTold;
 use super::part::{Badge, Frame, Notice, Place, Tone, When, how_long};
@@ -21,8 +21,8 @@ use super::problem::{Result, again, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, terms, words};
 
-/// Approvals shown at once.
-const SHOWN: usize = 100;
+/// Rows on a page.
+const ON_A_PAGE: usize = 50;
 /// Longest reason shown in a list, in characters.
 const MAX_WHY: usize = 160;
 
@@ -99,38 +99,46 @@ pub struct ApprovalsPage {
     frame: Frame,
     is_history: bool,
     rows: Vec<Row>,
-    limit: Option<String>,
+    next: Option<String>,
 }
 
 async fn pending(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
     let notice = words::done(fields.get("done"));
     let frame = frame(Some(&session), "Pending approvals", Place::Approvals).notice(notice);
-    list(&app, &session, frame, false).await
+    list(&app, &session, &fields, frame, false).await
 }
 
-async fn history(State(app): State<App>, session: Session) -> Result {
+async fn history(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
     let frame = frame(Some(&session), "Approval history", Place::Decided);
-    list(&app, &session, frame, true).await
+    list(&app, &session, &fields, frame, true).await
 }
 
-async fn list(app: &App, session: &Session, frame: Frame, is_history: bool) -> Result {
+async fn list(
+    app: &App,
+    session: &Session,
+    fields: &Fields,
+    frame: Frame,
+    is_history: bool,
+) -> Result {
     let caller = &session.caller;
     let now = app.now();
-    let found = app.list_approvals(caller, !is_history, SHOWN).await?;
-    let is_full = found.len() == SHOWN;
-    let mut rows = Vec::with_capacity(found.len());
-    for approval in found {
+    let (part, path) = match is_history {
+        true => (Part::Asked, "/approvals/history"),
+        false => (Part::Awaited, "/approvals"),
+    };
+    let after = fields.get("after").map(str::to_owned);
+    let listing = Listing { top: Some(ON_A_PAGE), after, ..Listing::default() };
+    let found = app.list_approvals(caller, part, &listing).await?;
+    let mut rows = Vec::with_capacity(found.items.len());
+    for approval in found.items {
         let wanted = mine(&approval).is_some_and(|stage| is_open(stage) != is_history);
         if wanted {
             let request = app.get_request(caller, approval.request).await?;
             rows.extend(Row::of(&request, &approval, now));
         }
     }
-    let limit = is_full.then(|| match is_history {
-        true => format!("The newest {SHOWN} are shown."),
-        false => format!("The oldest {SHOWN} are shown; decide some to see more."),
-    });
-    page(&ApprovalsPage { frame, is_history, rows, limit })
+    let next = found.next.map(|mark| Address::new(path).with("after", mark).text());
+    page(&ApprovalsPage { frame, is_history, rows, next })
 }
 
 /// The form of a decision.
@@ -298,15 +306,15 @@ impl ApprovalsPage {
             decided: Some(When::minute(at(30))),
             state: words::request_state_named("delivered"),
         };
-        let of = |title: &str, rows, is_history, limit: Option<&str>| ApprovalsPage {
+        let of = |title: &str, rows, is_history, next: Option<&str>| ApprovalsPage {
             frame: frame(title, if is_history { Place::Decided } else { Place::Approvals }),
             is_history,
             rows,
-            limit: limit.map(str::to_owned),
+            next: next.map(str::to_owned),
         };
         let rows = vec![row(1, "Uma Jensen"), row(2, NASTY)];
         vec![
-            of("Pending approvals", rows.clone(), false, Some("The oldest 100 are shown.")),
+            of("Pending approvals", rows.clone(), false, Some("/approvals?after=mark")),
             of("Pending approvals", vec![], false, None),
             of("Approval history", rows, true, None),
             of("Approval history", vec![], true, None),

@@ -2,11 +2,13 @@
 
 use accede_domain::approval::{Result as Review, Stage, Status};
 use accede_domain::request::State;
+use accede_store::approval_list::{self, Involved};
 use accede_store::approvals::{self, Approver};
-use accede_store::requests;
+use accede_store::filter::Ask;
 use accede_store::testing::stores;
+use accede_store::{Error, requests};
 
-use crate::desk::{later, no_scan, nobody, set, stage, within};
+use crate::desk::{first, later, no_scan, nobody, set, stage, within};
 use crate::shelf::{at, nth};
 
 #[tokio::test]
@@ -80,18 +82,30 @@ async fn a_person_finds_what_awaits_them_and_what_they_were_ever_asked() {
             }
             approvals::set_approvers(tx, nth(501), &[desk.boss.id]).await?;
 
-            let max = desk.max.id;
-            assert_eq!(approvals::awaiting(tx, max, true, 10).await?, [waiting], "{engine}");
-            let ever = approvals::awaiting(tx, max, false, 10).await?;
-            assert_eq!(ever, [over, waiting], "{engine}");
-            assert_eq!(approvals::awaiting(tx, max, false, 1).await?, [over], "{engine}");
-            let boss = desk.boss.id;
-            assert!(approvals::awaiting(tx, boss, true, 10).await?.is_empty(), "{engine}");
-            assert_eq!(approvals::awaiting(tx, boss, false, 10).await?, [waiting], "{engine}");
-            let own = approvals::of_subject(tx, desk.uma.subject, true, 10).await?;
-            assert_eq!(own, [over, waiting], "{engine}");
-            let own = approvals::of_subject(tx, desk.max.subject, false, 10).await?;
-            assert!(own.is_empty(), "{engine}");
+            // Somebody who is asked twice is told of it once.
+            approvals::set_approvers(tx, nth(501), &[desk.max.id]).await?;
+
+            let (max, boss) = (desk.max.id, desk.boss.id);
+            for (involved, expected) in [
+                (Involved::Awaited(max), vec![waiting]),
+                (Involved::Asked(max), vec![over, waiting]),
+                (Involved::Awaited(boss), vec![]),
+                (Involved::Asked(boss), vec![waiting]),
+                (Involved::About(desk.uma.subject), vec![over, waiting]),
+                (Involved::By(desk.max.subject), vec![]),
+            ] {
+                let found = approval_list::page(tx, involved, first(10), true).await;
+                let found = found.map_err(|error| Error::Database(error.to_string()))?;
+                assert_eq!(found.items, expected, "{engine} {involved:?}");
+                assert_eq!(found.count, i64::try_from(expected.len()).ok(), "{engine}");
+            }
+            let begin = approval_list::page(tx, Involved::Asked(max), first(1), false).await;
+            let begin = begin.map_err(|error| Error::Database(error.to_string()))?;
+            let ask = Ask { after: begin.next.as_deref(), ..first(1) };
+            let rest = approval_list::page(tx, Involved::Asked(max), ask, false).await;
+            let rest = rest.map_err(|error| Error::Database(error.to_string()))?;
+            assert_eq!((begin.items, rest.items), (vec![over], vec![waiting]), "{engine}");
+            assert_eq!(rest.next, None, "{engine}");
             Ok(())
         })
         .await;
@@ -133,9 +147,20 @@ async fn nothing_reads_all_stages() {
             no_scan(tx, "approvers", async |tx| approvals::approvers(tx, nth(1)).await).await?;
             no_scan(tx, "involves", async |tx| approvals::involves(tx, nth(1), max).await).await?;
             no_scan(tx, "overdue", async |tx| approvals::overdue(tx, later(), 200).await).await?;
-            no_scan(tx, "awaiting", async |tx| approvals::awaiting(tx, max, true, 9).await).await?;
-            no_scan(tx, "ever awaited", async |tx| approvals::awaiting(tx, max, false, 9).await)
-                .await
+            let own = desk.uma.subject;
+            for involved in [
+                Involved::Awaited(max),
+                Involved::Asked(max),
+                Involved::About(own),
+                Involved::By(own),
+            ] {
+                no_scan(tx, "approvals", async |tx| {
+                    let found = approval_list::page(tx, involved, first(9), false).await;
+                    found.map_err(|error| Error::Database(error.to_string()))
+                })
+                .await?;
+            }
+            Ok(())
         })
         .await;
     }

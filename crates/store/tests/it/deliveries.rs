@@ -2,6 +2,7 @@
 
 use accede_domain::delivery::{Action, Delivery, Observed, Phase};
 use accede_domain::fault::Class;
+use accede_domain::permission::Reach;
 use accede_domain::request::State;
 use accede_store::causes::{self, NewCause};
 use accede_store::deliveries::{self, Attempt, Backlog, DeliveryRow, LastFault};
@@ -308,10 +309,22 @@ async fn stuck_is_what_is_refused_or_due_for_too_long() {
                 deliveries::lock_or_insert(tx, &row).await?;
             }
 
-            let stuck = deliveries::stuck_revocations(tx, at(50), 10).await?;
+            let stuck = deliveries::stuck_revocations(tx, &Reach::Everywhere, at(50), 10).await?;
             let ids: Vec<_> = stuck.iter().map(|named| named.row.id).collect();
             assert_eq!(ids, [nth(705), nth(701), nth(700)], "{engine}");
-            assert_eq!(deliveries::stuck_revocations(tx, at(50), 1).await?.len(), 1, "{engine}");
+            let one = deliveries::stuck_revocations(tx, &Reach::Everywhere, at(50), 1).await?;
+            assert_eq!(one.len(), 1, "{engine}");
+
+            // The limit counts what the reader may see, however old the rest is.
+            let delivering = State::Delivering { first_completed: None };
+            let (_, assignment) = desk.assign(tx, 300, desk.uma.subject, delivering).await?;
+            assignments::add_reason(tx, nth(700), assignment).await?;
+            let own = Reach::Catalogs(vec![desk.shelf.catalog]);
+            let seen = deliveries::stuck_revocations(tx, &own, at(50), 1).await?;
+            let ids: Vec<_> = seen.iter().map(|named| named.row.id).collect();
+            assert_eq!(ids, [nth(700)], "{engine}");
+            let none = Reach::Catalogs(vec![nobody()]);
+            assert!(deliveries::stuck_revocations(tx, &none, at(50), 9).await?.is_empty());
             Ok(())
         })
         .await;
@@ -419,7 +432,7 @@ async fn nothing_that_delivery_does_reads_all_deliveries() {
             })
             .await?;
             no_scan(tx, "stuck", async |tx| {
-                deliveries::stuck_revocations(tx, later(), 1_000).await
+                deliveries::stuck_revocations(tx, &Reach::Everywhere, later(), 1_000).await
             })
             .await?;
             no_scan(tx, "catalogs_of", async |tx| deliveries::catalogs_of(tx, nth(1)).await)
