@@ -5,7 +5,8 @@
 //! on the resource is
 //!
 //! - for a group of the built-in directory: being its owner, or User or Global Administrator, or an
-//!   application with the permission to change the directory;
+//!   application with the permission to change the directory; for a group that holds a directory
+//!   role: being Global Administrator;
 //! - for anything in another target: being one who may change targets; or the target says that
 //!   catalog owners may add its resources (`catalogOwnersMayAdd`).
 //!
@@ -23,7 +24,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::resources::{self, Named, Part};
 use accede_store::targets::{self, DIRECTORY, TargetRow};
-use accede_store::{Tx, catalogs};
+use accede_store::{Tx, catalogs, directory_roles};
 use serde_json::json;
 
 use crate::creations::{self, Repeat};
@@ -826,11 +827,22 @@ async fn may_use(
     }
     // A person's token narrows what they may do in entitlement management, not what they own.
     if caller.principal == Principal::System
-        || caller.grants.reach(Action::ManageDirectory) == Reach::Everywhere
+        || caller.grants.reach(Action::ManageRoles) == Reach::Everywhere
     {
         return Ok(());
     }
-    if let (Some(user), Ok(group)) = (caller.user(), origin_id.parse::<GroupId>())
+    let group = origin_id.parse::<GroupId>().ok();
+    // As `groups::may_manage`: a package that gives the group would give its directory role.
+    if let Some(group) = group
+        && !directory_roles::held(tx, group.0).await?.is_empty()
+    {
+        let need = "Global Administrator, because the group holds a directory role".to_owned();
+        return Err(Error::Forbidden { need });
+    }
+    if caller.grants.reach(Action::ManageDirectory) == Reach::Everywhere {
+        return Ok(());
+    }
+    if let (Some(user), Some(group)) = (caller.user(), group)
         && accede_store::people::owns_group(tx, user, group).await?
     {
         return Ok(());

@@ -1,5 +1,7 @@
 //! Catalogs and the resources in them.
 
+use accede_domain::permission::DirectoryRole;
+use accede_store::directory_roles;
 use serde_json::json;
 
 use crate::world::{EM, World, id, names};
@@ -439,4 +441,40 @@ async fn a_resource_that_is_added_twice_at_once_is_there_once() {
     for answer in refused {
         assert_eq!(answer.refused(400), "ResourceAlreadyOnboarded");
     }
+}
+
+#[tokio::test]
+async fn a_group_with_a_directory_role_is_for_global_administrators_alone() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let catalog = ada.catalog("Docks").await;
+    let olga = world.user("olga").await;
+    let crew = world.group("Crew", &[], &[olga]).await;
+    let owner = world.person("olga", &["Catalog owner:Docks"]).await;
+    world.user("uma").await;
+    let uma = world.person("uma", &["User Administrator", "Catalog owner:Docks"]).await;
+    let path = format!("{EM}/resourceRequests");
+    let ask = |kind: &str| {
+        json!({
+            "requestType": kind,
+            "catalog": { "id": catalog },
+            "resource": { "originSystem": "AadGroup", "originId": crew },
+        })
+    };
+
+    let role = DirectoryRole::GlobalAdministrator;
+    let given =
+        world.store.write(async |tx| directory_roles::grant(tx, crew.0, role).await).await.unwrap();
+    assert!(given);
+    for door in [&owner, &uma] {
+        let refused = door.post(&path, ask("adminAdd")).await;
+        assert!(refused.body["error"]["message"].as_str().unwrap().contains("directory role"));
+        assert_eq!(refused.refused(403), "Authorization_RequestDenied");
+    }
+    ada.post(&path, ask("adminAdd")).await.expect(201);
+
+    world.store.write(async |tx| directory_roles::revoke(tx, crew.0, role).await).await.unwrap();
+    let other = ada.catalog("Yard").await;
+    let second = world.person("olga", &["Catalog owner:Yard"]).await;
+    second.resource(&other, "AadGroup", &crew.to_string()).await;
 }
