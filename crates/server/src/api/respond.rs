@@ -352,8 +352,8 @@ fn told(error: ApiError, response: Response, wire: &Wire, method: &Method) -> Re
 
 /// Where clients reach us: the configured address, or the host they named. Forwarding headers are
 /// not believed, because anybody can send them.
-fn base(web: &Web, headers: &HeaderMap, uri: &Uri) -> String {
-    if let Some(url) = &web.public_url {
+pub fn base(public_url: Option<&Url>, headers: &HeaderMap, uri: &Uri) -> String {
+    if let Some(url) = public_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
