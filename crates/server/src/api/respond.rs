@@ -18,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::Web;
 use super::error::{ApiError, Stamp};
@@ -83,7 +84,7 @@ impl Wire {
             .filter(|id| !id.is_empty() && id.len() <= MAX_CLIENT_REQUEST_ID)
             .map_or_else(|| request_id.clone(), str::to_owned);
         Wire {
-            base: base(web, headers, request.uri()),
+            base: base(web.public_url.as_ref(), headers, request.uri()),
             sent,
             api,
             metadata: metadata(headers),
