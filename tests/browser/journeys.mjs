@@ -121,9 +121,96 @@ const journeys = {
     await uma.waitForLoadState();
     await look(uma);
   },
+  "without scripts, a package is made, given roles, and opened by its link": async () => {
+    const olga = await as("Olga Petrova", false);
+    // Axe needs scripts: she looks at the same pages in a second window.
+    const seen = await as("Olga Petrova");
+    const look2 = async () => { await seen.goto(olga.url()); await look(seen); };
+    await olga.goto(`${base}/governance/packages`);
+    await look2();
+    await olga.getByRole("link", { name: "New access package" }).click();
+    await look2();
+    await olga.getByLabel("Description").fill("Writes the harbour's yearbook");
+    await olga.getByRole("button", { name: "Create the access package" }).click();
+    holds(/cannot be blank/i.test(await olga.innerText("main")), "the blank name is told");
+    holds((await olga.getByLabel("Description").inputValue()) === "Writes the harbour's yearbook", "what was typed is kept");
+    await olga.getByLabel(/^Name/).fill("Yearbook");
+    await olga.getByLabel(/^Catalog/).selectOption({ label: "Marketing" });
+    await olga.getByLabel(/^Hidden/).check();
+    await olga.getByRole("button", { name: "Create the access package" }).click();
+    await olga.getByRole("heading", { name: "Yearbook" }).waitFor();
+    await look2();
+    const overview = olga.url().split("?")[0];
+    const link = await olga.getByLabel("Link to request it").inputValue();
+    holds(link.startsWith(`${base}/my/packages/`), `the link is whole: ${link}`);
+
+    await olga.locator("nav.tabs").getByRole("link", { name: "Resource roles" }).click();
+    await olga.getByRole("link", { name: "Add a resource role" }).click();
+    await look2();
+    const first = olga.getByRole("button", { name: /^Add Member of / }).first();
+    const role = (await first.getAttribute("aria-label")).replace("Add ", "");
+    await first.click();
+    await olga.getByRole("link", { name: `Remove ${role}` }).waitFor();
+    await look2();
+    await olga.getByRole("link", { name: "Add a resource role" }).click();
+    holds((await olga.getByRole("button", { name: `Add ${role}`, exact: true }).count()) === 0, `${role} is offered once`);
+    await olga.getByRole("button", { name: /^Add / }).first().click();
+    await olga.getByRole("link", { name: /^Remove / }).last().click();
+    await look2();
+    holds(/Nobody has the access package/.test(await olga.innerText("main")), "it says who loses the role");
+    await olga.getByRole("button", { name: "Remove the role" }).click();
+    await olga.getByRole("link", { name: `Remove ${role}` }).waitFor();
+
+    await olga.locator("nav.tabs").getByRole("link", { name: "Incompatible" }).click();
+    await look2();
+    await olga.getByRole("link", { name: "Add an access package" }).click();
+    await olga.getByLabel("Access package", { exact: true }).fill("newsr");
+    await olga.getByRole("button", { name: "Search" }).click();
+    await look2();
+    await olga.getByRole("button", { name: "Add Newsroom" }).click();
+    await olga.getByRole("link", { name: "Add a group" }).click();
+    await look2();
+    await olga.getByRole("button", { name: /^Add / }).first().click();
+    await look2();
+    await olga.getByRole("link", { name: "Remove Newsroom" }).click();
+    await look2();
+    await olga.getByRole("button", { name: "Take it off the list" }).click();
+    holds(/No access package is incompatible/.test(await olga.innerText("main")), "it is off the list");
+
+    const uma = await as("Uma Patel");
+    await uma.goto(link);
+    await look(uma);
+    holds(/no policy yet/.test(await uma.innerText("main")), "the link says that nobody is admitted");
+
+    await olga.goto(overview);
+    await olga.getByRole("link", { name: "Edit" }).click();
+    await look2();
+    await olga.getByLabel(/^Name/).fill("Year book");
+    await olga.getByRole("button", { name: "Save" }).click();
+    await olga.getByRole("heading", { name: "Year book" }).waitFor();
+    await olga.getByRole("link", { name: "Delete" }).click();
+    await look2();
+    await olga.getByRole("button", { name: "Delete the access package" }).click();
+    holds(/Deleted\./.test(await olga.innerText("main")), "it is deleted");
+    const gone = await uma.goto(link);
+    holds(gone.status() === 404, `a deleted package answers ${gone.status()}`);
+  },
+  "without scripts, a target is paused only after a question": async () => {
+    const ada = await as("Ada Lindqvist", false);
+    await ada.goto(`${base}/governance/targets`);
+    await ada.locator("tbody").getByRole("link").last().click();
+    const target = ada.url();
+    await ada.getByRole("link", { name: "Pause" }).click();
+    await ada.getByRole("link", { name: "Keep it as it is" }).click();
+    holds(ada.url() === target, "back at the target");
+    await ada.getByRole("link", { name: "Pause" }).click();
+    await ada.getByRole("button", { name: "Pause the target system" }).click();
+    await ada.getByRole("button", { name: "Resume" }).click();
+    await ada.getByRole("link", { name: "Pause" }).waitFor();
+  },
   "targets, catalogs, failures and jobs can be read": async () => {
     const ada = await as("Ada Lindqvist");
-    for (const path of ["targets", "targets/new?kind=scim", "catalogs", "catalogs/new", "failures", "jobs", "requests", "packages"]) {
+    for (const path of ["targets", "targets/new", "targets/new?kind=scim", "catalogs", "catalogs/new", "packages/new", "failures", "jobs", "requests", "packages"]) {
       const answer = await ada.goto(`${base}/governance/${path}`);
       holds(answer.status() === 200, `${path} answers ${answer.status()}`);
       await look(ada);

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use accede_domain::Timestamp;
 use accede_domain::id::{PackageId, PolicyId, UserId};
 use accede_domain::permission::Action;
-use accede_domain::policy::{Asking, Person, Policy, QuestionKind, SubjectSet, Terms, applicable};
+use accede_domain::policy::{
+    Asking, Bar, Person, Policy, QuestionKind, SubjectSet, Terms, applicable, bars,
+};
 use accede_store::catalogs::{self, Catalog};
 use accede_store::packages::{self, Given, Package};
 use accede_store::policies::{self, Stored};
@@ -76,6 +78,22 @@ pub struct RequestablePackage {
     pub gives: Vec<Given>,
     /// Whether they have it already.
     pub is_held: bool,
+}
+
+/// What somebody who holds a package's link finds there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Linked {
+    /// They may ask for it.
+    Open(Box<RequestablePackage>),
+    /// No policy lets them ask for it.
+    Closed {
+        /// The package. Whoever holds its link may know its name, and nothing else.
+        package: Package,
+        /// Why not, each reason once; none if it has no policy at all.
+        bars: Vec<Bar>,
+        /// Whether they have it.
+        is_held: bool,
+    },
 }
 
 impl App {
@@ -366,19 +384,42 @@ impl App {
         caller: &Caller,
         id: PackageId,
     ) -> Result<RequestablePackage> {
+        match self.linked_package(caller, id).await? {
+            Linked::Open(found) => Ok(*found),
+            Linked::Closed { .. } => Err(Error::not_found("access package", id)),
+        }
+    }
+
+    /// What the link of a package opens to the caller, hidden or not: the package, or why no policy
+    /// lets them ask for it.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden for applications; not found for a package that does not exist or whose catalog is
+    /// not published.
+    pub async fn linked_package(&self, caller: &Caller, id: PackageId) -> Result<Linked> {
         let (user, _) = caller.require_user()?;
         caller.may_act_for_self()?;
         self.store()
             .read(async |tx| {
                 let missing = || Error::not_found("access package", id);
                 let package = packages::get(tx, id).await?.ok_or_else(missing)?;
-                let open = open_policies(tx, &package, user, Asking::ForSelf).await?;
-                if open.is_empty() {
+                if !is_published(tx, &package).await? {
                     return Err(missing());
                 }
                 let facts = people::by_user(tx, user).await?.ok_or_else(missing)?;
-                let all = requestable(tx, facts.subject, vec![(package, open)]).await?;
-                all.into_iter().next().ok_or_else(missing)
+                let person = people::policy_person(tx, &facts).await?;
+                let all = policies::of_package(tx, id).await?;
+                let open: Vec<Policy> =
+                    applicable(&all, &person, Asking::ForSelf).into_iter().cloned().collect();
+                if open.is_empty() {
+                    let held = people::packages_of(tx, facts.subject).await?;
+                    let is_held = held.iter().any(|held| held.id == id);
+                    return Ok(Linked::Closed { package, bars: bars(&all, &person), is_held });
+                }
+                let found = requestable(tx, facts.subject, vec![(package, open)]).await?;
+                let found = found.into_iter().next().ok_or_else(missing)?;
+                Ok(Linked::Open(Box::new(found)))
             })
             .await
     }
@@ -647,6 +688,11 @@ async fn mark(
     Ok(packages::open_page(tx, true, words, ask(&upto)?).await?.next)
 }
 
+async fn is_published(tx: &mut Tx<'_>, package: &Package) -> Result<bool> {
+    let catalog = catalogs::get(tx, package.catalog).await?;
+    Ok(catalog.is_some_and(|catalog| catalog.state == catalogs::State::Published))
+}
+
 /// The policies under which somebody may be asked for now; none while the catalog is unpublished.
 async fn open_policies(
     tx: &mut Tx<'_>,
@@ -654,8 +700,7 @@ async fn open_policies(
     beneficiary: UserId,
     asking: Asking,
 ) -> Result<Vec<Policy>> {
-    let catalog = catalogs::get(tx, package.catalog).await?;
-    if !catalog.is_some_and(|catalog| catalog.state == catalogs::State::Published) {
+    if !is_published(tx, package).await? {
         return Ok(Vec::new());
     }
     let Some(facts) = people::by_user(tx, beneficiary).await? else { return Ok(Vec::new()) };

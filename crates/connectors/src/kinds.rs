@@ -14,6 +14,8 @@ pub struct Kind {
     pub name: &'static str,
     /// What it is, for people.
     pub title: &'static str,
+    /// What it reaches, as one sentence of a person who chooses between kinds.
+    pub meaning: &'static str,
     /// Its settings, beside [`crate::settings::COMMON`].
     pub settings: &'static [Field],
     /// Its secrets.
@@ -28,6 +30,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "scim",
         title: "SCIM 2.0",
+        meaning: "an application that takes users and groups over HTTPS by the SCIM standard",
         settings: scim::SETTINGS,
         secrets: scim::SECRETS,
         open: scim::open,
@@ -35,6 +38,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "ldap",
         title: "LDAP directory",
+        meaning: "groups of a directory server, reached over LDAPS or LDAP with StartTLS",
         settings: ldap::SETTINGS,
         secrets: ldap::SECRETS,
         open: ldap::open,
@@ -42,6 +46,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "chaos",
         title: "Test target",
+        meaning: "nothing real: a target in the server's memory that fails as you tell it to",
         settings: chaos::SETTINGS,
         secrets: &[],
         open: chaos::open,

@@ -376,6 +376,45 @@ pub fn applicable<'a>(policies: &'a [Policy], person: &Person, asking: Asking) -
     open.into_iter().filter(|policy| Some(class(policy)) == best).collect()
 }
 
+/// Why a policy does not let somebody ask for a package themself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bar {
+    /// It is for people and groups that it names, and this person is not among them.
+    NotNamed,
+    /// It is for members of the organization, and this person is a guest.
+    Guest,
+    /// It is for this person, but only their manager may ask for them.
+    OnlyManager,
+    /// It is for this person, but nobody may ask under it at present.
+    Closed,
+    /// Nobody asks under it: administrators assign.
+    OnlyAssigned,
+}
+
+impl Terms {
+    /// Why this person cannot ask for themself; nothing if they can.
+    pub fn bar(&self, person: &Person) -> Option<Bar> {
+        match self.allowed_target_scope {
+            AllowedTargetScope::NotSpecified => Some(Bar::OnlyAssigned),
+            AllowedTargetScope::AllMemberUsers if !self.admits(person) => Some(Bar::Guest),
+            _ if !self.admits(person) => Some(Bar::NotNamed),
+            _ if self.accepts(Asking::ForSelf) => None,
+            _ if self.accepts(Asking::OnBehalf) => Some(Bar::OnlyManager),
+            _ => Some(Bar::Closed),
+        }
+    }
+}
+
+/// Why no policy lets this person ask for themself: each reason once. None if one does, and none if
+/// there is no policy.
+pub fn bars(policies: &[Policy], person: &Person) -> Vec<Bar> {
+    let each: Option<Vec<Bar>> = policies.iter().map(|policy| policy.terms.bar(person)).collect();
+    let mut bars = each.unwrap_or_default();
+    bars.sort_unstable();
+    bars.dedup();
+    bars
+}
+
 /// The one policy a request runs under: the named one if it applies, else the only one that does.
 ///
 /// # Errors
@@ -479,5 +518,35 @@ mod tests {
         let policies = [policy(1, AllowedTargetScope::NotSpecified, vec![])];
 
         assert!(applicable(&policies, &uma(), Asking::ForSelf).is_empty());
+    }
+
+    #[test]
+    fn every_policy_that_does_not_let_somebody_ask_says_why() {
+        let other = SubjectSet::SingleUser { user: UserId(Uuid::from_u128(8)), description: None };
+        let mut for_managers = policy(4, AllowedTargetScope::AllDirectoryUsers, vec![]);
+        for_managers.terms.requestor_settings = RequestorSettings {
+            enable_on_behalf_requestors_to_add_access: true,
+            ..RequestorSettings::default()
+        };
+        let mut closed = policy(5, AllowedTargetScope::AllDirectoryUsers, vec![]);
+        closed.terms.requestor_settings = RequestorSettings::default();
+        let members = policy(3, AllowedTargetScope::AllMemberUsers, vec![]);
+        let policies = [
+            policy(1, AllowedTargetScope::NotSpecified, vec![]),
+            policy(2, AllowedTargetScope::SpecificDirectoryUsers, vec![other.clone()]),
+            members.clone(),
+            for_managers,
+            closed,
+            policy(6, AllowedTargetScope::SpecificDirectoryUsers, vec![other]),
+        ];
+        let guest = Person { is_guest: true, ..uma() };
+
+        assert_eq!(
+            bars(&policies, &guest),
+            [Bar::NotNamed, Bar::Guest, Bar::OnlyManager, Bar::Closed, Bar::OnlyAssigned]
+        );
+        assert_eq!(members.terms.bar(&uma()), None);
+        assert!(bars(&policies, &uma()).is_empty(), "one policy lets her ask");
+        assert!(bars(&[], &guest).is_empty());
     }
 }

@@ -73,7 +73,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
     let personas = demo.organization.sign_ins();
     let web =
         Web { public_url: None, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
-    let portal = Portal { personas: personas.clone() };
+    let portal = Portal { personas: personas.clone(), ..Portal::default() };
     let router = serve::router(&demo.app, web, portal, serve::trusted(Vec::new()));
     serve_until_told(demo.app.clone(), listener, router, |address| {
         let mut text = format!("\nAccede demo: http://{address}\n\nSign in as (one click):\n");

@@ -36,6 +36,7 @@ const IMPORT: &str = "/import";
 pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> Router {
     let secure = web.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
     let cookies = if secure { Cookies::Secure } else { Cookies::Plain };
+    let portal = Portal { public_url: web.public_url.clone(), ..portal };
     let metrics = Metrics::new();
     let counted = from_fn_with_state(metrics.clone(), metrics::count);
     let nouns = api::routes().route_layer(counted.clone()).with_state(app.clone());

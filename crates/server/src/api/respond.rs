@@ -18,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::Web;
 use super::error::{ApiError, Stamp};
@@ -83,7 +84,7 @@ impl Wire {
             .filter(|id| !id.is_empty() && id.len() <= MAX_CLIENT_REQUEST_ID)
             .map_or_else(|| request_id.clone(), str::to_owned);
         Wire {
-            base: base(web, headers, request.uri()),
+            base: base(web.public_url.as_ref(), headers, request.uri()),
             sent,
             api,
             metadata: metadata(headers),
@@ -352,8 +353,8 @@ fn told(error: ApiError, response: Response, wire: &Wire, method: &Method) -> Re
 
 /// Where clients reach us: the configured address, or the host they named. Forwarding headers are
 /// not believed, because anybody can send them.
-fn base(web: &Web, headers: &HeaderMap, uri: &Uri) -> String {
-    if let Some(url) = &web.public_url {
+pub fn base(public_url: Option<&Url>, headers: &HeaderMap, uri: &Uri) -> String {
+    if let Some(url) = public_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());

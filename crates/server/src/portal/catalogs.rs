@@ -14,6 +14,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use uuid::Uuid;
 
+use super::confirm::ConfirmPage;
 use super::form::{Address, Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::{Input, choice};
@@ -35,7 +36,7 @@ pub fn routes() -> Router<Web> {
         .route("/governance/catalogs/{id}", get(show))
         .route("/governance/catalogs/{id}/edit", get(edit).post(change))
         .route("/governance/catalogs/{id}/resources/add", get(choose).post(add))
-        .route("/governance/catalogs/{id}/resources/{resource}/remove", post(remove))
+        .route("/governance/catalogs/{id}/resources/{resource}/remove", get(ask).post(remove))
         .route("/governance/catalogs/{id}/roles/add", post(give))
         .route("/governance/catalogs/{id}/roles/{assignment}/remove", post(take))
 }
@@ -207,6 +208,7 @@ pub struct CatalogPage {
     people: Vec<Delegate>,
     roles: Vec<(String, &'static str)>,
     may_edit: bool,
+    may_packages: bool,
     may_resources: bool,
     may_delegate: bool,
 }
@@ -262,6 +264,7 @@ async fn show(
         people: delegates(&app, &session, catalog).await?,
         roles: on_catalogs().map(|role| (role.definition().to_string(), role.name())).collect(),
         may_edit: may(Action::EditCatalog),
+        may_packages: may(Action::ManagePackages),
         may_resources: may(Action::ManageResources),
         may_delegate: may(Action::Delegate),
     })
@@ -425,15 +428,58 @@ async fn add(
     }
 }
 
+/// The page that asks before a resource is removed.
+async fn removal(
+    app: &App,
+    session: &Session,
+    catalog: CatalogId,
+    resource: ResourceId,
+) -> Result<ConfirmPage> {
+    let (manage, read) = (Action::ManageResources, Action::ReadCatalog);
+    session.caller.may_on(manage, catalog, read, "catalog", catalog)?;
+    let view = app.catalog(&session.caller, catalog, CatalogWith::default()).await?;
+    let with = ResourceWith { environment: true, ..ResourceWith::default() };
+    let held = app.resource(&session.caller, Some(catalog), resource, with).await?;
+    let (name, above) = (&held.resource.display_name, &view.catalog.display_name);
+    let back = format!("/governance/catalogs/{catalog}");
+    let target = held.environment.map(|target| target.display_name).unwrap_or_default();
+    Ok(ConfirmPage {
+        frame: frame(Some(session), format!("Remove {name}?"), Place::Catalogs)
+            .crumb("Catalogs", "/governance/catalogs")
+            .crumb(above, &back),
+        sentences: vec![
+            format!("Access packages of {above} can no longer be made of it."),
+            format!("Nothing is changed in {target}, and nobody loses access."),
+            "An access package that gives one of its roles has to let go of it first.".to_owned(),
+        ],
+        action: format!("{back}/resources/{resource}/remove"),
+        hidden: Vec::new(),
+        button: "Remove the resource".to_owned(),
+        back,
+    })
+}
+
+async fn ask(
+    State(app): State<App>,
+    session: Session,
+    Path((catalog, resource)): Path<(String, String)>,
+) -> Result {
+    let catalog: CatalogId = id("catalog", &catalog)?;
+    let resource: ResourceId = id("resource", &resource)?;
+    page(&removal(&app, &session, catalog, resource).await?)
+}
+
 async fn remove(
     State(app): State<App>,
     Path((catalog, resource)): Path<(String, String)>,
     Posted { session, .. }: Posted,
-) -> Result<Response> {
+) -> Result {
     let catalog: CatalogId = id("catalog", &catalog)?;
     let resource: ResourceId = id("resource", &resource)?;
-    app.remove_resource(&session.caller, Some(catalog), &Which::Id(resource)).await?;
-    Ok(see(format!("/governance/catalogs/{catalog}?done=removed")))
+    match app.remove_resource(&session.caller, Some(catalog), &Which::Id(resource)).await {
+        Ok(_) => Ok(see(format!("/governance/catalogs/{catalog}?done=removed"))),
+        Err(error) => removal(&app, &session, catalog, resource).await?.refused(error),
+    }
 }
 
 async fn give(
@@ -514,6 +560,7 @@ pub mod samples_of {
             }],
             roles: on_catalogs().map(|role| (role.definition().to_string(), role.name())).collect(),
             may_edit: may,
+            may_packages: may,
             may_resources: may,
             may_delegate: may,
         };

@@ -1,8 +1,11 @@
 //! Asking before something is taken away: one page for all of it.
 
+use accede_app::Error;
 use askama::Template;
 
-use super::part::Frame;
+use super::page;
+use super::part::{Frame, Notice, Tone};
+use super::problem::{Result, again, sentence};
 
 /// The page that asks.
 #[derive(Debug, Template)]
@@ -20,6 +23,20 @@ pub struct ConfirmPage {
     pub button: String,
     /// Where to go without doing it.
     pub back: String,
+}
+
+impl ConfirmPage {
+    /// The page again, saying why it could not be done.
+    ///
+    /// # Errors
+    ///
+    /// What is not about the deed: not found, forbidden, a fault of ours.
+    pub fn refused(mut self, error: Error) -> Result {
+        again(error, |error| {
+            self.frame.notice = Some(Notice::new(Tone::Bad, sentence(&error.to_string())));
+            page(&self)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -94,6 +94,8 @@ impl FormPage {
                 Input::text("description", "Description", NASTY, 1_000),
                 Input::typed("secrets.token", "Token", "password", "", 0),
                 Input::one_of("one", "One of these", choices()),
+                Input::select("long", "One of many", choices())
+                    .wrong(Some("Choose one.".to_owned())),
                 Input::some_of("some", "Some of these", choices()),
                 Input::check("keep", "Keep what was there before", true),
             ],

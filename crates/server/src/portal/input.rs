@@ -28,6 +28,8 @@ pub enum Kind {
     },
     /// One of a list.
     OneOf(Vec<Choosable>),
+    /// One of a list that may be long: what is chosen is shown, the rest opens.
+    Select(Vec<Choosable>),
     /// Any of a list.
     SomeOf(Vec<Choosable>),
     /// Yes or no.
@@ -101,6 +103,15 @@ impl Input {
         choices: Vec<Choosable>,
     ) -> Input {
         Input::new(name, label, Kind::OneOf(choices))
+    }
+
+    /// One of a list that may be long.
+    pub fn select(
+        name: impl Into<String>,
+        label: impl Into<String>,
+        choices: Vec<Choosable>,
+    ) -> Input {
+        Input::new(name, label, Kind::Select(choices))
     }
 
     /// Any of a list.

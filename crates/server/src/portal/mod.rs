@@ -11,13 +11,17 @@ mod details;
 mod failures;
 pub mod form;
 mod form_page;
+mod incompatible;
 mod input;
 mod jobs;
 mod my_access;
 mod my_packages;
 mod my_requests;
+mod package_edit;
+mod package_roles;
 mod packages;
 pub mod part;
+mod pick;
 mod plans;
 pub mod problem;
 mod requests;
@@ -44,6 +48,7 @@ use axum::http::header::{
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
+use url::Url;
 
 use self::part::{Csrf, Frame, Place, Sections};
 use self::problem::{Problem, Result};
@@ -54,6 +59,8 @@ use self::session::Session;
 pub struct Portal {
     /// People to sign in as with one click; only in a demonstration.
     pub personas: Vec<Persona>,
+    /// Where people reach this server, if that is configured.
+    pub public_url: Option<Url>,
 }
 
 /// Somebody to sign in as with one click.
@@ -103,7 +110,10 @@ fn routes() -> Router<Web> {
         .merge(catalogs::routes())
         .merge(details::routes())
         .merge(failures::routes())
+        .merge(incompatible::routes())
         .merge(jobs::routes())
+        .merge(package_edit::routes())
+        .merge(package_roles::routes())
         .merge(packages::routes())
         .merge(approvals::routes())
         .merge(my_access::routes())

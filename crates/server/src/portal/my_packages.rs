@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use accede_app::policies::RequestablePackage;
+use accede_app::policies::{Linked, RequestablePackage};
 use accede_app::requests::{Answer, ForWhom, Narrowing, NewRequest, Whose};
 use accede_app::{App, Caller, Error, Listing};
 use accede_domain::filter::Filter;
 use accede_domain::id::{PackageId, PolicyId, RequestId};
-use accede_domain::policy::{Policy, Question, QuestionKind};
+use accede_domain::policy::{Bar, Policy, Question, QuestionKind};
 use accede_domain::refusal::Refusal;
 use accede_domain::request::Type;
 use accede_domain::schedule::{Expiration, Schedule};
@@ -315,6 +315,42 @@ fn refused(error: &Error) -> Notice {
     Notice { tone: Tone::Bad, text, link }
 }
 
+/// What somebody finds by the link of a package that no policy lets them request.
+#[derive(Debug, Template)]
+#[template(path = "my_package_closed.html")]
+pub struct ClosedPage {
+    frame: Frame,
+    reasons: Vec<&'static str>,
+}
+
+/// Why a policy does not let the reader ask. Whom it names stays with those who may read it.
+const fn barred(bar: Bar) -> &'static str {
+    match bar {
+        Bar::NotNamed => {
+            "It can be requested by people and members of groups that its policies name. You are \
+             none of them."
+        }
+        Bar::Guest => "It can be requested by members of the organization. You are a guest.",
+        Bar::OnlyManager => "Only your manager can request it for you.",
+        Bar::Closed => "It is meant for you, but nobody can request it at present.",
+        Bar::OnlyAssigned => "It is given by administrators, without a request.",
+    }
+}
+
+fn closed(session: &Session, name: &str, bars: &[Bar], is_held: bool) -> ClosedPage {
+    let held = Notice {
+        tone: Tone::Info,
+        text: "You have this access package.".to_owned(),
+        link: Some(("See your access".to_owned(), "/my/access".to_owned())),
+    };
+    ClosedPage {
+        frame: frame(Some(session), name, Place::Available)
+            .crumb("Available", "/my/packages")
+            .notice(is_held.then_some(held)),
+        reasons: bars.iter().map(|bar| barred(*bar)).collect(),
+    }
+}
+
 async fn show(
     State(app): State<App>,
     session: Session,
@@ -322,7 +358,12 @@ async fn show(
     Asked(fields): Asked,
 ) -> Result {
     let package: PackageId = id("access package", &package)?;
-    let found = app.requestable_package(&session.caller, package).await?;
+    let found = match app.linked_package(&session.caller, package).await? {
+        Linked::Open(found) => found,
+        Linked::Closed { package, bars, is_held } => {
+            return page(&closed(&session, &package.display_name, &bars, is_held));
+        }
+    };
     let policy = chosen(&found, fields.parsed("policy"));
     let typed = match fields.parsed::<RequestId>("like") {
         Some(like) => Typed::of(&app.get_request(&session.caller, like).await?.summary.request),
@@ -475,7 +516,9 @@ async fn submit(
     Posted { session, fields }: Posted,
 ) -> Result<Response> {
     let package: PackageId = id("access package", &package)?;
-    let found = app.requestable_package(&session.caller, package).await?;
+    let Linked::Open(found) = app.linked_package(&session.caller, package).await? else {
+        return Ok(see(format!("/my/packages/{package}")));
+    };
     let Some(policy) = chosen(&found, fields.parsed("policy")) else {
         return Ok(see(format!("/my/packages/{package}")));
     };
@@ -600,6 +643,20 @@ impl MyPackagePage {
             of(None, None, vec![Offer::of(&policy), other], None),
             of(None, Some(Offer::of(&policy)), vec![], Some(refused(&held))),
         ]
+    }
+}
+
+#[cfg(test)]
+impl ClosedPage {
+    /// Every reason, and none.
+    pub fn samples() -> Vec<ClosedPage> {
+        use super::samples::{NASTY, frame};
+        let of = |bars: &[Bar]| ClosedPage {
+            frame: frame(NASTY, Place::Available).crumb("Available", "/my/packages"),
+            reasons: bars.iter().map(|bar| barred(*bar)).collect(),
+        };
+        let all = [Bar::NotNamed, Bar::Guest, Bar::OnlyManager, Bar::Closed, Bar::OnlyAssigned];
+        vec![of(&all), of(&[])]
     }
 }
 

@@ -1,8 +1,10 @@
-//! Access packages: the list, and of each its overview, what it gives, its policies and its
-//! assignments. Requests have a file of their own.
+//! Access packages: the list, and of each its overview, its policies and its assignments. Editing,
+//! what a package gives, what it excludes and its requests have files of their own.
+
+use std::sync::Arc;
 
 use accede_app::assignments::Summary;
-use accede_app::packages::{PackageView, PackageWith};
+use accede_app::packages::{Package, PackageView, PackageWith};
 use accede_app::requests::Whose;
 use accede_app::{App, Listing};
 use accede_domain::filter::{Filter, parse_order};
@@ -13,14 +15,17 @@ use accede_domain::schedule::Expiration;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
 use axum::routing::{get, post};
 
 use super::form::{Address, Asked, Posted, id};
 use super::part::{Badge, Frame, Place, When, grouped};
+use super::pick::named;
 use super::problem::Result;
 use super::requests::PackageHead;
 use super::session::Session;
-use super::{Web, frame, page, see, words};
+use super::{Portal, Web, frame, page, see, words};
+use crate::api::respond;
 
 /// Rows on a page.
 const ON_A_PAGE: usize = 50;
@@ -30,7 +35,6 @@ pub fn routes() -> Router<Web> {
     Router::new()
         .route("/governance/packages", get(list))
         .route("/governance/packages/{id}", get(overview))
-        .route("/governance/packages/{id}/roles", get(roles))
         .route("/governance/packages/{id}/policies", get(policies))
         .route("/governance/packages/{id}/assignments", get(assignments))
         .route("/governance/packages/{id}/assignments/{assignment}/reprocess", post(reprocess))
@@ -73,18 +77,14 @@ pub struct PackagesPage {
     text: String,
     rows: Vec<Row>,
     total: String,
+    may_create: bool,
     next: Option<String>,
 }
 
 async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
     let text = fields.get("text").unwrap_or_default().to_owned();
-    let quoted = text.replace('\'', "''");
-    let filter = match text.is_empty() {
-        true => None,
-        false => Filter::parse(&format!("contains(tolower(displayName),'{quoted}')")).ok(),
-    };
     let listing = Listing {
-        filter,
+        filter: named(&text),
         order: parse_order("displayName").unwrap_or_default(),
         top: Some(ON_A_PAGE),
         after: fields.get("after").map(str::to_owned),
@@ -101,11 +101,13 @@ async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) ->
         text,
         rows: found.items.iter().map(Row::of).collect(),
         total: grouped(found.count.unwrap_or(0)),
+        may_create: !session.caller.reach(Action::ManagePackages).is_empty(),
         next: found.next.map(|mark| address.with("after", mark).text()),
     })
 }
 
-fn head(
+/// The frame of a tab of a package, and the tabs.
+pub(super) fn head(
     session: &Session,
     view: &PackageView,
     tab: &'static str,
@@ -121,9 +123,47 @@ fn head(
     (frame, PackageHead { id, name, tab })
 }
 
-async fn read(app: &App, session: &Session, text: &str, with: PackageWith) -> Result<PackageView> {
+/// The package of an address.
+pub(super) async fn read(
+    app: &App,
+    session: &Session,
+    text: &str,
+    with: PackageWith,
+) -> Result<PackageView> {
     let package: PackageId = id("access package", text)?;
     Ok(app.package(&session.caller, None, package, with).await?)
+}
+
+/// Whether the reader may change a package.
+pub(super) fn may_manage(session: &Session, package: &Package) -> bool {
+    session.caller.reach(Action::ManagePackages).includes(package.catalog)
+}
+
+/// Refuses who may not change a package as the verbs do that change it.
+pub(super) fn must_manage(session: &Session, package: &Package) -> Result<()> {
+    let (manage, read) = (Action::ManagePackages, Action::ReadCatalog);
+    session.caller.may_on(manage, package.catalog, read, "access package", package.id)?;
+    Ok(())
+}
+
+/// How many assignments of a package have not ended; nothing for who may not know.
+pub(super) async fn holders(
+    app: &App,
+    session: &Session,
+    package: &Package,
+) -> Result<Option<i64>> {
+    if !session.caller.reach(Action::ReadRequests).includes(package.catalog) {
+        return Ok(None);
+    }
+    let filter = format!("accessPackage/id eq '{}' and state ne 'expired'", package.id);
+    let listing = Listing {
+        filter: Some(Filter::parse(&filter).map_err(accede_app::Error::internal)?),
+        top: Some(1),
+        count: true,
+        ..Listing::default()
+    };
+    let whose = Whose::Reach(Reach::Catalogs(Vec::new()));
+    Ok(app.list_assignments(&session.caller, whose, &listing).await?.count)
 }
 
 /// How many requests stand in a state.
@@ -142,7 +182,10 @@ pub struct PackagePage {
     package: PackageHead,
     description: String,
     catalog: String,
+    catalog_id: String,
     is_hidden: bool,
+    link: String,
+    may_manage: bool,
     created: When,
     changed: When,
     counts: Vec<Count>,
@@ -150,7 +193,15 @@ pub struct PackagePage {
     excluded_groups: Vec<String>,
 }
 
-async fn overview(State(app): State<App>, session: Session, Path(text): Path<String>) -> Result {
+async fn overview(
+    State(app): State<App>,
+    State(portal): State<Arc<Portal>>,
+    session: Session,
+    Path(text): Path<String>,
+    Asked(fields): Asked,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result {
     let with = PackageWith {
         catalog: true,
         incompatible_packages: true,
@@ -170,9 +221,13 @@ async fn overview(State(app): State<App>, session: Session, Path(text): Path<Str
         .collect();
     excludes.sort();
     excludes.dedup();
+    let base = respond::base(portal.public_url.as_ref(), &headers, &uri);
     page(&PackagePage {
-        frame,
+        frame: frame.notice(words::done(fields.get("done"))),
+        link: format!("{base}/my/packages/{}", package.id),
         package,
+        may_manage: may_manage(&session, &view.package),
+        catalog_id: view.package.catalog.to_string(),
         description: view.package.description,
         catalog: view.catalog.map(|catalog| catalog.display_name).unwrap_or_default(),
         is_hidden: view.package.is_hidden,
@@ -212,37 +267,6 @@ async fn counts(app: &App, session: &Session, package: PackageId) -> Result<Vec<
         }
     }
     Ok(counts)
-}
-
-/// What a package gives.
-#[derive(Debug, Template)]
-#[template(path = "package_roles.html")]
-pub struct RolesPage {
-    frame: Frame,
-    package: PackageHead,
-    rows: Vec<RoleRow>,
-}
-
-/// A role that a package gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct RoleRow {
-    role: String,
-    resource: String,
-    system: String,
-    added: When,
-}
-
-async fn roles(State(app): State<App>, session: Session, Path(text): Path<String>) -> Result {
-    let with = PackageWith { role_scopes: true, ..PackageWith::default() };
-    let view = read(&app, &session, &text, with).await?;
-    let (frame, package) = head(&session, &view, "roles", "Resource roles");
-    let rows = view.role_scopes.unwrap_or_default().into_iter().map(|given| RoleRow {
-        role: given.role.display_name,
-        resource: given.resource.display_name,
-        system: given.resource.origin_system,
-        added: When::minute(given.created_at),
-    });
-    page(&RolesPage { frame, package, rows: rows.collect() })
 }
 
 /// Who may get a package.
@@ -445,20 +469,24 @@ pub mod samples_of {
             frame: frame("Access packages", Place::Packages),
             text: NASTY.to_owned(),
             total: grouped(1),
+            may_create: !rows.is_empty(),
             rows,
             next: Some("/governance/packages?after=x".to_owned()),
         };
         vec![page(vec![row]), page(vec![])]
     }
 
-    /// With and without incompatibilities.
+    /// For who may change it, and for who may not.
     pub fn overviews() -> Vec<PackagePage> {
-        vec![PackagePage {
+        let page = |may_manage| PackagePage {
             frame: frame("Campaign", Place::Packages),
             package: package("overview"),
             description: NASTY.to_owned(),
             catalog: "Marketing".to_owned(),
-            is_hidden: false,
+            catalog_id: "1".to_owned(),
+            is_hidden: may_manage,
+            link: "https://accede.example/my/packages/a7c0".to_owned(),
+            may_manage,
             created: When::minute(at(0)),
             changed: When::minute(at(9)),
             counts: vec![Count {
@@ -468,23 +496,8 @@ pub mod samples_of {
             }],
             excludes: vec![("b".to_owned(), NASTY.to_owned())],
             excluded_groups: vec![NASTY.to_owned()],
-        }]
-    }
-
-    /// One role, none.
-    pub fn roles() -> Vec<RolesPage> {
-        let row = RoleRow {
-            role: "Member".to_owned(),
-            resource: NASTY.to_owned(),
-            system: "wiki".to_owned(),
-            added: When::minute(at(0)),
         };
-        let page = |rows| RolesPage {
-            frame: frame("Roles", Place::Packages),
-            package: package("roles"),
-            rows,
-        };
-        vec![page(vec![row]), page(vec![])]
+        vec![page(true), page(false)]
     }
 
     /// One policy, none.

@@ -13,10 +13,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Map, Value};
 
+use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::Input;
-use super::part::{Badge, Frame, Place, Tone, When, grouped};
+use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, plural};
 use super::problem::{Result, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, words};
@@ -33,7 +34,7 @@ pub fn routes() -> Router<Web> {
         .route("/governance/targets/new", get(new).post(create))
         .route("/governance/targets/{id}", get(show))
         .route("/governance/targets/{id}/check", post(check))
-        .route("/governance/targets/{id}/pause", post(pause))
+        .route("/governance/targets/{id}/pause", get(ask_to_pause).post(pause))
         .route("/governance/targets/{id}/resume", post(resume))
 }
 
@@ -88,7 +89,7 @@ impl Row {
 pub struct TargetsPage {
     frame: Frame,
     rows: Vec<Row>,
-    kinds: Vec<(&'static str, &'static str)>,
+    may_connect: bool,
 }
 
 /// A page of one target.
@@ -133,14 +134,10 @@ fn may_manage(caller: &Caller) -> bool {
 async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
     let listing = Listing { top: Some(accede_app::list::MAX_TOP), ..Listing::default() };
     let found = app.targets(&session.caller, &listing).await?;
-    let kinds = if may_manage(&session.caller) { kinds() } else { Vec::new() };
+    let may_connect = may_manage(&session.caller);
     let frame = frame(Some(&session), "Target systems", Place::Targets)
         .notice(words::done(fields.get("done")));
-    page(&TargetsPage { frame, rows: found.items.iter().map(Row::of).collect(), kinds })
-}
-
-fn kinds() -> Vec<(&'static str, &'static str)> {
-    KINDS.iter().map(|kind| (kind.name, kind.title)).collect()
+    page(&TargetsPage { frame, rows: found.items.iter().map(Row::of).collect(), may_connect })
 }
 
 async fn show(
@@ -160,7 +157,7 @@ async fn show(
             Ok(found) => Some(found.into_iter().map(Found::of).collect()),
             Err(accede_app::Error::Target { fault, .. }) => {
                 let text = format!("It could not be looked into. {}", sentence(&fault.to_string()));
-                notice = Some(super::part::Notice::new(Tone::Bad, text));
+                notice = Some(Notice::new(Tone::Bad, text));
                 None
             }
             Err(error) => return Err(error.into()),
@@ -205,16 +202,49 @@ fn build(
     }
 }
 
-async fn new(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
-    session.caller.may_everywhere(Action::ManageTargets)?;
-    drop(app);
-    page(&form(&session, kind(&fields)?, &fields, &Wrong::default()))
+/// The kinds of target systems, to choose one to connect.
+#[derive(Debug, Template)]
+#[template(path = "target_kinds.html")]
+pub struct KindsPage {
+    frame: Frame,
+    kinds: Vec<KindRow>,
 }
 
-fn kind(fields: &Fields) -> Result<&'static Kind> {
-    let asked = fields.get("kind").unwrap_or_default();
-    let found = KINDS.iter().find(|kind| kind.name == asked);
-    found.ok_or_else(|| accede_app::Error::not_found("kind of target system", asked).into())
+/// A kind of target systems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KindRow {
+    name: &'static str,
+    title: &'static str,
+    meaning: String,
+}
+
+async fn new(session: Session, Asked(fields): Asked) -> Result {
+    session.caller.may_everywhere(Action::ManageTargets)?;
+    match kind(&fields) {
+        Some(kind) => page(&form(&session, kind, &fields, &Wrong::default())),
+        None => page(&choose_kind(&session, &fields)),
+    }
+}
+
+fn choose_kind(session: &Session, fields: &Fields) -> KindsPage {
+    let unknown = Notice::new(Tone::Bad, "There is no such kind of target system. Choose one.");
+    let kinds = KINDS.iter().map(|kind| KindRow {
+        name: kind.name,
+        title: kind.title,
+        meaning: sentence(kind.meaning),
+    });
+    KindsPage {
+        frame: frame(Some(session), "Connect a target system", Place::Targets)
+            .crumb("Target systems", "/governance/targets")
+            .notice(Some(unknown).filter(|_| fields.has("kind"))),
+        kinds: kinds.collect(),
+    }
+}
+
+/// The kind that an address or a form names.
+fn kind(fields: &Fields) -> Option<&'static Kind> {
+    let asked = fields.get("kind")?;
+    KINDS.iter().find(|kind| kind.name == asked)
 }
 
 fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPage {
@@ -249,7 +279,8 @@ fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPa
     inputs.push(Input::check("catalogOwnersMayAdd", owners, typed.has("catalogOwnersMayAdd")));
     FormPage {
         frame: frame(Some(session), format!("Connect: {}", kind.title), Place::Targets)
-            .crumb("Target systems", "/governance/targets"),
+            .crumb("Target systems", "/governance/targets")
+            .crumb("Connect a target system", "/governance/targets/new"),
         lead: "Nothing is sent to it before you check it or an access package needs it.".to_owned(),
         action: "/governance/targets/new".to_owned(),
         hidden: vec![("kind", kind.name.to_owned())],
@@ -268,7 +299,10 @@ fn setting(text: &str) -> Value {
 }
 
 async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> Result {
-    let kind = kind(&fields)?;
+    let Some(kind) = kind(&fields) else {
+        session.caller.may_everywhere(Action::ManageTargets)?;
+        return page(&choose_kind(&session, &fields));
+    };
     let mut settings = Map::new();
     for field in kind.settings {
         if let Some(text) = fields.get(&format!("settings.{}", field.name)) {
@@ -304,6 +338,32 @@ async fn check(
     let target: TargetId = id("target system", &target)?;
     app.check_target(&session.caller, target).await?;
     Ok(see(format!("/governance/targets/{target}?done=checked")))
+}
+
+async fn ask_to_pause(
+    State(app): State<App>,
+    session: Session,
+    Path(target): Path<String>,
+) -> Result {
+    session.caller.may_everywhere(Action::ManageTargets)?;
+    let target: TargetId = id("target system", &target)?;
+    let view = app.target(&session.caller, target).await?;
+    let back = format!("/governance/targets/{target}");
+    let waiting = view.backlog.due + view.backlog.in_flight;
+    page(&ConfirmPage {
+        frame: frame(Some(&session), format!("Pause {}?", view.display_name), Place::Targets)
+            .crumb("Target systems", "/governance/targets")
+            .crumb(&view.display_name, &back),
+        sentences: vec![
+            "Nothing is sent to it until somebody resumes it, removals of access included."
+                .to_owned(),
+            format!("What is due waits: {} at present.", plural(waiting, "role")),
+        ],
+        action: format!("{back}/pause"),
+        hidden: Vec::new(),
+        button: "Pause the target system".to_owned(),
+        back,
+    })
 }
 
 async fn pause(
@@ -357,9 +417,18 @@ pub mod samples_of {
         ];
         let frame = || frame("Target systems", Place::Targets);
         vec![
-            TargetsPage { frame: frame(), rows, kinds: kinds() },
-            TargetsPage { frame: frame(), rows: Vec::new(), kinds: Vec::new() },
+            TargetsPage { frame: frame(), rows, may_connect: true },
+            TargetsPage { frame: frame(), rows: Vec::new(), may_connect: false },
         ]
+    }
+
+    /// Every kind, after an unknown one.
+    pub fn kinds() -> Vec<KindsPage> {
+        let unknown = Notice::new(Tone::Bad, "There is no such kind of target system.");
+        vec![KindsPage {
+            frame: frame("Connect a target system", Place::Targets).notice(Some(unknown)),
+            kinds: vec![KindRow { name: "scim", title: "SCIM 2.0", meaning: NASTY.to_owned() }],
+        }]
     }
 
     /// Paused and looked into; untouchable.

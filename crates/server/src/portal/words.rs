@@ -248,6 +248,10 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "denied" => "You denied the request.",
         "saved" => "Saved.",
         "created" => "Created.",
+        "packaged" => {
+            "Created. Next: add the resource roles that it gives, and a policy that says who may \
+             request it."
+        }
         "deleted" => "Deleted.",
         "added" => "Added.",
         "removed" => "Removed.",

@@ -5,6 +5,7 @@ mod catalogs;
 mod groups;
 mod packages;
 mod policies;
+mod portal_packages;
 mod process;
 mod reprocess;
 mod requests;
