@@ -152,8 +152,8 @@ async fn package_page(
         columns: vec!["Catalog"],
         rows: rows.collect(),
         empty: match search.is_empty() {
-            true => "There is no other access package that you may see.".to_owned(),
-            false => "No other access package that you may see has such a name.".to_owned(),
+            true => "There is no access package to add that you may see.".to_owned(),
+            false => "No access package to add that you may see has such a name.".to_owned(),
         },
         next: next(&action, &search, found.next),
         search,
@@ -199,8 +199,8 @@ async fn group_page(
         columns: Vec::new(),
         rows: rows.collect(),
         empty: match search.is_empty() {
-            true => "There is no other group.".to_owned(),
-            false => "No other group has such a name.".to_owned(),
+            true => "There is no group to add.".to_owned(),
+            false => "No group to add has such a name.".to_owned(),
         },
         next: next(&action, &search, found.next),
         search,
