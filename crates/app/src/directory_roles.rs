@@ -27,11 +27,7 @@ impl App {
     /// # Errors
     ///
     /// Forbidden.
-    pub async fn directory_roles(
-        &self,
-        caller: &Caller,
-        principal: Uuid,
-    ) -> Result<Vec<HeldRole>> {
+    pub async fn directory_roles(&self, caller: &Caller, principal: Uuid) -> Result<Vec<HeldRole>> {
         self.may_read_directory(caller)?;
         self.store()
             .read(async |tx| {

@@ -5,12 +5,14 @@
 
 mod approvals;
 mod assets;
+mod assign;
 mod catalogs;
 mod confirm;
 mod details;
 mod failures;
 pub mod form;
 mod form_page;
+mod groups;
 mod input;
 mod jobs;
 mod my_access;
@@ -18,6 +20,8 @@ mod my_packages;
 mod my_requests;
 mod packages;
 pub mod part;
+mod people;
+mod people_forms;
 mod plans;
 pub mod problem;
 mod requests;
@@ -100,15 +104,19 @@ pub fn router(app: App, portal: Portal) -> Router {
 fn routes() -> Router<Web> {
     Router::new()
         .route("/", get(start))
+        .merge(assign::routes())
         .merge(catalogs::routes())
         .merge(details::routes())
         .merge(failures::routes())
+        .merge(groups::routes())
         .merge(jobs::routes())
         .merge(packages::routes())
         .merge(approvals::routes())
         .merge(my_access::routes())
         .merge(my_packages::routes())
         .merge(my_requests::routes())
+        .merge(people::routes())
+        .merge(people_forms::routes())
         .merge(plans::routes())
         .merge(requests::routes())
         .merge(sign_in::routes())

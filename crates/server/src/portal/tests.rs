@@ -4,16 +4,19 @@
 use askama::Template;
 
 use super::approvals::{ApprovalPage, ApprovalsPage};
+use super::assign::AssignedPage;
 use super::catalogs::samples_of as catalogs;
 use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
+use super::groups::samples_of as groups;
 use super::jobs::{JobPage, JobsPage};
 use super::my_access::{MyAccessPage, MyAssignmentPage};
 use super::my_packages::{MyPackagePage, MyPackagesPage};
 use super::my_requests::{MyRequestPage, MyRequestsPage};
 use super::packages::samples_of as packages;
+use super::people::samples_of as people;
 use super::plans::PlanPage;
 use super::problem::ProblemPage;
 use super::requests::RequestsPage;
@@ -55,6 +58,11 @@ pub fn every_page() -> Vec<(String, String)> {
     add("form", rendered(&FormPage::samples()));
     add("targets", rendered(&targets::lists()));
     add("target", rendered(&targets::pages()));
+    add("people", rendered(&people::lists()));
+    add("person", rendered(&people::pages()));
+    add("groups", rendered(&groups::lists()));
+    add("group", rendered(&groups::pages()));
+    add("assigned", rendered(&AssignedPage::samples()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
 }
