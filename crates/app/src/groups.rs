@@ -173,6 +173,17 @@ impl App {
             .await
     }
 
+    /// Whether the caller may change a group: administrators of the directory, its owners; only a
+    /// Global Administrator while it holds a directory role.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden, not found.
+    pub async fn may_change_group(&self, caller: &Caller, id: GroupId) -> Result<bool> {
+        self.group(caller, id).await?;
+        self.store().read(async |tx| may_manage(tx, caller, id).await).await
+    }
+
     /// Changes a group; its owners may too.
     ///
     /// # Errors

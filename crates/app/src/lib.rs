@@ -16,6 +16,7 @@ mod deed;
 pub mod deliveries;
 pub mod delivering;
 pub mod directory_groups;
+pub mod directory_roles;
 mod error;
 pub mod failures;
 pub mod fields;

@@ -1,5 +1,5 @@
-//! Who holds which role of entitlement management, and where (Graph 3.12); directory roles, which
-//! operators give on the machine.
+//! Who holds which role of entitlement management, and where (Graph 3.12); roles that operators give
+//! on the machine.
 
 use accede_domain::Timestamp;
 use accede_domain::id::{AppId, CatalogId, GroupId, RoleAssignmentId, RoleDefinitionId, UserId};
@@ -7,7 +7,7 @@ use accede_domain::nearest;
 use accede_domain::permission::{Action, DirectoryRole, Reach, Role};
 use accede_domain::refusal::Refusal;
 use accede_store::catalogs::{self, Catalog};
-use accede_store::{Tx, apps, directory_roles, groups, role_assignments, users};
+use accede_store::{Tx, apps, groups, role_assignments, users};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -329,16 +329,7 @@ impl App {
     ) -> Result<()> {
         match wish {
             RoleWish::Directory(role) => {
-                if directory_roles::grant(tx, principal, *role).await? {
-                    let event = Event {
-                        action: "directory role given",
-                        object_type: "directoryRole",
-                        object_id: role.name().to_owned(),
-                        catalog: None,
-                        detail: json!({ "principalId": principal.to_string() }),
-                    };
-                    audit::record(self, tx, caller, event, now).await?;
-                }
+                self.insert_directory_role(tx, caller, principal, *role, now).await?;
             }
             RoleWish::Catalog(role, name) => {
                 let catalog = match name {

@@ -3,7 +3,7 @@
 use accede_domain::permission::DirectoryRole;
 use uuid::Uuid;
 
-use crate::{Error, Result, Row, Tx, params};
+use crate::{Error, Result, Row, Sql, Tx, params};
 
 /// Gives a principal a role; whether it did not have it before.
 pub async fn grant(tx: &mut Tx<'_>, principal: Uuid, role: DirectoryRole) -> Result<bool> {
@@ -45,10 +45,20 @@ pub async fn held(tx: &mut Tx<'_>, principal: Uuid) -> Result<Vec<DirectoryRole>
     Ok(roles)
 }
 
-/// How many principals have a role.
-pub async fn holders(tx: &mut Tx<'_>, role: DirectoryRole) -> Result<i64> {
-    let sql = "select count(*) from directory_roles where role = $1";
-    tx.query_one(sql, params![role.name()]).await?.get(0)
+/// The roles that were given to a principal itself, whatever its groups have.
+pub async fn given(tx: &mut Tx<'_>, principal: Uuid) -> Result<Vec<DirectoryRole>> {
+    let sql = "select role from directory_roles where principal_id = $1 order by role";
+    tx.query(sql, params![principal]).await?.iter().map(role).collect()
+}
+
+/// To whom a role was given, their rows held until the transaction ends, so that no two go at once.
+pub async fn lock_holders(tx: &mut Tx<'_>, role: DirectoryRole) -> Result<Vec<Uuid>> {
+    let sql = Sql {
+        lite: "select principal_id from directory_roles where role = $1 order by principal_id",
+        pg: "select principal_id from directory_roles where role = $1 order by principal_id
+             for update",
+    };
+    tx.query(sql, params![role.name()]).await?.iter().map(|row| row.get(0)).collect()
 }
 
 fn role(row: &Row) -> Result<DirectoryRole> {

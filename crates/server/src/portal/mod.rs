@@ -5,12 +5,14 @@
 
 mod approvals;
 mod assets;
+mod assign;
 mod catalogs;
 mod confirm;
 mod details;
 mod failures;
 pub mod form;
 mod form_page;
+mod groups;
 mod incompatible;
 mod input;
 mod jobs;
@@ -21,6 +23,8 @@ mod package_edit;
 mod package_roles;
 mod packages;
 pub mod part;
+mod people;
+mod people_forms;
 mod pick;
 mod plans;
 pub mod problem;
@@ -107,10 +111,12 @@ pub fn router(app: App, portal: Portal) -> Router {
 fn routes() -> Router<Web> {
     Router::new()
         .route("/", get(start))
+        .merge(assign::routes())
         .merge(catalogs::routes())
         .merge(details::routes())
         .merge(failures::routes())
         .merge(incompatible::routes())
+        .merge(groups::routes())
         .merge(jobs::routes())
         .merge(package_edit::routes())
         .merge(package_roles::routes())
@@ -119,6 +125,8 @@ fn routes() -> Router<Web> {
         .merge(my_access::routes())
         .merge(my_packages::routes())
         .merge(my_requests::routes())
+        .merge(people::routes())
+        .merge(people_forms::routes())
         .merge(plans::routes())
         .merge(requests::routes())
         .merge(sign_in::routes())

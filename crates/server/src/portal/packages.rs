@@ -38,7 +38,6 @@ pub fn routes() -> Router<Web> {
         .route("/governance/packages/{id}/policies", get(policies))
         .route("/governance/packages/{id}/assignments", get(assignments))
         .route("/governance/packages/{id}/assignments/{assignment}/reprocess", post(reprocess))
-        .route("/governance/packages/{id}/assignments/{assignment}/remove", post(remove))
 }
 
 /// A package of the list.
@@ -342,7 +341,7 @@ pub struct AssignmentsPage {
     rows: Vec<AssignmentRow>,
     total: String,
     may_reprocess: bool,
-    may_remove: bool,
+    may_assign: bool,
     next: Option<String>,
 }
 
@@ -403,7 +402,7 @@ async fn assignments(
         rows: found.items.iter().map(AssignmentRow::of).collect(),
         total: grouped(found.count.unwrap_or(0)),
         may_reprocess: may(Action::Reprocess),
-        may_remove: may(Action::Assign),
+        may_assign: may(Action::Assign),
         next: found.next.map(|mark| address.with("after", mark).text()),
     })
 }
@@ -417,28 +416,6 @@ async fn reprocess(
     let assignment: AssignmentId = id("assignment", &assignment)?;
     app.reprocess_assignment(&session.caller, assignment).await?;
     Ok(see(format!("/governance/packages/{package}/assignments?done=verifying")))
-}
-
-async fn remove(
-    State(app): State<App>,
-    Path((package, assignment)): Path<(String, String)>,
-    Posted { session, .. }: Posted,
-) -> Result {
-    use accede_app::requests::{ForWhom, NewRequest};
-    let package: PackageId = id("access package", &package)?;
-    let assignment: AssignmentId = id("assignment", &assignment)?;
-    let new = NewRequest {
-        request_type: accede_domain::request::Type::AdminRemove,
-        target: ForWhom::Caller,
-        package: None,
-        policy: None,
-        assignment: Some(assignment),
-        schedule: accede_domain::schedule::Schedule::default(),
-        justification: None,
-        answers: Vec::new(),
-    };
-    app.submit_request(&session.caller, new).await?;
-    Ok(see(format!("/governance/packages/{package}/assignments?done=removing")))
 }
 
 #[cfg(test)]
@@ -537,7 +514,7 @@ pub mod samples_of {
             rows,
             total: "2".to_owned(),
             may_reprocess: true,
-            may_remove: true,
+            may_assign: true,
             next: None,
         };
         vec![page(vec![row("a", true), row("b", false)]), page(vec![])]

@@ -176,7 +176,7 @@ impl Notice {
 /// Which parts of the portal the reader has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sections {
-    /// Catalogs, access packages, people.
+    /// Catalogs, access packages.
     pub catalogs: bool,
     /// Requests, failures.
     pub requests: bool,
@@ -184,6 +184,8 @@ pub struct Sections {
     pub jobs: bool,
     /// Target systems.
     pub targets: bool,
+    /// People and groups.
+    pub people: bool,
 }
 
 impl Sections {
@@ -195,12 +197,13 @@ impl Sections {
             requests: has(Action::ReadRequests),
             jobs: has(Action::Reprocess),
             targets: has(Action::ReadTargets),
+            people: has(Action::ReadDirectory),
         }
     }
 
     /// Whether there is anything of Identity Governance.
     pub const fn any(&self) -> bool {
-        self.catalogs || self.requests || self.jobs || self.targets
+        self.catalogs || self.requests || self.jobs || self.targets || self.people
     }
 }
 
@@ -217,8 +220,10 @@ pub enum Place {
     Targets,
     /// Reprocess jobs.
     Jobs,
-    /// People and groups.
+    /// People.
     People,
+    /// Groups.
+    Groups,
     /// What can be requested.
     Available,
     /// Own requests.

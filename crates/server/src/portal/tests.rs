@@ -4,11 +4,13 @@
 use askama::Template;
 
 use super::approvals::{ApprovalPage, ApprovalsPage};
+use super::assign::AssignedPage;
 use super::catalogs::samples_of as catalogs;
 use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
+use super::groups::samples_of as groups;
 use super::incompatible::IncompatiblePage;
 use super::jobs::{JobPage, JobsPage};
 use super::my_access::{MyAccessPage, MyAssignmentPage};
@@ -16,6 +18,7 @@ use super::my_packages::{ClosedPage, MyPackagePage, MyPackagesPage};
 use super::my_requests::{MyRequestPage, MyRequestsPage};
 use super::package_roles::RolesPage;
 use super::packages::samples_of as packages;
+use super::people::samples_of as people;
 use super::pick::PickPage;
 use super::plans::PlanPage;
 use super::problem::ProblemPage;
@@ -62,6 +65,11 @@ pub fn every_page() -> Vec<(String, String)> {
     add("targets", rendered(&targets::lists()));
     add("target-kinds", rendered(&targets::kinds()));
     add("target", rendered(&targets::pages()));
+    add("people", rendered(&people::lists()));
+    add("person", rendered(&people::pages()));
+    add("groups", rendered(&groups::lists()));
+    add("group", rendered(&groups::pages()));
+    add("assigned", rendered(&AssignedPage::samples()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
 }

@@ -4,7 +4,9 @@
 mod catalogs;
 mod groups;
 mod packages;
+mod people;
 mod policies;
+mod portal;
 mod portal_packages;
 mod process;
 mod reprocess;

@@ -67,11 +67,15 @@ async fn roles_are_held_directly_and_through_groups() {
                 assert!(directory_roles::grant(tx, one, global).await?, "{engine}");
                 assert!(!directory_roles::grant(tx, one, global).await?, "{engine}");
                 assert_eq!(directory_roles::held(tx, one).await?, [global, reader], "{engine}");
-                assert_eq!(directory_roles::holders(tx, reader).await?, 2, "{engine}");
+                let mut readers = vec![one, group.0];
+                readers.sort_unstable();
+                assert_eq!(directory_roles::lock_holders(tx, reader).await?, readers, "{engine}");
                 assert!(directory_roles::revoke(tx, one, global).await?, "{engine}");
                 assert!(!directory_roles::revoke(tx, one, global).await?, "{engine}");
                 directory_roles::revoke_all(tx, one).await?;
                 assert_eq!(directory_roles::held(tx, one).await?, [reader], "{engine}");
+                assert!(directory_roles::given(tx, one).await?.is_empty(), "{engine}");
+                assert_eq!(directory_roles::given(tx, group.0).await?, [reader], "{engine}");
                 Ok::<_, Error>(())
             })
             .await
