@@ -196,6 +196,59 @@ const journeys = {
     const gone = await uma.goto(link);
     holds(gone.status() === 404, `a deleted package answers ${gone.status()}`);
   },
+  "without scripts, a person is made, put into a group, assigned a package, and it is taken back": async () => {
+    const ada = await as("Ada Lindqvist", false);
+    // Axe is a script: it looks through another tab, at what a GET shows.
+    const seen = await as("Ada Lindqvist");
+    const look2 = async () => { await seen.goto(ada.url()); await look(seen); };
+    await ada.goto(`${base}/governance/people`);
+    await look2();
+    await ada.getByRole("link", { name: "New person" }).click();
+    await ada.getByLabel(/^Name/).fill("Nora Lindahl");
+    await ada.getByLabel(/^Sign-in name/).fill("not a sign-in name");
+    await ada.getByRole("button", { name: "Create the person" }).click();
+    holds((await ada.getByLabel(/^Name/).inputValue()) === "Nora Lindahl", "what was typed is still there");
+    await ada.getByLabel(/^Sign-in name/).fill("nora.lindahl@harbourline.example");
+    await ada.getByRole("button", { name: "Create the person" }).click();
+    await ada.getByRole("heading", { name: "Nora Lindahl" }).waitFor();
+    await look2();
+
+    await ada.goto(`${base}/governance/groups`);
+    await look2();
+    await ada.getByRole("link", { name: "New group" }).click();
+    await look2();
+    await ada.getByLabel(/^Name/).fill("Yearbook editors");
+    await ada.getByRole("button", { name: "Create the group" }).click();
+    await ada.getByRole("heading", { name: "Yearbook editors" }).waitFor();
+    await ada.locator("#members").getByRole("link", { name: /^Add/ }).click();
+    await look2();
+    await ada.getByLabel(/^Sign-in name/).fill("nora.lindahl@harbourline.example");
+    await ada.locator("form button.primary").click();
+    await ada.locator("#members").getByRole("link", { name: "Nora Lindahl" }).waitFor();
+    await look2();
+
+    await ada.goto(`${base}/governance/packages`);
+    await ada.getByRole("link", { name: "Newsroom", exact: true }).click();
+    await ada.locator("nav.tabs").getByRole("link", { name: "Assignments" }).click();
+    await ada.getByRole("link", { name: "New assignment" }).click();
+    await look2();
+    await ada.getByLabel(/^Who/).fill("nora.lindahl@harbourline.example\nnobody@harbourline.example");
+    if (await ada.getByRole("group", { name: "Under which policy" }).count()) {
+      await ada.getByRole("group", { name: "Under which policy" }).getByRole("radio").first().check();
+    }
+    await ada.getByRole("button", { name: "Assign" }).click();
+    holds(/nobody@harbourline\.example/.test(await ada.innerText("main")), "whom it does not know is named");
+    await ada.goto(`${base}/governance/people?text=nora.lindahl`);
+    await ada.getByRole("link", { name: "Nora Lindahl" }).click();
+    holds(/Newsroom/.test(await ada.innerText("main")), "the person's page shows the access");
+    await look2();
+    await ada.getByRole("link", { name: "Newsroom" }).first().click();
+    await ada.getByRole("link", { name: "Remove the access of Nora Lindahl" }).click();
+    await look2();
+    await ada.getByRole("button", { name: "Remove this access" }).click();
+    await look2();
+    holds((await ada.getByRole("link", { name: "Remove the access of Nora Lindahl" }).count()) === 0, "it is taken back");
+  },
   "without scripts, a target is paused only after a question": async () => {
     const ada = await as("Ada Lindqvist", false);
     await ada.goto(`${base}/governance/targets`);

@@ -598,7 +598,7 @@ pub(crate) fn unused(usage: Usage, what: &'static str, code: &'static str) -> Re
         return Err(Error::Refused(Refusal::InUse {
             code: has_assignments,
             what,
-            reason: format!("{} assignments have not expired", usage.assignments),
+            reason: format!("assignments have not expired: {}", usage.assignments),
             advice: "remove them first, and wait until their access is taken back",
         }));
     }

@@ -180,7 +180,7 @@ async fn a_package_that_somebody_has_says_why_it_stays() {
 
     let delete = format!("/governance/packages/{package}/delete");
     olga.get(&delete).await.says(200, &["while people have it: 1 assignment"]);
-    let why = ["cannot be deleted while 1 assignments have not expired", "remove them first"];
+    let why = ["cannot be deleted while assignments have not expired: 1", "remove them first"];
     olga.post(&delete, &[]).await.says(409, &why);
     let add = format!("/governance/packages/{package}/roles/add");
     olga.get(&add).await.says(200, &["gets the role at once: 1 assignment"]);
