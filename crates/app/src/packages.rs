@@ -606,7 +606,7 @@ pub(crate) fn unused(usage: Usage, what: &'static str, code: &'static str) -> Re
         return Err(Error::Refused(Refusal::InUse {
             code: has_requests,
             what,
-            reason: format!("{} requests are open", usage.open_requests),
+            reason: format!("requests are open: {}", usage.open_requests),
             advice: "decide or cancel them first",
         }));
     }
