@@ -92,7 +92,7 @@ impl Before {
         fields.add("lasts", "never");
         propose(&mut fields, 0);
         Before {
-            terms: Terms::default(),
+            terms: Terms { expiration: Expiration::NoExpiration, ..Terms::default() },
             description: String::new(),
             fields,
             names: Names::default(),
