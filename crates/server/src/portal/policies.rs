@@ -190,8 +190,11 @@ fn panels(terms: &Terms) -> Vec<Panel> {
             title: "Who may request it".to_owned(),
             facts: vec![
                 ("For whom it is", who(terms)),
-                ("They may", if may.is_empty() { "Nothing".to_owned() } else { may.join("; ") }),
-                ("Must say why", yes(approval.is_requestor_justification_required)),
+                (
+                    "What is allowed",
+                    if may.is_empty() { "Nothing".to_owned() } else { may.join("; ") },
+                ),
+                ("Requestors must say why", yes(approval.is_requestor_justification_required)),
             ],
         },
         Panel {
@@ -209,7 +212,7 @@ fn panels(terms: &Terms) -> Vec<Panel> {
         let mut facts = vec![
             ("Approvers", terms::capital(&sets(&stage.primary_approvers, " or "))),
             ("Decided within", terms::duration(wait)),
-            ("Must say why", yes(stage.is_approver_justification_required)),
+            ("Approvers must say why", yes(stage.is_approver_justification_required)),
         ];
         if !stage.fallback_primary_approvers.is_empty() {
             let fallback = terms::capital(&sets(&stage.fallback_primary_approvers, " or "));

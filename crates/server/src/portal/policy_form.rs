@@ -29,13 +29,13 @@ const SCOPES: [(Scope, &str); 4] = [
     (Scope::NotSpecified, "Nobody by themselves: only administrators assign"),
 ];
 
-/// What requestors may do: what is sent, and words.
+/// What is allowed to those for whom a policy is, and to their managers: what is sent, and words.
 pub const SETTINGS: [(&str, &str); 5] = [
-    ("add", "Request it for themselves"),
-    ("remove", "Give it back themselves"),
-    ("schedule", "Choose from when and until when they have it, within what the policy allows"),
-    ("managerAdd", "Request it for people whose manager they are"),
-    ("managerRemove", "Give it back for people whose manager they are"),
+    ("add", "They may request it for themselves"),
+    ("remove", "They may give it back themselves"),
+    ("schedule", "They may choose from when and until when, within what the policy allows"),
+    ("managerAdd", "Their managers may request it for them"),
+    ("managerRemove", "Their managers may give it back for them"),
 ];
 
 /// How long access lasts: what is sent, and words.
@@ -477,7 +477,7 @@ fn who(typed: &Fields, wrong: &Wrong) -> [Input; 5] {
             .hint(NAMES)
             .when("scope", &[Scope::SpecificDirectoryUsers.name()])
             .wrong(wrong.with("targets")),
-        Input::some_of("settings", "They may", settings.into()),
+        Input::some_of("settings", "What is allowed", settings.into()),
         Input::check(
             "justification",
             "Requestors must say why they need it",
@@ -502,7 +502,7 @@ fn approval(typed: &Fields, wrong: &Wrong) -> Vec<Input> {
         Input::heading("part-approval", "Approval"),
         Input::one_of(
             "stages",
-            "Who requests it waits for",
+            "Requests go through",
             stages.map(|(value, words)| choice(value, words, value == many)).into(),
         )
         .hint("Only as many of the stages below count.")

@@ -217,6 +217,9 @@ async fn people_groups_stages_and_questions_are_written_in_words() {
     stage.olga.get(&stage.tab).await.expect(200).says(&["Crew", "then", "New policy"]);
 }
 
+/// Fields, the one that is wrong, and what is told beside it.
+type Bad<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[tokio::test]
 async fn every_bad_field_is_told_beside_it_and_nothing_typed_is_lost() {
     let world = World::new().await;
@@ -227,7 +230,7 @@ async fn every_bad_field_is_told_beside_it_and_nothing_typed_is_lost() {
     let one = ("stages", "1");
     let manager = ("s1.approvers.manager", "1");
     let days = ("s1.days", "14");
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[Bad<'_>] = &[
         (&[("displayName", " ")], "displayName", "Give it a name"),
         (&[("displayName", &"x".repeat(300))], "displayName", "the limit is"),
         (&[("description", "a\u{7}b")], "description", "control characters"),
