@@ -230,10 +230,10 @@ const journeys = {
     await olga.getByLabel("Days to decide in stage 2").fill("3");
     await olga.getByLabel("A number of days").check();
     await olga.getByLabel("Days", { exact: true }).fill("90");
-    await olga.getByLabel("Question 1", { exact: true }).fill("Cost centre");
+    await olga.getByLabel("Text of question 1").fill("Cost centre");
     await olga.getByLabel("Pattern of the answer to question 1").fill("[0-9]{4}");
     await olga.getByLabel("Question 1 must be answered").check();
-    await olga.getByLabel("Question 2", { exact: true }).fill("Which season?");
+    await olga.getByLabel("Text of question 2").fill("Which season?");
     await olga.getByLabel("Answer to question 2", { exact: true }).selectOption({ label: "One choice of a list" });
     await olga.getByLabel("Choices of question 2").fill("spring = The spring campaign\nautumn = The autumn campaign");
     await olga.getByRole("button", { name: "Create the policy" }).click();
@@ -248,7 +248,7 @@ const journeys = {
     holds(/no person has this sign-in name/i.test(await olga.innerText("main")), "who is not known is told");
     refused();
     await look(olga);
-    holds((await olga.getByLabel("Question 3", { exact: true }).count()) === 1, "there are always rows to fill in");
+    holds((await olga.getByLabel("Text of question 3").count()) === 1, "there are always rows to fill in");
     await olga.getByLabel("People and groups", { exact: true }).fill(olgaSignsInAs.replace("olga.petrova", "uma.patel"));
     await olga.getByRole("button", { name: "Create the policy" }).click();
     await olga.getByRole("heading", { name: "Those who paint" }).waitFor();

@@ -181,20 +181,21 @@ impl Told {
 
 /// What a policy says, in panels.
 fn panels(terms: &Terms) -> Vec<Panel> {
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let needed = |is: bool| if is { "required" } else { "not required" }.to_owned();
     let settings = SETTINGS.iter().filter(|(name, _)| is_set(&terms.requestor_settings, name));
     let may: Vec<&str> = settings.map(|(_, words)| *words).collect();
+    let allowed = match may.is_empty() {
+        true => "Nothing.".to_owned(),
+        false => format!("{}.", may.join(". ")),
+    };
     let approval = &terms.request_approval_settings;
     let mut panels = vec![
         Panel {
             title: "Who may request it".to_owned(),
             facts: vec![
-                ("For whom it is", who(terms)),
-                (
-                    "What is allowed",
-                    if may.is_empty() { "Nothing".to_owned() } else { may.join("; ") },
-                ),
-                ("Requestors must say why", yes(approval.is_requestor_justification_required)),
+                ("For whom", who(terms)),
+                ("Allowed", allowed),
+                ("Justification", needed(approval.is_requestor_justification_required)),
             ],
         },
         Panel {
@@ -211,12 +212,12 @@ fn panels(terms: &Terms) -> Vec<Panel> {
         let wait = &stage.duration_before_automatic_denial;
         let mut facts = vec![
             ("Approvers", terms::capital(&sets(&stage.primary_approvers, " or "))),
-            ("Decided within", terms::duration(wait)),
-            ("Approvers must say why", yes(stage.is_approver_justification_required)),
+            ("Within", terms::duration(wait)),
+            ("Justification", needed(stage.is_approver_justification_required)),
         ];
         if !stage.fallback_primary_approvers.is_empty() {
             let fallback = terms::capital(&sets(&stage.fallback_primary_approvers, " or "));
-            facts.insert(1, ("If none is found", fallback));
+            facts.insert(1, ("Fallback", fallback));
         }
         let title = match approval.stages.len() {
             1 => "Approval".to_owned(),

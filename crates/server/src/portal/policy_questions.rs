@@ -97,8 +97,14 @@ fn row_inputs(typed: &Fields, wrong: &Wrong, row: usize, is_known: bool) -> Vec<
     let kind = typed.get(&named("kind")).unwrap_or("line");
     let kinds = KINDS.iter().map(|(value, label)| choice(*value, *label, *value == kind));
     let mut inputs = vec![
-        Input::line(named("text"), format!("Question {number}"), value("text"), MAX_QUESTION)
-            .wrong(told("text")),
+        Input::heading(named("part"), format!("Question {number}")),
+        Input::line(
+            named("text"),
+            format!("Text of question {number}"),
+            value("text"),
+            MAX_QUESTION,
+        )
+        .wrong(told("text")),
         Input::select(named("kind"), format!("Answer to question {number}"), kinds.collect()),
         Input::line(
             named("pattern"),
