@@ -262,6 +262,87 @@ const journeys = {
     await ada.getByRole("button", { name: "Resume" }).click();
     await ada.getByRole("link", { name: "Pause" }).waitFor();
   },
+  "a policy with two stages and questions is made, and a requestor answers them": async () => {
+    const olga = await as("Olga Petrova");
+    const olgaSignsInAs = await olga.locator(".who .upn").innerText();
+    await olga.goto(`${base}/governance/packages/new`);
+    await olga.getByLabel(/^Name/).fill("Slipway");
+    await olga.getByLabel(/^Catalog/).selectOption({ label: "Marketing" });
+    await olga.getByRole("button", { name: "Create the access package" }).click();
+    const link = await olga.getByLabel("Link to request it").inputValue();
+    await olga.locator("nav.tabs").getByRole("link", { name: "Policies" }).click();
+    await look(olga);
+    await olga.getByRole("link", { name: "New policy" }).click();
+    await look(olga);
+    holds(!(await olga.getByLabel("Days to decide in stage 1").isVisible()), "stages are shown once they count");
+    await olga.getByLabel("People and groups", { exact: true }).fill("uma.patel@nowhere.example");
+    await olga.getByLabel("Two stages, one after the other").check();
+    const one = olga.getByRole("group", { name: "Managers who decide in stage 1" });
+    await one.getByLabel("The requestor's manager", { exact: true }).check();
+    await olga.getByLabel("People and groups who decide in stage 2").fill(olgaSignsInAs);
+    await olga.getByLabel("Days to decide in stage 2").fill("3");
+    await olga.getByLabel("A number of days").check();
+    await olga.getByLabel("Days", { exact: true }).fill("90");
+    await olga.getByLabel("Text of question 1").fill("Cost centre");
+    await olga.getByLabel("Pattern of the answer to question 1").fill("[0-9]{4}");
+    await olga.getByLabel("Question 1 must be answered").check();
+    await olga.getByLabel("Text of question 2").fill("Which season?");
+    await olga.getByLabel("Answer to question 2", { exact: true }).selectOption({ label: "One choice of a list" });
+    await olga.getByLabel("Choices of question 2").fill("spring = The spring campaign\nautumn = The autumn campaign");
+    await olga.getByRole("button", { name: "Create the policy" }).click();
+    await olga.getByText("Give it a name").waitFor();
+    // The console tells the status of a refused form, which is as it should be.
+    const refused = () => { olga.complaints = olga.complaints.filter((one) => !/status of 4\d\d/.test(one)); };
+    refused();
+    await look(olga);
+    await olga.getByLabel(/^Name/).fill("Those who paint");
+    await olga.getByRole("button", { name: "Create the policy" }).click();
+    await olga.getByText(/uma.patel@nowhere.example/).first().waitFor();
+    holds(/no person has this sign-in name/i.test(await olga.innerText("main")), "who is not known is told");
+    refused();
+    await look(olga);
+    holds((await olga.getByLabel("Text of question 3").count()) === 1, "there are always rows to fill in");
+    await olga.getByLabel("People and groups", { exact: true }).fill(olgaSignsInAs.replace("olga.petrova", "uma.patel"));
+    await olga.getByRole("button", { name: "Create the policy" }).click();
+    await olga.getByRole("heading", { name: "Those who paint" }).waitFor();
+    await look(olga);
+    holds(/90 days/.test(await olga.innerText("main")), "it says for how long");
+    const policy = olga.url().split("?")[0];
+    await olga.getByRole("link", { name: "Edit" }).click();
+    await look(olga);
+    await olga.getByLabel("Description").fill("Everybody who paints hulls");
+    await olga.getByRole("button", { name: "Save" }).click();
+    await olga.getByText("Saved.").waitFor();
+
+    const uma = await as("Uma Patel");
+    await uma.goto(link);
+    await look(uma);
+    await uma.getByLabel(/^Cost centre/).fill("12");
+    await uma.getByRole("button", { name: "Send the request" }).click();
+    holds(/\/request$/.test(uma.url()), "an answer that does not match is refused");
+    await uma.getByLabel(/^Cost centre/).fill("1234");
+    await uma.getByLabel("The spring campaign").check();
+    await uma.getByRole("button", { name: "Send the request" }).click();
+    await uma.waitForURL(/\/my\/requests\//);
+    holds(/1234/.test(await uma.innerText("main")), "the answers are in the request");
+
+    const max = await as("Max Weber");
+    for (const approver of [max, olga]) {
+      await approver.goto(`${base}/approvals`);
+      await approver.locator("tr", { hasText: "Slipway" }).getByRole("link").first().click();
+      holds(/The spring campaign/.test(await approver.innerText("main")), "the approver reads the answers");
+      await look(approver);
+      await approver.getByRole("button", { name: "Approve" }).click();
+      await approver.getByText("You approved the request.").waitFor();
+    }
+    await olga.goto(policy);
+    await olga.getByRole("link", { name: "Delete" }).click();
+    await look(olga);
+    await olga.getByRole("button", { name: "Delete the policy" }).click();
+    await olga.getByText(/1 (assignments have not expired|requests are open)/).waitFor();
+    refused();
+    await look(olga);
+  },
   "targets, catalogs, failures and jobs can be read": async () => {
     const ada = await as("Ada Lindqvist");
     for (const path of ["targets", "targets/new", "targets/new?kind=scim", "catalogs", "catalogs/new", "packages/new", "failures", "jobs", "requests", "packages"]) {

@@ -111,13 +111,14 @@ function live(part) {
   });
 }
 
-/* Fields that only matter when another says so. */
+/* Fields that only matter when another says so; those that do not are not sent. */
 function depending(part) {
   const [name, ...values] = part.dataset.when.split(" ");
   const form = part.closest("form");
   const show = () => {
     const data = new FormData(form);
     part.hidden = !data.getAll(name).some((value) => values.includes(value));
+    for (const control of part.querySelectorAll("input, select, textarea")) control.disabled = part.hidden;
   };
   form.addEventListener("change", show);
   show();

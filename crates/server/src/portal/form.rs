@@ -30,6 +30,11 @@ impl Fields {
         Fields(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
+    /// Adds a value.
+    pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
     /// The first value of that name, without spaces around it; nothing if it is empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()

@@ -92,6 +92,7 @@ impl FormPage {
                     .hint("People read it.")
                     .wrong(Some("There is a catalog of this name.".to_owned())),
                 Input::text("description", "Description", NASTY, 1_000),
+                Input::heading("part", NASTY).hint(NASTY),
                 Input::typed("secrets.token", "Token", "password", "", 0),
                 Input::one_of("one", "One of these", choices()),
                 Input::select("long", "One of many", choices())

@@ -34,6 +34,8 @@ pub enum Kind {
     SomeOf(Vec<Choosable>),
     /// Yes or no.
     Check(bool),
+    /// Nothing: a heading over the fields that follow.
+    Heading,
 }
 
 /// A field of a form.
@@ -126,6 +128,11 @@ impl Input {
     /// Yes or no; sent as `yes`.
     pub fn check(name: impl Into<String>, label: impl Into<String>, is_set: bool) -> Input {
         Input::new(name, label, Kind::Check(is_set))
+    }
+
+    /// A heading over the fields that follow.
+    pub fn heading(name: impl Into<String>, label: impl Into<String>) -> Input {
+        Input::new(name, label, Kind::Heading)
     }
 
     /// With a word on what to enter.

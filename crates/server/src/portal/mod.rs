@@ -27,6 +27,10 @@ mod people;
 mod people_forms;
 mod pick;
 mod plans;
+mod policies;
+mod policy_form;
+mod policy_names;
+mod policy_questions;
 pub mod problem;
 mod requests;
 #[cfg(test)]
@@ -128,6 +132,7 @@ fn routes() -> Router<Web> {
         .merge(people::routes())
         .merge(people_forms::routes())
         .merge(plans::routes())
+        .merge(policies::routes())
         .merge(requests::routes())
         .merge(sign_in::routes())
         .merge(targets::routes())

@@ -1,5 +1,5 @@
-//! Access packages: the list, and of each its overview, its policies and its assignments. Editing,
-//! what a package gives, what it excludes and its requests have files of their own.
+//! Access packages: the list, and of each its overview and its assignments. Editing, what a package
+//! gives, its policies, what it excludes and its requests have files of their own.
 
 use std::sync::Arc;
 
@@ -10,8 +10,6 @@ use accede_app::{App, Listing};
 use accede_domain::filter::{Filter, parse_order};
 use accede_domain::id::{AssignmentId, PackageId};
 use accede_domain::permission::{Action, Reach};
-use accede_domain::policy::Policy;
-use accede_domain::schedule::Expiration;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -35,7 +33,6 @@ pub fn routes() -> Router<Web> {
     Router::new()
         .route("/governance/packages", get(list))
         .route("/governance/packages/{id}", get(overview))
-        .route("/governance/packages/{id}/policies", get(policies))
         .route("/governance/packages/{id}/assignments", get(assignments))
         .route("/governance/packages/{id}/assignments/{assignment}/reprocess", post(reprocess))
 }
@@ -268,70 +265,6 @@ async fn counts(app: &App, session: &Session, package: PackageId) -> Result<Vec<
     Ok(counts)
 }
 
-/// Who may get a package.
-#[derive(Debug, Template)]
-#[template(path = "package_policies.html")]
-pub struct PoliciesPage {
-    frame: Frame,
-    package: PackageHead,
-    rows: Vec<PolicyRow>,
-}
-
-/// A policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct PolicyRow {
-    name: String,
-    description: String,
-    who: String,
-    approval: Vec<String>,
-    lasts: String,
-    questions: usize,
-}
-
-impl PolicyRow {
-    fn of(policy: &Policy) -> PolicyRow {
-        use accede_domain::policy::AllowedTargetScope as Scope;
-        let terms = &policy.terms;
-        let named: Vec<String> =
-            terms.specific_allowed_targets.iter().map(words::subject_set).collect();
-        let stages = terms.request_approval_settings.stages.iter().enumerate();
-        PolicyRow {
-            name: policy.display_name.clone(),
-            description: policy.description.clone(),
-            who: match terms.allowed_target_scope {
-                Scope::NotSpecified => "Nobody by themselves: administrators assign".to_owned(),
-                Scope::SpecificDirectoryUsers => named.join(", "),
-                Scope::AllMemberUsers => "Every member of the organization".to_owned(),
-                Scope::AllDirectoryUsers => "Everybody, guests included".to_owned(),
-            },
-            approval: stages
-                .map(|(n, stage)| {
-                    let who: Vec<String> =
-                        stage.primary_approvers.iter().map(words::subject_set).collect();
-                    format!("Stage {}: {}", n + 1, who.join(" or "))
-                })
-                .collect(),
-            lasts: match &terms.expiration {
-                Expiration::NotSpecified | Expiration::NoExpiration => "without end".to_owned(),
-                Expiration::AfterDateTime { end } => {
-                    format!("until {}", end.strftime("%Y-%m-%d %H:%M UTC"))
-                }
-                Expiration::AfterDuration { duration } => format!("for {duration}"),
-            },
-            questions: terms.questions.len(),
-        }
-    }
-}
-
-async fn policies(State(app): State<App>, session: Session, Path(text): Path<String>) -> Result {
-    let with = PackageWith { policies: true, ..PackageWith::default() };
-    let view = read(&app, &session, &text, with).await?;
-    let (frame, package) = head(&session, &view, "policies", "Policies");
-    let rows = view.policies.unwrap_or_default();
-    let rows = rows.iter().map(|stored| PolicyRow::of(&stored.policy)).collect();
-    page(&PoliciesPage { frame, package, rows })
-}
-
 /// Who has a package.
 #[derive(Debug, Template)]
 #[template(path = "assignments.html")]
@@ -475,24 +408,6 @@ pub mod samples_of {
             excluded_groups: vec![NASTY.to_owned()],
         };
         vec![page(true), page(false)]
-    }
-
-    /// One policy, none.
-    pub fn policies() -> Vec<PoliciesPage> {
-        let row = PolicyRow {
-            name: NASTY.to_owned(),
-            description: NASTY.to_owned(),
-            who: "Every member".to_owned(),
-            approval: vec!["Stage 1: the requestor's manager".to_owned()],
-            lasts: "for P180D".to_owned(),
-            questions: 2,
-        };
-        let page = |rows| PoliciesPage {
-            frame: frame("Policies", Place::Packages),
-            package: package("policies"),
-            rows,
-        };
-        vec![page(vec![row]), page(vec![])]
     }
 
     /// A delivered and an ended one, none.

@@ -21,6 +21,7 @@ use super::packages::samples_of as packages;
 use super::people::samples_of as people;
 use super::pick::PickPage;
 use super::plans::PlanPage;
+use super::policies::samples_of as policies;
 use super::problem::ProblemPage;
 use super::requests::RequestsPage;
 use super::sign_in::SignInPage;
@@ -45,7 +46,9 @@ pub fn every_page() -> Vec<(String, String)> {
     add("roles", rendered(&RolesPage::samples()));
     add("incompatible", rendered(&IncompatiblePage::samples()));
     add("pick", rendered(&PickPage::samples()));
-    add("policies", rendered(&packages::policies()));
+    add("policies", rendered(&policies::lists()));
+    add("policy", rendered(&policies::pages()));
+    add("policy-form", rendered(&policies::forms()));
     add("assignments", rendered(&packages::assignments()));
     add("sign-in", rendered(&SignInPage::samples()));
     add("my-packages", rendered(&MyPackagesPage::samples()));

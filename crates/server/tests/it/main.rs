@@ -8,6 +8,7 @@ mod people;
 mod policies;
 mod portal;
 mod portal_packages;
+mod portal_policies;
 mod process;
 mod reprocess;
 mod requests;
