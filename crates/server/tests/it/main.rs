@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod catalogs;
+mod doors;
 mod groups;
 mod packages;
 mod people;
@@ -12,6 +13,7 @@ mod process;
 mod reprocess;
 mod requests;
 mod role_management;
+mod routes;
 mod sign_in;
 mod targets;
 mod tidy;
