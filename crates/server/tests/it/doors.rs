@@ -1,6 +1,7 @@
 //! Hostile input at every door of the API: whatever is sent, the answer is no fault of ours, and a
 //! refusal says what is wrong.
 
+use accede_domain::permission::Role;
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -11,10 +12,10 @@ use crate::world::{Answer, Door, EM, OURS, World, id};
 const NOTHING: &str = "5d2b7f66-80a4-4f9e-8f0b-3b1b2c60ffff";
 
 /// One of everything, by the name of its collection.
-struct Ids(Vec<(&'static str, String)>);
+pub struct Ids(Vec<(&'static str, String)>);
 
 impl Ids {
-    async fn new(world: &World, ada: &Door<'_>) -> Ids {
+    pub async fn new(world: &World, ada: &Door<'_>) -> Ids {
         world.target(ada, "wiki").await;
         let catalog = ada.catalog("Marketing").await;
         ada.resource(&catalog, "wiki", "news").await;
@@ -33,7 +34,8 @@ impl Ids {
         let target = first(format!("{OURS}/targets")).await;
         let resource = first(format!("{EM}/catalogs/{catalog}/resources")).await;
         Ids(vec![
-            ("catalogs", catalog),
+            ("catalogs", catalog.clone()),
+            ("AccessPackageCatalog", catalog),
             ("accessPackages", package),
             ("assignmentPolicies", policy),
             ("groups", group),
@@ -47,7 +49,7 @@ impl Ids {
     }
 
     /// The path of a route, to something that exists as far as we have it.
-    fn fill(&self, path: &str) -> String {
+    pub fn fill(&self, path: &str) -> String {
         let mut noun = "";
         let mut filled = Vec::new();
         for segment in path.split('/') {
@@ -184,9 +186,14 @@ async fn no_value_of_a_property_breaks_a_door() {
         json!({}),
         json!({ "id": "x", "startDateTime": "99999-01-01T00:00:00Z", "expiration": { "duration": "P99999999999Y" } }),
     ];
+    let mut checked = 0;
     for Route { method, path } in with_body() {
         let path = ids.fill(&path);
         for property in PROPERTIES {
+            if is_unknown(&ada, &ids, &method, &path, property).await {
+                continue;
+            }
+            checked += 1;
             for value in &values {
                 let mut body = base(&ids, &path);
                 body[*property] = value.clone();
@@ -195,12 +202,53 @@ async fn no_value_of_a_property_breaks_a_door() {
             }
         }
     }
+    assert!(checked > PROPERTIES.len(), "only {checked} properties are known to some door");
+}
+
+/// Whether a door answers to this property as to one that nobody knows.
+async fn is_unknown(
+    door: &Door<'_>,
+    ids: &Ids,
+    method: &Method,
+    path: &str,
+    property: &str,
+) -> bool {
+    let say = async |name: &str| {
+        let mut body = base(ids, path);
+        body[name] = json!(true);
+        let answer = door.send(method.clone(), path, Some(body)).await;
+        let message = answer.body["error"]["message"].as_str().unwrap_or_default();
+        (answer.status, message.replace(name, ""))
+    };
+    say(property).await == say("nobodyKnows").await
 }
 
 /// What a collection takes, so that a wrong property is the only thing wrong.
-fn base(ids: &Ids, path: &str) -> Value {
+pub fn base(ids: &Ids, path: &str) -> Value {
     let of = |noun: &str| json!({ "id": ids.fill(&format!("{noun}/{{id}}")).split('/').nth(1) });
-    match path.rsplit('/').next().unwrap() {
+    let link = |noun: &str| {
+        let kind = if noun == "accessPackages" { EM } else { "/v1.0" };
+        let path = ids.fill(&format!("{kind}/{noun}/{{id}}"));
+        json!({ "@odata.id": format!("http://accede.test{path}") })
+    };
+    let mut ends = path.rsplit('/');
+    let last = ends.next().unwrap();
+    let before = ends.next().unwrap();
+    let noun = match last {
+        "$ref" => before,
+        _ if before == "assignmentPolicies" => before,
+        _ => last,
+    };
+    match noun {
+        "members" | "owners" | "manager" => link("users"),
+        "incompatibleAccessPackages" => link("accessPackages"),
+        "incompatibleGroups" => link("groups"),
+        "targets" => json!({ "name": "a", "kind": "chaos", "settings": { "name": "a" } }),
+        "roleAssignments" => json!({
+            "principalId": of("users")["id"],
+            "roleDefinitionId": Role::CatalogReader.definition(),
+            "appScopeId": ids.fill("/AccessPackageCatalog/{id}"),
+        }),
         "catalogs" => json!({ "displayName": "A" }),
         "accessPackages" => json!({ "displayName": "A", "catalog": of("catalogs") }),
         "assignmentPolicies" => json!({

@@ -4,6 +4,7 @@
 mod catalogs;
 mod doors;
 mod groups;
+mod matrix;
 mod packages;
 mod people;
 mod policies;
