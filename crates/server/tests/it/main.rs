@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod catalogs;
+mod doors;
 mod groups;
+mod matrix;
 mod packages;
 mod people;
 mod policies;
@@ -13,6 +15,7 @@ mod process;
 mod reprocess;
 mod requests;
 mod role_management;
+mod routes;
 mod sign_in;
 mod targets;
 mod tidy;

@@ -218,12 +218,20 @@ impl Door<'_> {
 
     /// A POST of something that is no JSON.
     pub async fn upload(&self, path: &str, kind: &str, body: &str) -> Answer {
-        let mut request =
-            Request::post(path).header("host", "accede.test").header("content-type", kind);
+        self.raw(Method::POST, path, kind, body.as_bytes().to_vec()).await
+    }
+
+    /// Sends these very bytes; `path` must be escaped already.
+    pub async fn raw(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "accede.test")
+            .header("content-type", kind);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let request = request.body(Body::from(body)).unwrap();
         let response = self.world.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 16 << 20).await.unwrap();

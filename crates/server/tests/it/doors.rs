@@ -1,0 +1,353 @@
+//! Hostile input at every door of the API: whatever is sent, the answer is no fault of ours, and a
+//! refusal says what is wrong.
+
+use accede_domain::permission::Role;
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::routes::{self, Route};
+use crate::world::{Answer, Door, EM, OURS, World, id};
+
+/// An id that nothing has.
+const NOTHING: &str = "5d2b7f66-80a4-4f9e-8f0b-3b1b2c60ffff";
+
+/// One of everything, by the name of its collection.
+pub struct Ids(Vec<(&'static str, String)>);
+
+impl Ids {
+    pub async fn new(world: &World, ada: &Door<'_>) -> Ids {
+        world.target(ada, "wiki").await;
+        let catalog = ada.catalog("Marketing").await;
+        ada.resource(&catalog, "wiki", "news").await;
+        let package = ada.package(&catalog, "Campaign").await;
+        ada.role(&catalog, &package, "news").await;
+        let policy = ada.open_policy(&package).await;
+        let group = world.group("Team", &[], &[]).await.to_string();
+        let user = world.user("kim").await.to_string();
+        let kim = world.person("kim", &[]).await;
+        let asked =
+            json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package } });
+        let request = id(&kim.post(&format!("{EM}/assignmentRequests"), asked).await.expect(201));
+        world.work().await;
+        let first = async |path: String| id(&ada.get(&path).await.expect(200)["value"][0]);
+        let assignment = first(format!("{EM}/assignments")).await;
+        let target = first(format!("{OURS}/targets")).await;
+        let resource = first(format!("{EM}/catalogs/{catalog}/resources")).await;
+        Ids(vec![
+            ("catalogs", catalog.clone()),
+            ("AccessPackageCatalog", catalog),
+            ("accessPackages", package),
+            ("assignmentPolicies", policy),
+            ("groups", group),
+            ("users", user),
+            ("assignmentRequests", request.clone()),
+            ("requests", request),
+            ("assignments", assignment),
+            ("targets", target),
+            ("resources", resource),
+        ])
+    }
+
+    /// The path of a route, to something that exists as far as we have it.
+    pub fn fill(&self, path: &str) -> String {
+        let mut noun = "";
+        let mut filled = Vec::new();
+        for segment in path.split('/') {
+            if segment.starts_with('{') {
+                let known = self.0.iter().find(|(name, _)| *name == noun);
+                filled.push(known.map_or(NOTHING, |(_, id)| id));
+            } else {
+                filled.push(segment);
+                noun = segment;
+            }
+        }
+        filled.join("/")
+    }
+}
+
+#[track_caller]
+fn sound(sent: &str, answer: &Answer) {
+    assert!(answer.status < 500, "{sent}: {} {:#}", answer.status, answer.body);
+    if answer.status >= 400 {
+        for part in ["code", "message"] {
+            let text = answer.body["error"][part].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{sent}: {} without {part}: {}", answer.status, answer.body);
+        }
+    }
+}
+
+/// The routes that may read a body.
+fn with_body() -> impl Iterator<Item = Route> {
+    let takes = [Method::POST, Method::PUT, Method::PATCH];
+    routes::all().into_iter().filter(move |route| takes.contains(&route.method))
+}
+
+#[tokio::test]
+async fn no_body_breaks_a_door() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let ids = Ids::new(&world, &ada).await;
+    let deep = format!("{}1{}", "{\"a\":[".repeat(100), "]}".repeat(100));
+    let long = format!("{{\"displayName\":\"{}\"}}", "x".repeat(100_000));
+    let bodies: &[(&str, &[u8])] = &[
+        ("empty", b""),
+        ("not JSON", b"displayName=x"),
+        ("cut off", b"{\"displayName\":"),
+        ("array", b"[]"),
+        ("null", b"null"),
+        ("number", b"1"),
+        ("text", b"\"x\""),
+        ("nothing", b"{}"),
+        ("unknown property", b"{\"nobodyKnows\":1}"),
+        ("twice", b"{\"displayName\":\"a\",\"displayName\":\"b\"}"),
+        ("deep", deep.as_bytes()),
+        ("long", long.as_bytes()),
+        ("lone surrogate", b"{\"displayName\":\"\\ud800\"}"),
+        ("bad UTF-8", b"{\"displayName\":\"\xff\xfe\"}"),
+        ("byte order mark", b"\xef\xbb\xbf{}"),
+        ("too large", b"{\"displayName\":1e999}"),
+    ];
+    for Route { method, path } in with_body() {
+        let path = ids.fill(&path);
+        for (name, body) in bodies {
+            for kind in
+                ["application/json", "text/plain", "text/csv", "application/json; charset=\u{e9}"]
+            {
+                let answer = ada.raw(method.clone(), &path, kind, body.to_vec()).await;
+                sound(&format!("{method} {path} {name} as {kind}"), &answer);
+            }
+        }
+    }
+}
+
+/// Properties that some body has.
+const PROPERTIES: &[&str] = &[
+    "displayName",
+    "description",
+    "state",
+    "isExternallyVisible",
+    "isHidden",
+    "catalog",
+    "accessPackage",
+    "requestType",
+    "assignment",
+    "schedule",
+    "answers",
+    "justification",
+    "resource",
+    "role",
+    "scope",
+    "principalId",
+    "roleDefinitionId",
+    "appScopeId",
+    "allowedTargetScope",
+    "specificAllowedTargets",
+    "expiration",
+    "requestorSettings",
+    "requestApprovalSettings",
+    "questions",
+    "reviewSettings",
+    "userPrincipalName",
+    "mail",
+    "accountEnabled",
+    "userType",
+    "mailNickname",
+    "members@odata.bind",
+    "@odata.id",
+    "name",
+    "kind",
+    "settings",
+    "filter",
+    "reviewResult",
+    "ids",
+    "types",
+    "subject",
+    "requests",
+];
+
+#[tokio::test]
+async fn no_value_of_a_property_breaks_a_door() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let ids = Ids::new(&world, &ada).await;
+    let values = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(u64::MAX),
+        json!(1e308),
+        json!(""),
+        json!("\u{0}"),
+        json!("noSuchThing"),
+        json!("2026-02-30T00:00:60Z"),
+        json!("99999-01-01T00:00:00Z"),
+        json!([null]),
+        json!([{ "@odata.type": "#microsoft.graph.nothing" }]),
+        json!({}),
+        json!({ "id": "x", "startDateTime": "99999-01-01T00:00:00Z", "expiration": { "duration": "P99999999999Y" } }),
+    ];
+    let mut checked = 0;
+    for Route { method, path } in with_body() {
+        let path = ids.fill(&path);
+        for property in PROPERTIES {
+            if is_unknown(&ada, &ids, &method, &path, property).await {
+                continue;
+            }
+            checked += 1;
+            for value in &values {
+                let mut body = base(&ids, &path);
+                body[*property] = value.clone();
+                let answer = ada.send(method.clone(), &path, Some(body.clone())).await;
+                sound(&format!("{method} {path} {body}"), &answer);
+            }
+        }
+    }
+    assert!(checked > PROPERTIES.len(), "only {checked} properties are known to some door");
+}
+
+/// Whether a door answers to this property as to one that nobody knows.
+async fn is_unknown(
+    door: &Door<'_>,
+    ids: &Ids,
+    method: &Method,
+    path: &str,
+    property: &str,
+) -> bool {
+    let say = async |name: &str| {
+        let mut body = base(ids, path);
+        body[name] = json!(true);
+        let answer = door.send(method.clone(), path, Some(body)).await;
+        let message = answer.body["error"]["message"].as_str().unwrap_or_default();
+        (answer.status, message.replace(name, ""))
+    };
+    say(property).await == say("nobodyKnows").await
+}
+
+/// What a collection takes, so that a wrong property is the only thing wrong.
+pub fn base(ids: &Ids, path: &str) -> Value {
+    let of = |noun: &str| json!({ "id": ids.fill(&format!("{noun}/{{id}}")).split('/').nth(1) });
+    let link = |noun: &str| {
+        let kind = if noun == "accessPackages" { EM } else { "/v1.0" };
+        let path = ids.fill(&format!("{kind}/{noun}/{{id}}"));
+        json!({ "@odata.id": format!("http://accede.test{path}") })
+    };
+    let mut ends = path.rsplit('/');
+    let last = ends.next().unwrap();
+    let before = ends.next().unwrap();
+    let noun = match last {
+        "$ref" => before,
+        _ if before == "assignmentPolicies" => before,
+        _ => last,
+    };
+    match noun {
+        "members" | "owners" | "manager" => link("users"),
+        "incompatibleAccessPackages" => link("accessPackages"),
+        "incompatibleGroups" => link("groups"),
+        "targets" => json!({ "name": "a", "kind": "chaos", "settings": { "name": "a" } }),
+        "roleAssignments" => json!({
+            "principalId": of("users")["id"],
+            "roleDefinitionId": Role::CatalogReader.definition(),
+            "appScopeId": ids.fill("/AccessPackageCatalog/{id}"),
+        }),
+        "catalogs" => json!({ "displayName": "A" }),
+        "accessPackages" => json!({ "displayName": "A", "catalog": of("catalogs") }),
+        "assignmentPolicies" => json!({
+            "displayName": "A", "description": "", "accessPackage": of("accessPackages"),
+            "allowedTargetScope": "allMemberUsers",
+        }),
+        "assignmentRequests" => json!({
+            "requestType": "adminAdd",
+            "assignment": {
+                "accessPackageId": of("accessPackages")["id"],
+                "assignmentPolicyId": of("assignmentPolicies")["id"],
+                "targetId": of("users")["id"],
+            },
+        }),
+        "resourceRequests" => json!({
+            "requestType": "adminAdd", "catalog": of("catalogs"),
+            "resource": { "originSystem": "wiki", "originId": "other" },
+        }),
+        "groups" => json!({ "displayName": "A" }),
+        "users" => json!({ "displayName": "A", "userPrincipalName": "a@harbourline.example" }),
+        _ => json!({}),
+    }
+}
+
+#[tokio::test]
+async fn no_query_breaks_a_door() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let ids = Ids::new(&world, &ada).await;
+    let deep = format!("$filter={}id%20eq%201{}", "(".repeat(300), ")".repeat(300));
+    let queries = [
+        "$filter=",
+        "$filter='",
+        "$filter=id%20eq",
+        "$filter=displayName%20eq%20%00",
+        "$filter=displayName%20eq%20'%00'",
+        "$filter=id%20eq%20'x'%20or%201%20eq%201",
+        "$filter=startswith(displayName,'%25')",
+        "$filter=createdDateTime%20ge%2099999-01-01T00:00:00Z",
+        "$filter=createdDateTime%20ge%202026-02-30T00:00:60Z",
+        "$filter=%ff",
+        "$orderby=",
+        "$orderby=nothing",
+        "$orderby=displayName%20sideways",
+        "$select=,",
+        "$select=nothing",
+        "$expand=nothing",
+        "$expand=catalog(",
+        "$expand=*",
+        "$top=0",
+        "$top=-1",
+        "$top=99999999999999999999",
+        "$top=x",
+        "$skip=-1",
+        "$skip=9223372036854775807",
+        "$skiptoken=x",
+        "$skiptoken=%00",
+        "$skiptoken=%27",
+        "$search=",
+        "$search=%22",
+        "$search=%22displayName:%22",
+        "$search=%22displayName:%25_%00%22",
+        "$count=maybe",
+        "$nothing=1",
+        "$top=1&$top=2",
+        "%24top=%zz",
+        "$format=xml",
+        "&&=&",
+        &deep,
+    ];
+    for route in routes::all() {
+        if route.method != Method::GET {
+            continue;
+        }
+        let path = ids.fill(&route.path);
+        for query in queries {
+            let sent = format!("{path}?{query}");
+            sound(&sent, &ada.get(&sent).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_id_breaks_a_door() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let long = "x".repeat(2_000);
+    for Route { method, path } in routes::all() {
+        for wrong in ["not-a-uuid", "%2F", "%00", "%ff", "..%2f..", "'", "%F0%9F%A6%80", &long] {
+            let mut sent = Vec::new();
+            for segment in path.split('/') {
+                sent.push(if segment.starts_with('{') { wrong } else { segment });
+            }
+            let sent = sent.join("/");
+            if sent != path {
+                let answer = ada.send(method.clone(), &sent, None).await;
+                sound(&format!("{method} {sent}"), &answer);
+                assert!(answer.status >= 400, "{method} {sent}: {}", answer.status);
+            }
+        }
+    }
+}
