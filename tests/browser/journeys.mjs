@@ -339,7 +339,7 @@ const journeys = {
     await olga.getByRole("link", { name: "Delete" }).click();
     await look(olga);
     await olga.getByRole("button", { name: "Delete the policy" }).click();
-    await olga.getByText(/1 (assignments have not expired|requests are open)/).waitFor();
+    await olga.getByText(/(assignments have not expired|requests are open): 1/).waitFor();
     refused();
     await look(olga);
   },

@@ -65,7 +65,7 @@ impl Row {
             description: policy.description.clone(),
             who: who(&policy.terms),
             approval: terms::approval(&policy.terms),
-            lasts: lasts(&policy.terms.expiration),
+            lasts: lasts(&policy.terms),
             questions: policy.terms.questions.len(),
         }
     }
@@ -87,12 +87,15 @@ fn sets(sets: &[SubjectSet], between: &str) -> String {
     sets.iter().map(words::subject_set).collect::<Vec<_>>().join(between)
 }
 
-fn lasts(expiration: &Expiration) -> String {
-    match expiration {
-        Expiration::AfterDuration { .. } => {
-            format!("for {}, from the approval", terms::lasts(expiration))
+fn lasts(policy: &Terms) -> String {
+    let lasts = terms::lasts(&policy.expiration);
+    let is_approved = policy.request_approval_settings.is_approval_required_for_add;
+    match policy.expiration {
+        Expiration::AfterDuration { .. } if is_approved => {
+            format!("for {lasts}, from the approval")
         }
-        _ => terms::lasts(expiration),
+        Expiration::AfterDuration { .. } => format!("for {lasts}, from the request"),
+        _ => lasts,
     }
 }
 
@@ -200,7 +203,7 @@ fn panels(terms: &Terms) -> Vec<Panel> {
         },
         Panel {
             title: "How long access lasts".to_owned(),
-            facts: vec![("Access lasts", lasts(&terms.expiration))],
+            facts: vec![("Access lasts", lasts(terms))],
         },
     ];
     if !approval.is_approval_required_for_add {

@@ -439,7 +439,7 @@ async fn deleting_asks_first_and_a_refusal_says_why() {
 
     let refused = stage.olga.post(&format!("{used}/delete"), &[]).await;
     assert!((400..500).contains(&refused.status), "{}", refused.status);
-    refused.says(&["1 assignments have not expired", "Delete Everybody?"]);
+    refused.says(&["assignments have not expired: 1", "Delete Everybody?"]);
     stage.olga.get(&used).await.expect(200);
 }
 
