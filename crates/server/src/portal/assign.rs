@@ -21,10 +21,11 @@ use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::{Input, choice};
-use super::part::{Badge, Frame, Notice, Place, Tone, plural};
+use super::packages::below;
+use super::part::{Badge, Frame, Notice, Tone, plural};
 use super::problem::{Result, sentence};
 use super::session::Session;
-use super::{Web, frame, page, see, terms};
+use super::{Web, page, see, terms};
 
 /// Most people who are assigned by one form.
 const MAX_PEOPLE: usize = 50;
@@ -43,11 +44,7 @@ fn address(package: PackageId) -> String {
 
 /// A frame under the assignments of a package.
 fn under(session: &Session, view: &PackageView, title: &str) -> Frame {
-    let id = view.package.id;
-    frame(Some(session), title, Place::Packages)
-        .crumb("Access packages", "/governance/packages")
-        .crumb(&view.package.display_name, format!("/governance/packages/{id}"))
-        .crumb("Assignments", address(id))
+    below(session, title, &view.package).crumb("Assignments", address(view.package.id))
 }
 
 /// The package in an address with its policies, for those who may assign it.
@@ -386,6 +383,7 @@ async fn remove(
 impl AssignedPage {
     /// All made, some refused.
     pub fn samples() -> Vec<AssignedPage> {
+        use super::part::Place;
         use super::samples::{NASTY, frame};
         let of = |rows: Vec<Row>| AssignedPage {
             frame: frame("What came of it", Place::Packages).notice(Some(told(&rows))),

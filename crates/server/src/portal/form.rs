@@ -40,6 +40,11 @@ impl Fields {
         self.all(name).next()
     }
 
+    /// The same as [`Fields::get`], to keep.
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
     /// Every value of that name that is not empty, without spaces around it.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let name = name.to_owned();

@@ -17,7 +17,8 @@ use super::form::{Address, Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::{Input, choice};
 use super::part::{Frame, Place, When, grouped};
-use super::people::{MAX_SEARCH, named, search};
+use super::people::named;
+use super::pick::{matching, search};
 use super::problem::{Problem, Result};
 use super::session::Session;
 use super::{Web, frame, page, see, words};
@@ -60,9 +61,9 @@ pub struct GroupsPage {
 }
 
 async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
-    let text: String = fields.get("text").unwrap_or_default().chars().take(MAX_SEARCH).collect();
+    let text = search(&fields, "text");
     let listing = Listing {
-        filter: search(&text, &["displayName", "mailNickname"])?,
+        filter: matching(&text, &["displayName", "mailNickname"])?,
         order: parse_order("displayName").unwrap_or_default(),
         top: Some(ON_A_PAGE),
         after: fields.get("after").map(str::to_owned),
@@ -255,16 +256,12 @@ fn new_form(session: &Session, typed: &Fields, wrong: &Wrong) -> FormPage {
     }
 }
 
-fn text(fields: &Fields, name: &str) -> Option<String> {
-    fields.get(name).map(str::to_owned)
-}
-
 async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> Result {
     let new = NewGroup {
-        display_name: text(&fields, "displayName").unwrap_or_default(),
-        description: text(&fields, "description"),
-        mail_nickname: text(&fields, "mailNickname"),
-        visibility: text(&fields, "visibility"),
+        display_name: fields.owned("displayName").unwrap_or_default(),
+        description: fields.owned("description"),
+        mail_nickname: fields.owned("mailNickname"),
+        visibility: fields.owned("visibility"),
         ..NewGroup::default()
     };
     match app.create_group(&session.caller, new).await {
@@ -313,10 +310,10 @@ async fn change(
 ) -> Result {
     let group = changeable(&app, &session, &group).await?;
     let change = GroupChange {
-        display_name: Some(text(&fields, "displayName").unwrap_or_default()),
-        description: Some(text(&fields, "description")),
-        mail_nickname: text(&fields, "mailNickname"),
-        visibility: Some(text(&fields, "visibility")),
+        display_name: Some(fields.owned("displayName").unwrap_or_default()),
+        description: Some(fields.owned("description")),
+        mail_nickname: fields.owned("mailNickname"),
+        visibility: Some(fields.owned("visibility")),
         members: Vec::new(),
     };
     match app.change_group(&session.caller, group.id, change).await {

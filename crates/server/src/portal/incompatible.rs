@@ -1,7 +1,7 @@
 //! Separation of duties: the access packages and groups that exclude an access package.
 
+use accede_app::App;
 use accede_app::packages::{PackageView, PackageWith};
-use accede_app::{App, Listing};
 use accede_domain::id::{GroupId, PackageId};
 use askama::Template;
 use axum::Router;
@@ -9,14 +9,14 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 
 use super::confirm::ConfirmPage;
-use super::form::{Address, Asked, Fields, Posted, id};
-use super::packages::{head, may_manage, must_manage, read};
-use super::part::{Frame, Notice, Place, Tone};
-use super::pick::{ON_A_PAGE, Pick, PickPage, named, search};
+use super::form::{Asked, Fields, Posted, id};
+use super::packages::{below, head, may_manage, must_manage, read};
+use super::part::{Frame, Notice, Tone};
+use super::pick::{Pick, PickPage, listing, next};
 use super::problem::{Result, again, sentence};
 use super::requests::PackageHead;
 use super::session::Session;
-use super::{Web, frame, page, see, words};
+use super::{Web, page, see, words};
 
 /// The routes of these pages.
 pub fn routes() -> Router<Web> {
@@ -94,24 +94,8 @@ fn tab(package: PackageId) -> String {
 }
 
 /// The frame of a page that changes what excludes a package.
-fn below(session: &Session, title: impl Into<String>, view: &PackageView) -> Frame {
-    let id = view.package.id;
-    frame(Some(session), title, Place::Packages)
-        .crumb("Access packages", "/governance/packages")
-        .crumb(&view.package.display_name, format!("/governance/packages/{id}"))
-        .crumb("Incompatible access", tab(id))
-}
-
-/// What somebody searched for in a list, and where in it they are.
-fn listing(fields: &Fields) -> (String, Listing) {
-    let search = search(fields);
-    let listing = Listing {
-        filter: named(&search),
-        top: Some(ON_A_PAGE),
-        after: fields.get("after").map(str::to_owned),
-        ..Listing::default()
-    };
-    (search, listing)
+fn under(session: &Session, title: impl Into<String>, view: &PackageView) -> Frame {
+    below(session, title, &view.package).crumb("Incompatible access", tab(view.package.id))
 }
 
 async fn package_page(
@@ -123,12 +107,12 @@ async fn package_page(
 ) -> Result<PickPage> {
     let view = read(app, session, text, WITH).await?;
     must_manage(session, &view.package)?;
-    let (search, listing) = listing(fields);
+    let (search, listing) = listing(fields)?;
     let with = PackageWith { catalog: true, ..PackageWith::default() };
     let found = app.packages(&session.caller, None, &listing, with).await?;
     let back = tab(view.package.id);
     let action = format!("{back}/packages/add");
-    let frame = below(session, "Add an incompatible access package", &view).notice(notice);
+    let frame = under(session, "Add an incompatible access package", &view).notice(notice);
     let listed = view.incompatible_packages.unwrap_or_default();
     let is_left = |other: &PackageView| {
         other.package.id != view.package.id
@@ -162,10 +146,6 @@ async fn package_page(
     })
 }
 
-fn next(action: &str, search: &str, mark: Option<String>) -> Option<String> {
-    mark.map(|mark| Address::new(action).with("search", search).with("after", mark).text())
-}
-
 async fn group_page(
     app: &App,
     session: &Session,
@@ -175,11 +155,11 @@ async fn group_page(
 ) -> Result<PickPage> {
     let view = read(app, session, text, WITH).await?;
     must_manage(session, &view.package)?;
-    let (search, listing) = listing(fields);
+    let (search, listing) = listing(fields)?;
     let found = app.list_groups(&session.caller, &listing).await?;
     let back = tab(view.package.id);
     let action = format!("{back}/groups/add");
-    let frame = below(session, "Add an incompatible group", &view).notice(notice);
+    let frame = under(session, "Add an incompatible group", &view).notice(notice);
     let listed = view.incompatible_groups.unwrap_or_default();
     let is_left = |group: &accede_app::groups::Group| listed.iter().all(|one| one.id != group.id);
     let rows = found.items.into_iter().filter(is_left).map(|group| Pick {
@@ -282,7 +262,7 @@ async fn ask_package(
         )];
     }
     page(&removal(
-        below(&session, format!("Take {other_name} off the list?"), &view),
+        under(&session, format!("Take {other_name} off the list?"), &view),
         sentences,
         format!("{}/packages/{other}/remove", tab(view.package.id)),
         tab(view.package.id),
@@ -307,7 +287,7 @@ async fn ask_group(
     let group_name = &listed.ok_or_else(missing)?.display_name;
     let name = &view.package.display_name;
     page(&removal(
-        below(&session, format!("Take {group_name} off the list?"), &view),
+        under(&session, format!("Take {group_name} off the list?"), &view),
         vec![format!("Members of {group_name} can then get {name}, if a policy admits them.")],
         format!("{}/groups/{group}/remove", tab(view.package.id)),
         tab(view.package.id),
@@ -340,6 +320,7 @@ async fn remove_group(
 impl IncompatiblePage {
     /// Some and none, for who may change them; some for who may not.
     pub fn samples() -> Vec<IncompatiblePage> {
+        use super::part::Place;
         use super::samples::{NASTY, frame};
         let some = || vec![("1".to_owned(), NASTY.to_owned())];
         let page = |names: Vec<(String, String)>, may_manage| IncompatiblePage {

@@ -13,8 +13,8 @@ use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::{Input, choice};
-use super::packages::{holders, must_manage, read};
-use super::part::{Frame, Place};
+use super::packages::{below, holders, must_manage, read};
+use super::part::Place;
 use super::problem::Result;
 use super::requests::Choosable;
 use super::session::Session;
@@ -140,17 +140,10 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
     }
 }
 
-/// The frame of a page about one package.
-fn about(session: &Session, title: impl Into<String>, package: &Package) -> Frame {
-    frame(Some(session), title, Place::Packages)
-        .crumb("Access packages", "/governance/packages")
-        .crumb(&package.display_name, format!("/governance/packages/{}", package.id))
-}
-
 fn edit_form(session: &Session, package: &Package, fields: &Fields, wrong: &Wrong) -> FormPage {
     let back = format!("/governance/packages/{}", package.id);
     FormPage {
-        frame: about(session, "Edit the access package", package),
+        frame: below(session, "Edit the access package", package),
         lead: "Who has it keeps it, whatever it is called.".to_owned(),
         action: format!("{back}/edit"),
         hidden: vec![("version", package.version.to_string())],
@@ -225,7 +218,7 @@ async fn deletion(app: &App, session: &Session, text: &str) -> Result<ConfirmPag
         ));
     }
     Ok(ConfirmPage {
-        frame: about(session, title, &view.package),
+        frame: below(session, title, &view.package),
         sentences,
         action: format!("{back}/delete"),
         hidden: Vec::new(),

@@ -1,7 +1,6 @@
 //! What an access package gives: its resource roles, adding one, removing one.
 
 use accede_app::App;
-use accede_app::Listing;
 use accede_app::packages::{GivenRole, PackageWith, RoleChoice};
 use accede_app::resources::{ResourceView, ResourceWith};
 use accede_domain::id::{PackageId, ResourceRoleId, ResourceScopeId};
@@ -11,14 +10,14 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 
 use super::confirm::ConfirmPage;
-use super::form::{Address, Asked, Fields, Posted, id};
-use super::packages::{head, holders, may_manage, must_manage, read};
-use super::part::{Frame, Notice, Place, Tone, When, plural};
-use super::pick::{ON_A_PAGE, Pick, PickPage, named, search};
+use super::form::{Asked, Fields, Posted, id};
+use super::packages::{below, head, holders, may_manage, must_manage, read};
+use super::part::{Frame, Notice, Tone, When, plural};
+use super::pick::{Pick, PickPage, listing, next};
 use super::problem::{Result, again, sentence};
 use super::requests::PackageHead;
 use super::session::Session;
-use super::{Web, frame, page, see, words};
+use super::{Web, page, see, words};
 
 /// The routes of these pages.
 pub fn routes() -> Router<Web> {
@@ -113,13 +112,7 @@ async fn add_page(
     let with = PackageWith { role_scopes: true, catalog: true, ..PackageWith::default() };
     let view = read(app, session, text, with).await?;
     must_manage(session, &view.package)?;
-    let search = search(fields);
-    let listing = Listing {
-        filter: named(&search),
-        top: Some(ON_A_PAGE),
-        after: fields.get("after").map(str::to_owned),
-        ..Listing::default()
-    };
+    let (search, listing) = listing(fields)?;
     let with = ResourceWith { roles: true, scopes: true, environment: true };
     let catalog = Some(view.package.catalog);
     let found = app.resources(&session.caller, catalog, None, &listing, with).await?;
@@ -137,9 +130,7 @@ async fn add_page(
         None => "Who has the access package gets the role at once.".to_owned(),
     });
     Ok(PickPage {
-        frame: frame(Some(session), "Add a resource role", Place::Packages)
-            .crumb("Access packages", "/governance/packages")
-            .crumb(&view.package.display_name, format!("/governance/packages/{}", view.package.id))
+        frame: below(session, "Add a resource role", &view.package)
             .crumb("Resource roles", &back)
             .notice(notice),
         lead,
@@ -152,9 +143,7 @@ async fn add_page(
             ),
             false => "The catalog has no resource of such a name with a role left to add.".into(),
         },
-        next: found
-            .next
-            .map(|mark| Address::new(&action).with("search", &search).with("after", mark).text()),
+        next: next(&action, &search, found.next),
         search,
         action,
         back,
@@ -219,8 +208,7 @@ async fn ask(
     let given = app.role_scope(&session.caller, package, role, scope).await?;
     let (role, resource) = (given.role.display_name, given.resource.display_name);
     let name = &view.package.display_name;
-    let above = format!("/governance/packages/{package}");
-    let back = format!("{above}/roles");
+    let back = format!("/governance/packages/{package}/roles");
     let loses = match holders(&app, &session, &view.package).await? {
         Some(0) => "Nobody has the access package, so nobody loses the role.".to_owned(),
         Some(many) => format!(
@@ -233,9 +221,7 @@ async fn ask(
             .to_owned(),
     };
     page(&ConfirmPage {
-        frame: frame(Some(&session), format!("Remove {role} of {resource}?"), Place::Packages)
-            .crumb("Access packages", "/governance/packages")
-            .crumb(name, &above)
+        frame: below(&session, format!("Remove {role} of {resource}?"), &view.package)
             .crumb("Resource roles", &back),
         sentences: vec![format!("{name} no longer gives the role {role} of {resource}."), loses],
         action: format!("{back}/{}/{}/remove", given.role.id, given.scope.id),
@@ -259,6 +245,7 @@ async fn remove(
 impl RolesPage {
     /// One role and none, for who may change them; one for who may not.
     pub fn samples() -> Vec<RolesPage> {
+        use super::part::Place;
         use super::samples::{NASTY, at, frame};
         let row = RoleRow {
             id: "1/2".to_owned(),

@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 
 use super::form::{Address, Asked, Posted, id};
 use super::part::{Badge, Frame, Place, When, grouped};
-use super::pick::named;
+use super::pick::{matching, search};
 use super::problem::Result;
 use super::requests::PackageHead;
 use super::session::Session;
@@ -78,9 +78,9 @@ pub struct PackagesPage {
 }
 
 async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
-    let text = fields.get("text").unwrap_or_default().to_owned();
+    let text = search(&fields, "text");
     let listing = Listing {
-        filter: named(&text),
+        filter: matching(&text, &["displayName"])?,
         order: parse_order("displayName").unwrap_or_default(),
         top: Some(ON_A_PAGE),
         after: fields.get("after").map(str::to_owned),
@@ -100,6 +100,13 @@ async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) ->
         may_create: !session.caller.reach(Action::ManagePackages).is_empty(),
         next: found.next.map(|mark| address.with("after", mark).text()),
     })
+}
+
+/// The frame of a page below a package's own.
+pub fn below(session: &Session, title: impl Into<String>, package: &Package) -> Frame {
+    frame(Some(session), title, Place::Packages)
+        .crumb("Access packages", "/governance/packages")
+        .crumb(&package.display_name, format!("/governance/packages/{}", package.id))
 }
 
 /// The frame of a tab of a package, and the tabs.

@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 
 use super::form::{Address, Asked, Posted, id};
 use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped};
+use super::pick::{matching, search};
 use super::problem::{Result, again, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, words};
@@ -24,8 +25,6 @@ use super::{Web, frame, page, see, words};
 const ON_A_PAGE: usize = 50;
 /// Most rows of one kind on the page of a person.
 const SHOWN: usize = 50;
-/// Longest text to search for, in characters.
-pub const MAX_SEARCH: usize = 100;
 
 /// The routes of these pages.
 pub fn routes() -> Router<Web> {
@@ -82,24 +81,10 @@ pub struct PeoplePage {
     next: Option<String>,
 }
 
-/// A filter for what somebody typed to search in these properties.
-pub fn search(text: &str, properties: &[&str]) -> Result<Option<Filter>> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let quoted = text.to_lowercase().replace('\'', "''");
-    let parts: Vec<String> = properties
-        .iter()
-        .map(|property| format!("contains(tolower({property}),'{quoted}')"))
-        .collect();
-    let filter = Filter::parse(&parts.join(" or "));
-    filter.map(Some).map_err(|error| Error::invalid("text", error.to_string()).into())
-}
-
 async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) -> Result {
-    let text: String = fields.get("text").unwrap_or_default().chars().take(MAX_SEARCH).collect();
+    let text = search(&fields, "text");
     let listing = Listing {
-        filter: search(&text, &["displayName", "userPrincipalName"])?,
+        filter: matching(&text, &["displayName", "userPrincipalName"])?,
         order: parse_order("displayName").unwrap_or_default(),
         top: Some(ON_A_PAGE),
         after: fields.get("after").map(str::to_owned),

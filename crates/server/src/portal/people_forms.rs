@@ -3,6 +3,7 @@
 use accede_app::fields::{MAX_ADDRESS, MAX_EMPLOYEE_ID, MAX_NAME, MAX_SHORT};
 use accede_app::users::{MAX_CHAIN, NewUser, User, UserChange};
 use accede_app::{App, Error};
+use accede_domain::id::UserId;
 use accede_domain::permission::Action;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -88,10 +89,6 @@ fn at_field(error: Error) -> Error {
     }
 }
 
-fn text(fields: &Fields, name: &str) -> Option<String> {
-    fields.get(name).map(str::to_owned)
-}
-
 async fn new(session: Session, Asked(fields): Asked) -> Result {
     may_change(&session)?;
     page(&new_form(&session, &fields, &Wrong::default()))
@@ -131,22 +128,19 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
 }
 
 async fn make(app: &App, session: &Session, fields: &Fields) -> Result<User, Error> {
-    let manager = match fields.get("manager") {
-        Some(name) => Some(named(app, session, "manager", Some(name)).await?.id),
-        None => None,
-    };
+    let manager = manager(app, session, fields).await?;
     let password = fields.typed(PASSWORD);
     let new = NewUser {
-        user_principal_name: text(fields, "userPrincipalName").unwrap_or_default(),
-        display_name: text(fields, "displayName").unwrap_or_default(),
-        given_name: text(fields, "givenName"),
-        surname: text(fields, "surname"),
-        mail: text(fields, "mail"),
-        department: text(fields, "department"),
-        job_title: text(fields, "jobTitle"),
-        company_name: text(fields, "companyName"),
-        employee_id: text(fields, "employeeId"),
-        user_type: text(fields, "userType"),
+        user_principal_name: fields.owned("userPrincipalName").unwrap_or_default(),
+        display_name: fields.owned("displayName").unwrap_or_default(),
+        given_name: fields.owned("givenName"),
+        surname: fields.owned("surname"),
+        mail: fields.owned("mail"),
+        department: fields.owned("department"),
+        job_title: fields.owned("jobTitle"),
+        company_name: fields.owned("companyName"),
+        employee_id: fields.owned("employeeId"),
+        user_type: fields.owned("userType"),
         account_enabled: Some(!fields.has("blocked")),
         manager,
         password: Some(password).filter(|password| !password.is_empty()),
@@ -192,16 +186,16 @@ async fn change(
 ) -> Result {
     let user = read(&app, &session, &person).await?;
     let change = UserChange {
-        user_principal_name: Some(text(&fields, "userPrincipalName").unwrap_or_default()),
-        display_name: Some(text(&fields, "displayName").unwrap_or_default()),
-        given_name: Some(text(&fields, "givenName")),
-        surname: Some(text(&fields, "surname")),
-        mail: Some(text(&fields, "mail")),
-        department: Some(text(&fields, "department")),
-        job_title: Some(text(&fields, "jobTitle")),
-        company_name: Some(text(&fields, "companyName")),
-        employee_id: Some(text(&fields, "employeeId")),
-        user_type: text(&fields, "userType"),
+        user_principal_name: Some(fields.owned("userPrincipalName").unwrap_or_default()),
+        display_name: Some(fields.owned("displayName").unwrap_or_default()),
+        given_name: Some(fields.owned("givenName")),
+        surname: Some(fields.owned("surname")),
+        mail: Some(fields.owned("mail")),
+        department: Some(fields.owned("department")),
+        job_title: Some(fields.owned("jobTitle")),
+        company_name: Some(fields.owned("companyName")),
+        employee_id: Some(fields.owned("employeeId")),
+        user_type: fields.owned("userType"),
         account_enabled: None,
         password: None,
     };
@@ -252,9 +246,17 @@ async fn set_manager(
 ) -> Result {
     may_change(&session)?;
     let user = read(&app, &session, &person).await?;
-    match put_manager(&app, &session, &user, fields.get("manager")).await {
+    match put_manager(&app, &session, &user, &fields).await {
         Ok(()) => Ok(see(format!("{}?done=saved", address(&user)))),
         Err(error) => again(at_field(error), |wrong| manager_form(&session, &user, &fields, wrong)),
+    }
+}
+
+/// The manager whose sign-in name was typed; nobody if none was.
+async fn manager(app: &App, session: &Session, fields: &Fields) -> Result<Option<UserId>, Error> {
+    match fields.get("manager") {
+        Some(name) => Ok(Some(named(app, session, "manager", Some(name)).await?.id)),
+        None => Ok(None),
     }
 }
 
@@ -262,12 +264,9 @@ async fn put_manager(
     app: &App,
     session: &Session,
     user: &User,
-    name: Option<&str>,
+    fields: &Fields,
 ) -> Result<(), Error> {
-    let manager = match name {
-        Some(name) => Some(named(app, session, "manager", Some(name)).await?.id),
-        None => None,
-    };
+    let manager = manager(app, session, fields).await?;
     let set = app.set_manager(&session.caller, &user.id.to_string(), manager).await;
     // The rule is about the one thing that this form asks.
     set.map_err(|error| match error {

@@ -1,14 +1,16 @@
 //! A page that searches and lists, with a button beside each row that adds it: one for roles,
 //! access packages and groups.
 
+use accede_app::{Error, Listing};
 use accede_domain::filter::Filter;
 use askama::Template;
 
-use super::form::Fields;
+use super::form::{Address, Fields};
 use super::part::Frame;
+use super::problem::Result;
 
 /// Rows on a page.
-pub const ON_A_PAGE: usize = 50;
+const ON_A_PAGE: usize = 50;
 /// Longest text to search for, in characters.
 const MAX_SEARCH: usize = 100;
 
@@ -53,18 +55,49 @@ pub struct Pick {
     pub spoken: String,
 }
 
-/// What is searched for, by an address or a form.
-pub fn search(fields: &Fields) -> String {
-    fields.get("search").unwrap_or_default().chars().take(MAX_SEARCH).collect()
+/// What is searched for, by the field of that name in an address or a form.
+pub fn search(fields: &Fields, name: &str) -> String {
+    fields.get(name).unwrap_or_default().chars().take(MAX_SEARCH).collect()
 }
 
-/// The filter for names with this text in them, whatever its case; nothing for no text.
-pub fn named(text: &str) -> Option<Filter> {
-    let quoted = text.replace('\'', "''");
-    match text.is_empty() {
-        true => None,
-        false => Filter::parse(&format!("contains(tolower(displayName),'{quoted}')")).ok(),
+/// The filter for what has this text in one of these properties, whatever its case; nothing for no
+/// text.
+///
+/// # Errors
+///
+/// A text that no filter can hold.
+pub fn matching(text: &str, properties: &[&str]) -> Result<Option<Filter>> {
+    if text.is_empty() {
+        return Ok(None);
     }
+    let quoted = text.to_lowercase().replace('\'', "''");
+    let parts: Vec<String> = properties
+        .iter()
+        .map(|property| format!("contains(tolower({property}),'{quoted}')"))
+        .collect();
+    let filter = Filter::parse(&parts.join(" or "));
+    filter.map(Some).map_err(|error| Error::invalid("text", error.to_string()).into())
+}
+
+/// What somebody searched for in a list by name, and where in it they are.
+///
+/// # Errors
+///
+/// A text that no filter can hold.
+pub fn listing(fields: &Fields) -> Result<(String, Listing)> {
+    let search = search(fields, "search");
+    let listing = Listing {
+        filter: matching(&search, &["displayName"])?,
+        top: Some(ON_A_PAGE),
+        after: fields.owned("after"),
+        ..Listing::default()
+    };
+    Ok((search, listing))
+}
+
+/// The address of the next page of a search.
+pub fn next(action: &str, search: &str, mark: Option<String>) -> Option<String> {
+    mark.map(|mark| Address::new(action).with("search", search).with("after", mark).text())
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use axum::routing::get;
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
-use super::packages::{head, may_manage, must_manage, read};
-use super::part::{Frame, Place};
+use super::packages::{below, head, may_manage, must_manage, read};
+use super::part::Frame;
 use super::policy_form::{self, Before, SETTINGS, is_set};
 use super::problem::Result;
 use super::requests::PackageHead;
 use super::session::Session;
-use super::{Web, frame, page, see, terms, words};
+use super::{Web, page, see, terms, words};
 
 /// The routes of these pages.
 pub fn routes() -> Router<Web> {
@@ -124,10 +124,7 @@ fn tab(package: &Package) -> String {
 
 /// A frame under the policies of a package.
 fn under(session: &Session, title: impl Into<String>, package: &Package) -> Frame {
-    frame(Some(session), title, Place::Packages)
-        .crumb("Access packages", "/governance/packages")
-        .crumb(&package.display_name, format!("/governance/packages/{}", package.id))
-        .crumb("Policies", tab(package))
+    below(session, title, package).crumb("Policies", tab(package))
 }
 
 /// The policy of an address.
@@ -430,6 +427,7 @@ pub mod samples_of {
     //! Samples of these pages.
 
     use super::*;
+    use crate::portal::part::Place;
     use crate::portal::samples::{NASTY, frame};
 
     /// One policy, none.

@@ -18,14 +18,13 @@ use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::Input;
 use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, plural};
+use super::pick::search;
 use super::problem::{Result, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, words};
 
 /// Resources shown of one look into a target.
 const MAX_FOUND: usize = 50;
-/// Longest text to search for, in characters.
-const MAX_SEARCH: usize = 100;
 
 /// The routes of these pages.
 pub fn routes() -> Router<Web> {
@@ -148,8 +147,7 @@ async fn show(
 ) -> Result {
     let target: TargetId = id("target system", &target)?;
     let view = app.target(&session.caller, target).await?;
-    let search: String =
-        fields.get("search").unwrap_or_default().chars().take(MAX_SEARCH).collect();
+    let search = search(&fields, "search");
     let mut notice = words::done(fields.get("done"));
     let found = if fields.has("look") || !search.is_empty() {
         let wanted = Some(search.as_str()).filter(|text| !text.is_empty());

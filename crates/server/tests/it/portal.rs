@@ -38,9 +38,16 @@ impl Page {
 
     /// Where a form that was accepted leads.
     #[track_caller]
-    pub fn leads(self) -> String {
+    pub fn leads(&self) -> String {
         assert_eq!(self.status, 303, "{}", self.html);
-        self.to
+        self.to.clone()
+    }
+
+    /// The page has this status and all of these texts.
+    #[track_caller]
+    pub fn answers(&self, status: u16, texts: &[&str]) {
+        assert_eq!(self.status, status, "{}", self.html);
+        self.says(texts);
     }
 
     /// The page has all of these texts.

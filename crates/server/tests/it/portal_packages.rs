@@ -1,100 +1,7 @@
 //! Access packages in the portal, as a browser without scripts meets them.
 
-use accede_app::Caller;
-use accede_app::users::NewUser;
-use accede_server::api::Web;
-use accede_server::portal::Portal;
-use accede_server::serve;
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
-use tower::ServiceExt;
-use url::form_urlencoded;
-
+use crate::portal::Reader;
 use crate::world::{Door, EM, OURS, World};
-
-const PASSWORD: &str = "correct horse battery staple";
-
-/// Somebody signed in.
-struct Tab<'w> {
-    world: &'w World,
-    cookie: String,
-    csrf: String,
-}
-
-/// What a page answered.
-#[derive(Debug)]
-struct Seen {
-    status: u16,
-    location: String,
-    text: String,
-}
-
-impl Seen {
-    /// The page's text, if it has this status and all of these words.
-    #[track_caller]
-    fn says(&self, status: u16, words: &[&str]) {
-        assert_eq!(self.status, status, "{}", self.text);
-        for words in words {
-            assert!(self.text.contains(words), "no `{words}` in {}", self.text);
-        }
-    }
-
-    /// Where it sends the reader, if it does.
-    #[track_caller]
-    fn sends(&self) -> &str {
-        assert_eq!(self.status, 303, "{}", self.text);
-        &self.location
-    }
-}
-
-impl<'w> Tab<'w> {
-    /// A new person of this name with these roles.
-    async fn of(world: &'w World, name: &str, roles: &[&str]) -> Tab<'w> {
-        let new = NewUser {
-            user_principal_name: format!("{name}@harbourline.example"),
-            display_name: name.to_owned(),
-            password: Some(PASSWORD.to_owned()),
-            ..NewUser::default()
-        };
-        let user = world.app.create_user(&Caller::system(), new).await.unwrap();
-        world.person(name, roles).await;
-        let name = &user.user_principal_name;
-        let begun = world.app.sign_in(name, PASSWORD, "192.0.2.7", None).await.unwrap();
-        Tab { world, cookie: format!("accede={}", begun.token), csrf: begun.csrf }
-    }
-
-    async fn send(&self, request: axum::http::request::Builder, body: String) -> Seen {
-        let sources = accede_server::config::Sources::default().read().unwrap();
-        let web: Web = accede_server::cli::data::web(&sources);
-        let router =
-            serve::router(&self.world.app, web, Portal::default(), serve::trusted(Vec::new()));
-        let request = request
-            .header("host", "accede.test")
-            .header("cookie", &self.cookie)
-            .body(Body::from(body))
-            .unwrap();
-        let response = router.oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, 1 << 20).await.unwrap();
-        let location = parts.headers.get("location");
-        Seen {
-            status: parts.status.as_u16(),
-            location: location.map(|at| at.to_str().unwrap().to_owned()).unwrap_or_default(),
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
-        }
-    }
-
-    async fn get(&self, path: &str) -> Seen {
-        self.send(Request::get(path), String::new()).await
-    }
-
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Seen {
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.append_pair("csrf", &self.csrf).extend_pairs(fields);
-        let kind = "application/x-www-form-urlencoded";
-        self.send(Request::post(path).header("content-type", kind), body.finish()).await
-    }
-}
 
 /// The value of the hidden field of that name, in the first form that has one.
 #[track_caller]
@@ -118,49 +25,49 @@ async fn a_package_is_made_changed_and_deleted() {
     let world = World::new().await;
     let (ada, catalog) = stocked(&world).await;
     ada.catalog("Elsewhere").await;
-    let olga = Tab::of(&world, "olga", &["Catalog owner:Marketing"]).await;
+    let olga = Reader::new(&world, "olga", &["Catalog owner:Marketing"]).await;
     let new = "/governance/packages/new";
 
-    olga.get("/governance/packages").await.says(200, &["New access package"]);
+    olga.get("/governance/packages").await.answers(200, &["New access package"]);
     let marketing = format!("/governance/catalogs/{catalog}");
-    olga.get(&marketing).await.says(200, &[&format!("{new}?catalog={catalog}")]);
+    olga.get(&marketing).await.answers(200, &[&format!("{new}?catalog={catalog}")]);
     let form = olga.get(new).await;
-    form.says(200, &["Marketing</option>"]);
-    assert!(!form.text.contains("Elsewhere"), "she may make none there");
+    form.answers(200, &["Marketing</option>"]);
+    assert!(!form.html.contains("Elsewhere"), "she may make none there");
 
     let blank = [("displayName", " "), ("description", "For <spring>"), ("catalog", &catalog)];
     let kept = ["Cannot be blank.", "For &#60;spring&#62;"];
-    olga.post(new, &blank).await.says(400, &kept);
+    olga.post(new, &blank).await.answers(400, &kept);
     let nowhere = [("displayName", "Campaign"), ("catalog", "")];
-    olga.post(new, &nowhere).await.says(400, &["Choose the catalog", "value=\"Campaign\""]);
+    olga.post(new, &nowhere).await.answers(400, &["Choose the catalog", "value=\"Campaign\""]);
 
     let named = [("displayName", "Campaign"), ("catalog", &catalog), ("isHidden", "yes")];
     let made = olga.post(new, &named).await;
-    let package = made.sends().split('?').next().unwrap().to_owned();
-    olga.post(new, &named).await.says(400, &["has an access package named Campaign already"]);
+    let package = made.leads().split('?').next().unwrap().to_owned();
+    olga.post(new, &named).await.answers(400, &["has an access package named Campaign already"]);
     let id = package.rsplit('/').next().unwrap().to_owned();
     let link = format!("http://accede.test/my/packages/{id}");
     let next = "Next: add the resource roles";
-    olga.get(made.sends()).await.says(200, &["Campaign", &link, "only by its link", next]);
+    olga.get(&made.leads()).await.answers(200, &["Campaign", &link, "only by its link", next]);
 
     let edit = format!("{package}/edit");
     let form = olga.get(&edit).await;
-    let version = hidden(&form.text, "version").to_owned();
+    let version = hidden(&form.html, "version").to_owned();
     let path = format!("{EM}/accessPackages/{id}");
     ada.patch(&path, serde_json::json!({ "displayName": "Autumn" })).await.expect(204);
     let typed = [("displayName", "Spring"), ("version", version.as_str())];
     let stale = olga.post(&edit, &typed).await;
-    stale.says(400, &["Somebody else changed it", "called Autumn", "value=\"Spring\""]);
-    let version = hidden(&stale.text, "version").to_owned();
+    stale.answers(400, &["Somebody else changed it", "called Autumn", "value=\"Spring\""]);
+    let version = hidden(&stale.html, "version").to_owned();
     let typed = [("displayName", "Spring"), ("version", version.as_str())];
-    assert_eq!(olga.post(&edit, &typed).await.sends(), format!("{package}?done=saved"));
-    olga.get(&package).await.says(200, &["<h1>Spring</h1>", "find it under Available"]);
+    assert_eq!(olga.post(&edit, &typed).await.leads(), format!("{package}?done=saved"));
+    olga.get(&package).await.answers(200, &["<h1>Spring</h1>", "find it under Available"]);
 
     let delete = format!("{package}/delete");
-    olga.get(&delete).await.says(200, &["Delete Spring?", "Delete the access package"]);
-    olga.get(&package).await.says(200, &["Spring"]);
-    assert_eq!(olga.post(&delete, &[]).await.sends(), "/governance/packages?done=deleted");
-    olga.get(&package).await.says(404, &["Not found"]);
+    olga.get(&delete).await.answers(200, &["Delete Spring?", "Delete the access package"]);
+    olga.get(&package).await.answers(200, &["Spring"]);
+    assert_eq!(olga.post(&delete, &[]).await.leads(), "/governance/packages?done=deleted");
+    olga.get(&package).await.answers(404, &["Not found"]);
 }
 
 #[tokio::test]
@@ -176,14 +83,14 @@ async fn a_package_that_somebody_has_says_why_it_stays() {
     });
     uma.post(&format!("{EM}/assignmentRequests"), body).await.expect(201);
     world.work().await;
-    let olga = Tab::of(&world, "olga", &["Catalog owner:Marketing"]).await;
+    let olga = Reader::new(&world, "olga", &["Catalog owner:Marketing"]).await;
 
     let delete = format!("/governance/packages/{package}/delete");
-    olga.get(&delete).await.says(200, &["while people have it: 1 assignment"]);
+    olga.get(&delete).await.answers(200, &["while people have it: 1 assignment"]);
     let why = ["cannot be deleted while assignments have not expired: 1", "remove them first"];
-    olga.post(&delete, &[]).await.says(409, &why);
+    olga.post(&delete, &[]).await.answers(409, &why);
     let add = format!("/governance/packages/{package}/roles/add");
-    olga.get(&add).await.says(200, &["gets the role at once: 1 assignment"]);
+    olga.get(&add).await.answers(200, &["gets the role at once: 1 assignment"]);
 }
 
 #[tokio::test]
@@ -191,31 +98,34 @@ async fn roles_are_added_once_and_removed_after_a_question() {
     let world = World::new().await;
     let (ada, catalog) = stocked(&world).await;
     let package = ada.package(&catalog, "Campaign").await;
-    let olga = Tab::of(&world, "olga", &["Catalog owner:Marketing"]).await;
+    let olga = Reader::new(&world, "olga", &["Catalog owner:Marketing"]).await;
     let roles = format!("/governance/packages/{package}/roles");
     let add = format!("{roles}/add");
 
-    olga.get(&roles).await.says(200, &["gives nothing yet", &add]);
+    olga.get(&roles).await.answers(200, &["gives nothing yet", &add]);
     let found = olga.get(&format!("{add}?search=WIK")).await;
-    found.says(200, &["Add Member of Wiki", "Add Owner of Wiki", "Nobody has the access package"]);
-    olga.get(&format!("{add}?search=nothing")).await.says(200, &["no resource of such a name"]);
-    let chosen = found.text.split("Add Member of Wiki").next().unwrap();
+    found.answers(
+        200,
+        &["Add Member of Wiki", "Add Owner of Wiki", "Nobody has the access package"],
+    );
+    olga.get(&format!("{add}?search=nothing")).await.answers(200, &["no resource of such a name"]);
+    let chosen = found.html.split("Add Member of Wiki").next().unwrap();
     let form = chosen.rsplit("<form").next().unwrap();
     let (role, scope) = (hidden(form, "role").to_owned(), hidden(form, "scope").to_owned());
     let fields = [("role", role.as_str()), ("scope", scope.as_str()), ("search", "wik")];
-    assert_eq!(olga.post(&add, &fields).await.sends(), format!("{roles}?done=added"));
+    assert_eq!(olga.post(&add, &fields).await.leads(), format!("{roles}?done=added"));
     let twice = olga.post(&add, &fields).await;
-    twice.says(409, &["gives the role Member already", "value=\"wik\"", "Add Owner of Wiki"]);
-    assert!(!twice.text.contains("Add Member of Wiki"), "it is in the package");
+    twice.answers(409, &["gives the role Member already", "value=\"wik\"", "Add Owner of Wiki"]);
+    assert!(!twice.html.contains("Add Member of Wiki"), "it is in the package");
 
     let remove = format!("{roles}/{role}/{scope}/remove");
-    olga.get(&roles).await.says(200, &[&remove, "Member"]);
-    olga.get(&remove).await.says(200, &["Remove Member of Wiki?", "nobody loses the role"]);
-    olga.get(&roles).await.says(200, &["Member"]);
-    assert_eq!(olga.post(&remove, &[]).await.sends(), format!("{roles}?done=removed"));
-    olga.get(&roles).await.says(200, &["gives nothing yet"]);
-    olga.post(&remove, &[]).await.says(404, &["Not found"]);
-    olga.get(&remove).await.says(404, &["Not found"]);
+    olga.get(&roles).await.answers(200, &[&remove, "Member"]);
+    olga.get(&remove).await.answers(200, &["Remove Member of Wiki?", "nobody loses the role"]);
+    olga.get(&roles).await.answers(200, &["Member"]);
+    assert_eq!(olga.post(&remove, &[]).await.leads(), format!("{roles}?done=removed"));
+    olga.get(&roles).await.answers(200, &["gives nothing yet"]);
+    olga.post(&remove, &[]).await.answers(404, &["Not found"]);
+    olga.get(&remove).await.answers(404, &["Not found"]);
 }
 
 #[tokio::test]
@@ -225,36 +135,36 @@ async fn incompatible_packages_and_groups_are_listed_and_taken_off() {
     let pays = ada.package(&catalog, "Pays invoices").await;
     let approves = ada.package(&catalog, "Approves invoices").await;
     let auditors = world.group("Auditors", &[], &[]).await.to_string();
-    let olga = Tab::of(&world, "olga", &["Catalog owner:Marketing"]).await;
+    let olga = Reader::new(&world, "olga", &["Catalog owner:Marketing"]).await;
     let tab = format!("/governance/packages/{pays}/incompatible");
     let (add, groups) = (format!("{tab}/packages/add"), format!("{tab}/groups/add"));
 
-    olga.get(&tab).await.says(200, &["No access package is incompatible", &add, &groups]);
+    olga.get(&tab).await.answers(200, &["No access package is incompatible", &add, &groups]);
     let found = olga.get(&add).await;
-    found.says(200, &["Add Approves invoices"]);
-    assert!(!found.text.contains("Add Pays invoices"), "not with itself");
+    found.answers(200, &["Add Approves invoices"]);
+    assert!(!found.html.contains("Add Pays invoices"), "not with itself");
     let own = olga.post(&add, &[("other", &pays)]).await;
-    own.says(400, &["cannot be incompatible with itself"]);
+    own.answers(400, &["cannot be incompatible with itself"]);
     let fields = [("other", approves.as_str())];
-    assert_eq!(olga.post(&add, &fields).await.sends(), format!("{tab}?done=added"));
-    olga.post(&add, &fields).await.says(409, &["is listed already"]);
-    olga.get(&groups).await.says(200, &["Add Auditors"]);
+    assert_eq!(olga.post(&add, &fields).await.leads(), format!("{tab}?done=added"));
+    olga.post(&add, &fields).await.answers(409, &["is listed already"]);
+    olga.get(&groups).await.answers(200, &["Add Auditors"]);
     let group = [("group", auditors.as_str())];
-    assert_eq!(olga.post(&groups, &group).await.sends(), format!("{tab}?done=added"));
-    olga.post(&groups, &group).await.says(409, &["is listed already"]);
+    assert_eq!(olga.post(&groups, &group).await.leads(), format!("{tab}?done=added"));
+    olga.post(&groups, &group).await.answers(409, &["is listed already"]);
 
     let remove = format!("{tab}/packages/{approves}/remove");
-    olga.get(&tab).await.says(200, &["Approves invoices", "Auditors", &remove]);
+    olga.get(&tab).await.answers(200, &["Approves invoices", "Auditors", &remove]);
     let other = format!("/governance/packages/{approves}/incompatible");
-    olga.get(&other).await.says(200, &["Pays invoices", "on the other access package"]);
-    olga.get(&remove).await.says(200, &["can then be had by the same person"]);
-    assert_eq!(olga.post(&remove, &[]).await.sends(), format!("{tab}?done=removed"));
-    olga.get(&remove).await.says(404, &["Not found"]);
+    olga.get(&other).await.answers(200, &["Pays invoices", "on the other access package"]);
+    olga.get(&remove).await.answers(200, &["can then be had by the same person"]);
+    assert_eq!(olga.post(&remove, &[]).await.leads(), format!("{tab}?done=removed"));
+    olga.get(&remove).await.answers(404, &["Not found"]);
     let remove = format!("{tab}/groups/{auditors}/remove");
-    olga.get(&remove).await.says(200, &["Members of Auditors can then get"]);
-    assert_eq!(olga.post(&remove, &[]).await.sends(), format!("{tab}?done=removed"));
+    olga.get(&remove).await.answers(200, &["Members of Auditors can then get"]);
+    assert_eq!(olga.post(&remove, &[]).await.leads(), format!("{tab}?done=removed"));
     let left = olga.get(&tab).await;
-    left.says(200, &["No access package is incompatible", "Members of any group may get it"]);
+    left.answers(200, &["No access package is incompatible", "Members of any group may get it"]);
 }
 
 #[tokio::test]
@@ -265,14 +175,14 @@ async fn who_only_reads_a_package_changes_nothing_of_it() {
     let above = format!("/governance/packages/{package}");
     let given = ada.role(&catalog, &package, &group_of(&ada, &catalog).await).await;
     let key = crate::world::id(&given).replacen('_', "/", 1);
-    let cora = Tab::of(&world, "cora", &["Catalog reader:Marketing"]).await;
-    let sam = Tab::of(&world, "sam", &[]).await;
+    let cora = Reader::new(&world, "cora", &["Catalog reader:Marketing"]).await;
+    let sam = Reader::new(&world, "sam", &[]).await;
 
     for tab in ["", "/roles", "/incompatible"] {
         let seen = cora.get(&format!("{above}{tab}")).await;
-        seen.says(200, &["Campaign"]);
+        seen.answers(200, &["Campaign"]);
         for button in ["/edit\"", "/delete\"", "/add\"", "/remove\""] {
-            assert!(!seen.text.contains(button), "{tab} has {button}");
+            assert!(!seen.html.contains(button), "{tab} has {button}");
         }
     }
     for page in [
@@ -284,7 +194,7 @@ async fn who_only_reads_a_package_changes_nothing_of_it() {
         "incompatible/groups/add".to_owned(),
     ] {
         let path = format!("{above}/{page}");
-        cora.get(&path).await.says(403, &["You may not do this", "access package manager"]);
+        cora.get(&path).await.answers(403, &["You may not do this", "access package manager"]);
         let fields = [
             ("displayName", "Mine"),
             ("role", key.split('/').next().unwrap()),
@@ -292,15 +202,15 @@ async fn who_only_reads_a_package_changes_nothing_of_it() {
             ("other", package.as_str()),
             ("group", package.as_str()),
         ];
-        cora.post(&path, &fields).await.says(403, &["You may not do this"]);
-        sam.get(&path).await.says(404, &["Not found"]);
-        sam.post(&path, &fields).await.says(404, &["Not found"]);
+        cora.post(&path, &fields).await.answers(403, &["You may not do this"]);
+        sam.get(&path).await.answers(404, &["Not found"]);
+        sam.post(&path, &fields).await.answers(404, &["Not found"]);
     }
-    cora.get("/governance/packages/new").await.says(403, &["You may not do this"]);
+    cora.get("/governance/packages/new").await.answers(403, &["You may not do this"]);
     let fields = [("displayName", "Mine"), ("catalog", catalog.as_str())];
-    cora.post("/governance/packages/new", &fields).await.says(403, &["You may not do this"]);
+    cora.post("/governance/packages/new", &fields).await.answers(403, &["You may not do this"]);
     let list = cora.get("/governance/packages").await;
-    assert!(!list.text.contains("New access package"));
+    assert!(!list.html.contains("New access package"));
 }
 
 /// The id in its target of the catalog's only resource.
@@ -315,9 +225,9 @@ async fn the_link_of_a_package_says_that_no_policy_admits_the_reader() {
     let (ada, catalog) = stocked(&world).await;
     let package = ada.package(&catalog, "Campaign").await;
     let link = format!("/my/packages/{package}");
-    let sam = Tab::of(&world, "sam", &[]).await;
+    let sam = Reader::new(&world, "sam", &[]).await;
 
-    sam.get(&link).await.says(200, &["Campaign", "It has no policy yet"]);
+    sam.get(&link).await.answers(200, &["Campaign", "It has no policy yet"]);
     let staff = world.group("Secret staff", &[], &[]).await;
     let body = serde_json::json!({
         "displayName": "Staff",
@@ -338,17 +248,17 @@ async fn the_link_of_a_package_says_that_no_policy_admits_the_reader() {
     ada.post(&policies, body).await.expect(201);
     let seen = sam.get(&link).await;
     let why = ["No policy of this access package admits you", "none of them", "administrators"];
-    seen.says(200, &why);
-    assert!(!seen.text.contains("Secret staff"), "whom it names is not told");
-    assert_eq!(sam.post(&format!("{link}/request"), &[]).await.sends(), link);
+    seen.answers(200, &why);
+    assert!(!seen.html.contains("Secret staff"), "whom it names is not told");
+    assert_eq!(sam.post(&format!("{link}/request"), &[]).await.leads(), link);
 
-    sam.get("/my/packages/00000000-0000-4000-8000-000000000000").await.says(404, &["Not found"]);
+    sam.get("/my/packages/00000000-0000-4000-8000-000000000000").await.answers(404, &["Not found"]);
     let path = format!("{EM}/catalogs/{catalog}");
     ada.patch(&path, serde_json::json!({ "state": "unpublished" })).await.expect(204);
-    sam.get(&link).await.says(404, &["Not found"]);
+    sam.get(&link).await.answers(404, &["Not found"]);
     ada.patch(&path, serde_json::json!({ "state": "published" })).await.expect(204);
     ada.open_policy(&package).await;
-    sam.get(&link).await.says(200, &["Send the request"]);
+    sam.get(&link).await.answers(200, &["Send the request"]);
 }
 
 #[tokio::test]
@@ -358,40 +268,40 @@ async fn a_resource_is_removed_and_a_target_paused_after_a_question() {
     let package = ada.package(&catalog, "Campaign").await;
     ada.role(&catalog, &package, &group_of(&ada, &catalog).await).await;
     world.target(&ada, "crm").await;
-    let gus = Tab::of(&world, "gus", &["Global Administrator"]).await;
+    let gus = Reader::new(&world, "gus", &["Global Administrator"]).await;
     let above = format!("/governance/catalogs/{catalog}");
     let path = format!("{EM}/catalogs/{catalog}/resources");
     let resource = crate::world::id(&ada.get(&path).await.expect(200)["value"][0]);
 
     let remove = format!("{above}/resources/{resource}/remove");
-    gus.get(&above).await.says(200, &[&remove]);
-    gus.get(&remove).await.says(200, &["Remove Wiki?"]);
-    gus.post(&remove, &[]).await.says(409, &["access packages use it: Campaign"]);
-    gus.get(&above).await.says(200, &["Wiki"]);
+    gus.get(&above).await.answers(200, &[&remove]);
+    gus.get(&remove).await.answers(200, &["Remove Wiki?"]);
+    gus.post(&remove, &[]).await.answers(409, &["access packages use it: Campaign"]);
+    gus.get(&above).await.answers(200, &["Wiki"]);
 
     let targets = ada.get(&format!("{OURS}/targets")).await.expect(200);
     let crm = targets["value"].as_array().unwrap().iter().find(|one| one["name"] == "crm");
     let target = format!("/governance/targets/{}", crate::world::id(crm.unwrap()));
     let pause = format!("{target}/pause");
-    gus.get(&target).await.says(200, &[&pause]);
-    gus.get(&pause).await.says(200, &["Pause crm?", "removals of access included"]);
-    gus.get(&target).await.says(200, &[&pause]);
-    assert_eq!(gus.post(&pause, &[]).await.sends(), format!("{target}?done=paused"));
-    gus.get(&target).await.says(200, &["Resume"]);
+    gus.get(&target).await.answers(200, &[&pause]);
+    gus.get(&pause).await.answers(200, &["Pause crm?", "removals of access included"]);
+    gus.get(&target).await.answers(200, &[&pause]);
+    assert_eq!(gus.post(&pause, &[]).await.leads(), format!("{target}?done=paused"));
+    gus.get(&target).await.answers(200, &["Resume"]);
 }
 
 #[tokio::test]
 async fn connecting_a_target_begins_with_its_kind() {
     let world = World::new().await;
-    let gus = Tab::of(&world, "gus", &["Global Administrator"]).await;
+    let gus = Reader::new(&world, "gus", &["Global Administrator"]).await;
     let new = "/governance/targets/new";
 
     let kinds = gus.get(new).await;
-    kinds.says(200, &["new?kind=scim", "new?kind=ldap", "LDAP directory"]);
-    assert!(!kinds.text.contains("no such kind"));
-    gus.get(&format!("{new}?kind=fax")).await.says(200, &["no such kind", "new?kind=scim"]);
-    gus.get(&format!("{new}?kind=scim")).await.says(200, &["Connect: SCIM 2.0"]);
-    gus.post(new, &[("kind", "fax")]).await.says(200, &["no such kind"]);
-    let sam = Tab::of(&world, "sam", &[]).await;
-    sam.get(new).await.says(403, &["You may not do this"]);
+    kinds.answers(200, &["new?kind=scim", "new?kind=ldap", "LDAP directory"]);
+    assert!(!kinds.html.contains("no such kind"));
+    gus.get(&format!("{new}?kind=fax")).await.answers(200, &["no such kind", "new?kind=scim"]);
+    gus.get(&format!("{new}?kind=scim")).await.answers(200, &["Connect: SCIM 2.0"]);
+    gus.post(new, &[("kind", "fax")]).await.answers(200, &["no such kind"]);
+    let sam = Reader::new(&world, "sam", &[]).await;
+    sam.get(new).await.answers(403, &["You may not do this"]);
 }
