@@ -28,7 +28,7 @@ impl App {
         self.store()
             .read(async |tx| {
                 let found = assignment_list::page(tx, &whose, ask(listing)?, listing.count).await?;
-                Ok(Page { items: found.items, next: found.next, count: found.count })
+                Ok(found.into())
             })
             .await
     }
