@@ -23,6 +23,8 @@ use crate::{Figure, Result, Size};
 
 /// How long the target takes for a call.
 const ANSWER: Duration = Duration::from_millis(5);
+/// How long nothing may arrive before the drain counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Calls at once.
 const CALLS: usize = 8;
 
@@ -76,13 +78,13 @@ async fn config() -> impl IntoResponse {
 
 /// Every account exists: its id is the external id that was asked for.
 async fn find(uri: Uri) -> impl IntoResponse {
-    let query = uri.query().unwrap_or_default().replace("%20", " ").replace('+', " ");
-    let query = query.replace("%22", "\"");
-    let id = query.split('"').nth(1).unwrap_or("nobody").to_owned();
+    let query = uri.query().unwrap_or_default().replace("%22", "\"");
+    // What stands between quotes: one filter may ask for many.
+    let found: Vec<Value> = query.split('"').skip(1).step_by(2).map(account).collect();
     scim(json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-        "totalResults": 1, "startIndex": 1, "itemsPerPage": 1,
-        "Resources": [account(&id)],
+        "totalResults": found.len(), "startIndex": 1, "itemsPerPage": found.len(),
+        "Resources": found,
     }))
 }
 
@@ -148,7 +150,20 @@ async fn drain(count: usize, batch: usize) -> Result<f64> {
     let worker = tokio::spawn(world.app.clone().run_worker(async move {
         let _ = stopped.await;
     }));
-    while target.members.load(Ordering::Relaxed) < count as u64 {
+    let mut moved = (0, Instant::now());
+    loop {
+        let members = target.members.load(Ordering::Relaxed);
+        if count as u64 <= members {
+            break;
+        }
+        if members != moved.0 {
+            moved = (members, Instant::now());
+        } else if PATIENCE < moved.1.elapsed() {
+            let failures = world.app.list_failures(&caller).await?;
+            let causes: Vec<String> =
+                failures.into_iter().map(|failure| failure.cause.example).collect();
+            return Err(format!("{members} of {count} members came, then no more: {causes:?}").into());
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let rate = per_second(count, started);

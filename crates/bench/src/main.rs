@@ -45,6 +45,8 @@ impl Size {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // As the server does: the HTTP clients take whichever provider the process has.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help") {
         println!("scripts/bench [--small] [deliver] [drain] [large] [restart] [start]");
@@ -53,29 +55,32 @@ async fn main() -> Result<()> {
     let size = Size { divisor: if arguments.iter().any(|a| a == "--small") { 10 } else { 1 } };
     let named: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|wanted| *wanted == name);
-    let mut figures = Vec::new();
-    if wanted("deliver") {
-        figures.extend(deliver::measure(size).await?);
-    }
-    if wanted("drain") {
-        figures.extend(drain::measure(size).await?);
-    }
-    if wanted("large") {
-        figures.extend(large::measure(size).await?);
-    }
-    if wanted("restart") {
-        figures.extend(restart::measure(size).await?);
-    }
-    if wanted("start") {
-        figures.extend(start::measure()?);
-    }
     println!("| What | Figure | Beside it, in the same run | Budget |");
     println!("|---|---|---|---|");
+    if wanted("deliver") {
+        report(deliver::measure(size).await?);
+    }
+    if wanted("drain") {
+        report(drain::measure(size).await?);
+    }
+    if wanted("large") {
+        report(large::measure(size).await?);
+    }
+    if wanted("restart") {
+        report(restart::measure(size).await?);
+    }
+    if wanted("start") {
+        report(start::measure()?);
+    }
+    Ok(())
+}
+
+/// Prints what a row came to as soon as it is known, so that a run that is cut short keeps it.
+fn report(figures: Vec<Figure>) {
     for figure in figures {
         println!(
             "| {} | {} | {} | {} |",
             figure.what, figure.figure, figure.baseline, figure.budget
         );
     }
-    Ok(())
 }

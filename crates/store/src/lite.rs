@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, ValueRef as LiteRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::runtime::Handle;
@@ -93,6 +94,7 @@ impl Lite {
     /// An empty database that lives as long as the store.
     pub(crate) fn open_in_memory() -> Result<Lite> {
         let db = Connection::open_in_memory().map_err(error)?;
+        steady(&db).map_err(error)?;
         db.pragma_update(None, "foreign_keys", true).map_err(error)?;
         // One turn per group: everything is decided and done on the caller's task.
         Ok(Lite::new(Conn::new(db), None, None, 1))
@@ -442,6 +444,7 @@ impl Conn {
             other => other,
         };
         let db = Connection::open_with_flags(path, flags).map_err(unopened)?;
+        steady(&db).map_err(unopened)?;
         db.busy_timeout(BUSY).map_err(unopened)?;
         let journal: String = db
             .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
@@ -555,6 +558,15 @@ impl Conn {
     ) -> Result<Vec<Row>> {
         query(self.db.prepare_cached(&numbered(sql)).map_err(error)?, params, writable)
     }
+}
+
+/// Keeps the plan of a prepared statement whatever is bound to it.
+///
+/// This library is built with `SQLITE_ENABLE_STAT4`, and then a statement whose plan could depend on
+/// a bound value is parsed and planned anew at every other binding: a quarter of the time of a
+/// reprocess job. <https://www.sqlite.org/queryplanner-ng.html#qpstab>
+fn steady(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 impl ToSql for Value {
