@@ -7,10 +7,11 @@ use accede_store::{assignment_list, assignments, people};
 
 use crate::deed::Deed;
 use crate::list::{Listing, ask};
+use crate::packages::PackageWith;
 use crate::requests::readable;
 use crate::{App, Caller, Error, Page, Result, audit};
 
-pub use accede_store::assignment_list::Summary;
+pub use accede_store::assignment_list::{Both, Summary};
 
 impl App {
     /// A page of assignments.
@@ -25,9 +26,47 @@ impl App {
         listing: &Listing,
     ) -> Result<Page<Summary>> {
         let whose = readable(caller, whose)?;
+        self.page_of_assignments(&whose, None, listing).await
+    }
+
+    /// A page of the assignments of a package whose holders have another package as well: who would
+    /// be in conflict if the two were incompatible.
+    ///
+    /// # Errors
+    ///
+    /// Not found, for packages that the caller may not see; forbidden, when their assignments are
+    /// not in reach; invalid, when they are the same, or for a filter or order this list lacks.
+    pub async fn list_additional_access(
+        &self,
+        caller: &Caller,
+        both: Both,
+        listing: &Listing,
+    ) -> Result<Page<Summary>> {
+        if both.package == both.other {
+            let sentence = "names the same access package; name another one";
+            return Err(Error::invalid("incompatibleAccessPackageId", sentence));
+        }
+        let whose = readable(caller, Whose::Reach(caller.reach(Action::ReadRequests)))?;
+        for package in [both.package, both.other] {
+            let with = PackageWith::default();
+            let found = self.package(caller, None, package, with).await?.package;
+            if !caller.reach(Action::ReadRequests).includes(found.catalog) {
+                return Err(caller.lacks(Action::ReadRequests));
+            }
+        }
+        self.page_of_assignments(&whose, Some(both), listing).await
+    }
+
+    async fn page_of_assignments(
+        &self,
+        whose: &Whose,
+        both: Option<Both>,
+        listing: &Listing,
+    ) -> Result<Page<Summary>> {
         self.store()
             .read(async |tx| {
-                let found = assignment_list::page(tx, &whose, ask(listing)?, listing.count).await?;
+                let found =
+                    assignment_list::page(tx, whose, both, ask(listing)?, listing.count).await?;
                 Ok(found.into())
             })
             .await

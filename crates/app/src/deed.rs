@@ -6,7 +6,7 @@
 
 use accede_domain::Timestamp;
 use accede_domain::delivery::{self, Delivery};
-use accede_domain::id::{AssignmentId, DeliveryId, SubjectId};
+use accede_domain::id::{AssignmentId, DeliveryId, RequestId, SubjectId};
 use accede_domain::refusal::{Obstacle, Refusal};
 use accede_domain::request::{self, Effect, Event, State, Wish};
 use accede_domain::rollup::{self, Outcome, Part};
@@ -486,6 +486,17 @@ impl Deed<'_, '_> {
         requests::insert(self.tx, &request).await?;
         self.note(&request, "submitted", why.to_owned()).await?;
         self.advance(&mut request, Event::Accept { start: None }, None).await
+    }
+
+    /// Ends a request that is still delivering, because its assignment is removed by another request:
+    /// that one takes back what was given, and is over when all of it is confirmed gone.
+    pub(crate) async fn hand_over(&mut self, request: &mut Request, to: RequestId) -> Result<()> {
+        let why = format!("its assignment is removed by the request {to}");
+        self.transition(request, Event::Overtake, Some(why)).await?;
+        if matches!(request.state, State::Canceling { .. }) {
+            self.transition(request, Event::Withdrawn, None).await?;
+        }
+        Ok(())
     }
 
     /// Brings an assignment and the request under way for it up to where its deliveries stand.

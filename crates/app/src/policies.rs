@@ -9,6 +9,7 @@ use accede_domain::permission::Action;
 use accede_domain::policy::{
     Asking, Bar, Person, Policy, QuestionKind, SubjectSet, Terms, applicable, bars,
 };
+use accede_domain::schedule::Expiration;
 use accede_store::catalogs::{self, Catalog};
 use accede_store::packages::{self, Given, Package};
 use accede_store::policies::{self, Stored};
@@ -161,6 +162,7 @@ impl App {
     ) -> Result<PolicyView> {
         let now = self.now();
         let draft = checked(draft)?;
+        ends_later(&draft.terms, None, now)?;
         let id: PolicyId = self.mint(now);
         self.store()
             .write(async |tx| {
@@ -237,6 +239,7 @@ impl App {
                         ),
                     ));
                 }
+                ends_later(&draft.terms, Some(&stored.policy.terms), now)?;
                 let known: Vec<Uuid> =
                     stored.policy.terms.questions.iter().map(|question| question.id).collect();
                 let before = stored.policy.clone();
@@ -541,6 +544,20 @@ fn checked(draft: &PolicyDraft) -> Result<PolicyDraft> {
     }
     questions(terms)?;
     Ok(PolicyDraft { display_name, description, terms: terms.clone() })
+}
+
+/// Refuses an end that is over: nobody could be given anything under the policy. One that has passed
+/// since it was written may be kept while other things change.
+fn ends_later(terms: &Terms, before: Option<&Terms>, now: Timestamp) -> Result<()> {
+    match &terms.expiration {
+        Expiration::AfterDateTime { end }
+            if *end <= now && before.is_none_or(|before| before.expiration != terms.expiration) =>
+        {
+            let sentence = format!("`{end}` is over already; choose a later date");
+            Err(Error::invalid("expiration.endDateTime", sentence))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn questions(terms: &Terms) -> Result<()> {

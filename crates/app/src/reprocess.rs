@@ -138,6 +138,10 @@ impl App {
             let sentence = "say what to reprocess: `ids`, `filter`, `cause` or `target`";
             return Err(Error::invalid("ids", sentence));
         }
+        if let Some(cause) = selection.cause {
+            // An empty plan would say that all is well where the id is only wrong.
+            self.get_failure(caller, cause).await?;
+        }
         let id: PlanId = self.mint(now);
         self.store()
             .write(async |tx| {

@@ -592,17 +592,22 @@ impl Deed<'_, '_> {
         }
         people::lock(self.tx, found.subject).await?;
         let assignment = assignments::lock(self.tx, id).await?;
-        if !assignment.state.is_live() {
+        let open = requests::open_of(self.tx, assignment.subject, assignment.package).await?;
+        let mine = open.as_ref().is_some_and(|open| open.assignment == Some(id));
+        if !assignment.state.is_live() && !mine {
             return Err(Refusal::AssignmentNotNow {
                 state: assignment.state,
                 event: accede_domain::assignment::Event::End,
             }
             .into());
         }
-        if let Some(open) =
-            requests::open_of(self.tx, assignment.subject, assignment.package).await?
-        {
-            return Err(Refusal::RequestOpen(open.id).into());
+        if let Some(mut open) = open {
+            let gives = open.request_type.wish() == Wish::Add && mine;
+            if !gives || !matches!(open.state, State::Delivering { .. }) {
+                return Err(Refusal::RequestOpen(open.id).into());
+            }
+            // It is still being given: the removal takes over what that request has done so far.
+            self.hand_over(&mut open, request).await?;
         }
         let mut request = Request {
             id: request,

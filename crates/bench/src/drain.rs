@@ -162,7 +162,9 @@ async fn drain(count: usize, batch: usize) -> Result<f64> {
             let failures = world.app.list_failures(&caller).await?;
             let causes: Vec<String> =
                 failures.into_iter().map(|failure| failure.cause.example).collect();
-            return Err(format!("{members} of {count} members came, then no more: {causes:?}").into());
+            return Err(
+                format!("{members} of {count} members came, then no more: {causes:?}").into()
+            );
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

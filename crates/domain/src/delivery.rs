@@ -364,6 +364,13 @@ pub fn settle(
                     row.observed = before;
                     row.attempts += 1;
                     row.phase = refused(&mut row, action, retry, now);
+                    let blind = before == Observed::Unknown && action != Action::Observe;
+                    if blind && can_observe && !row.is_so() {
+                        // What an earlier call did is not known, so there may be nothing to refuse:
+                        // look before it rests as failed or stuck.
+                        row.uncertain_until = Some(now);
+                        row.phase = row.due(now);
+                    }
                     return Ok(row);
                 }
                 Class::Target => {

@@ -120,6 +120,24 @@ fn a_revocation_refused_for_good_is_stuck_and_probed_and_never_failed() {
 }
 
 #[test]
+fn a_refusal_after_an_unknown_outcome_is_looked_at_before_it_counts() {
+    let (row, _) = claimed(wanted(), at(0));
+    let row = want(answered(row, &fault(Class::Transient), at(1)), false, at(1));
+    let (row, first) = claimed(row, at(1));
+    let row = answered(row, &fault(Class::Permanent), at(2));
+    let (row, second) = claimed(row, at(2));
+
+    let gone = answered(row, &Answer::Absent, at(3));
+    let there = answered(row, &Answer::Present, at(3));
+
+    assert_eq!((first, second), (Action::Revoke, Action::Observe));
+    assert_eq!(gone.phase, Phase::Settled);
+    let (there, third) = claimed(there, at(3));
+    assert_eq!(third, Action::Revoke);
+    assert!(answered(there, &fault(Class::Permanent), at(4)).is_stuck(at(4)));
+}
+
+#[test]
 fn a_grant_is_given_up_after_its_window_and_a_revocation_never() {
     let day = 24 * 3600;
     let (grant, _) = claimed(wanted(), at(0));

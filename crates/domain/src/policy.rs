@@ -430,10 +430,11 @@ pub fn choose<'a>(
     match (named, applicable.as_slice()) {
         (Some(named), list) => {
             list.iter().find(|policy| policy.id == named).copied().ok_or_else(|| {
-                Refusal::NoPolicy(format!(
-                    "policy `{named}` does not admit this person; leave \
-                     `assignment.assignmentPolicyId` out to use the one that does"
-                ))
+                let advice = match list {
+                    [] => "no other one does; ask the catalog owner who may request it",
+                    _ => "leave `assignment.assignmentPolicyId` out to use the one that does",
+                };
+                Refusal::NoPolicy(format!("policy `{named}` does not admit this person; {advice}"))
             })
         }
         (None, [only]) => Ok(only),

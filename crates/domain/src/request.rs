@@ -289,7 +289,7 @@ impl Event {
                 "to give the access up, remove the assignment"
             }
             (Event::Cancel, State::Delivering { .. }) => {
-                "wait until delivery is over, then cancel it or remove the assignment"
+                "to stop it and take back what it gave, remove its assignment"
             }
             (Event::Cancel, _) => "it is over already",
             _ => "read it again to see where it stands",

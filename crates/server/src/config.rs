@@ -171,6 +171,9 @@ const SETTINGS: &[Setting] = &[
     setting("log.level", Kind::Level, "info", "Which events are written."),
 ];
 
+/// The levels of the log, from quiet to loud.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Something in the configuration is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -291,7 +294,19 @@ impl Sources {
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
             let Some(rest) = name.strip_prefix("ACCEDE_") else { continue };
-            let Some((section, key)) = rest.split_once("__") else { continue };
+            let Some((section, key)) = rest.split_once("__") else {
+                // Other variables of ours look like that too; one that names a setting means it.
+                let meant =
+                    |setting: &&Setting| setting.key.replace('.', "_").eq_ignore_ascii_case(rest);
+                if let Some(setting) = SETTINGS.iter().find(meant) {
+                    let right = setting.key.to_uppercase().replace('.', "__");
+                    return Err(ConfigError(format!(
+                        "`{name}` is not read; for `{}` write ACCEDE_{right}",
+                        setting.key
+                    )));
+                }
+                continue;
+            };
             let known = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
             self.put(&known, Raw::Text(value), &name)?;
         }
@@ -441,7 +456,13 @@ impl Sources {
     fn level(&self) -> Result<String, ConfigError> {
         let text = self.text("log.level")?;
         let filter = tracing_subscriber::EnvFilter::builder().parse(&text);
-        filter.map(|_| text).map_err(|_| self.misfit("log.level"))
+        // A word alone that is no level would be read as the name of a module, and all else be quiet.
+        let fits = filter.is_ok()
+            && text.split(',').map(str::trim).all(|part| {
+                part.contains(['=', '['])
+                    || LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level))
+            });
+        if fits { Ok(text) } else { Err(self.misfit("log.level")) }
     }
 
     fn listen(&self) -> Result<String, ConfigError> {
@@ -672,6 +693,8 @@ mod tests {
             ("ACCEDE_DATABASE__POOL_SIZE", "1", "from 2 to 500"),
             ("ACCEDE_LOG__FORMAT", "xml", "one of text, json"),
             ("ACCEDE_LOG__LEVEL", "a=b=c", "error, warn, info"),
+            ("ACCEDE_LOG__LEVEL", "loud", "error, warn, info"),
+            ("ACCEDE_REPROCESS_WINDOW", "P1D", "write ACCEDE_REPROCESS__WINDOW"),
             ("ACCEDE_DELIVERY__BACKOFF_CAP", "PT1S", "at least as long"),
         ] {
             let error = from_environment(&[(name, value)]).unwrap_err().to_string();

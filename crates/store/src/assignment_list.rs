@@ -1,7 +1,7 @@
 //! Lists of assignments: what a reader may filter and order by, and whose assignments they are.
 
 use accede_domain::filter::Direction;
-use accede_domain::id::{AssignmentId, CatalogId};
+use accede_domain::id::{AssignmentId, CatalogId, PackageId};
 use accede_domain::permission::Reach;
 
 use crate::assignments::{Assignment, WIDTH, columns};
@@ -121,6 +121,15 @@ fn condition(whose: &Whose, values: &mut Vec<Value>) -> String {
     }
 }
 
+/// Those who have one package and another one as well.
+#[derive(Debug, Clone, Copy)]
+pub struct Both {
+    /// The package whose assignments are listed.
+    pub package: PackageId,
+    /// The other one.
+    pub other: PackageId,
+}
+
 /// A page of assignments, where the next one begins, and how many match in all if that was asked.
 ///
 /// # Errors
@@ -129,17 +138,32 @@ fn condition(whose: &Whose, values: &mut Vec<Value>) -> String {
 pub async fn page(
     tx: &mut Tx<'_>,
     whose: &Whose,
+    both: Option<Both>,
     ask: Ask<'_>,
     count: bool,
 ) -> Result<Listed<Summary>, ListError> {
     let mut values = Vec::new();
+    let mut conditions = Vec::new();
     let own = condition(whose, &mut values);
-    let conditions: &[String] = if own.is_empty() { &[] } else { &[own] };
+    if !own.is_empty() {
+        conditions.push(own);
+    }
+    if let Some(both) = both {
+        values.push(both.package.into());
+        values.push(both.other.into());
+        let (one, two) = (values.len() - 1, values.len());
+        conditions.push(format!(
+            "a.package_id = ${one} and a.state not in ('ending', 'expired')
+             and exists (select 1 from assignments x
+                 where x.subject_id = a.subject_id and x.package_id = ${two}
+                     and x.state not in ('ending', 'expired'))"
+        ));
+    }
     let source = Source {
         entity: &ASSIGNMENTS,
         columns: &format!("{}{JOINED}", concat!(columns!(), ", ")),
         from: FROM,
-        conditions,
+        conditions: &conditions,
         values: &values,
         read: Summary::from_row,
     };

@@ -454,11 +454,14 @@ pub struct Named {
     pub role_name: Option<String>,
     /// The resource's name, if it still exists.
     pub resource_name: Option<String>,
+    /// How often its target was called for it, whatever it answered.
+    pub calls: i64,
 }
 
 macro_rules! names {
     () => {
-        "t.name, t.display_name, t.is_paused, o.display_name, e.display_name
+        "t.name, t.display_name, t.is_paused, o.display_name, e.display_name,
+             (select count(*) from attempts x where x.delivery_id = d.id)
          from deliveries d join targets t on t.id = d.target_id
              left join resource_roles o on o.id = d.role_id
              left join resources e on e.id = o.resource_id"
@@ -474,6 +477,7 @@ fn with_names(row: &Row, is_live: bool) -> Result<Named> {
         target_is_paused: row.get(WIDTH + 2)?,
         role_name: row.get(WIDTH + 3)?,
         resource_name: row.get(WIDTH + 4)?,
+        calls: row.get(WIDTH + 5)?,
     })
 }
 

@@ -365,6 +365,52 @@ async fn removing_twice_is_refused_the_second_time() {
     let again = code(&world.remove(assignment).await);
     world.pass(minutes(1)).await;
 
-    assert_eq!(again, "AssignmentStateConflict");
+    assert_eq!(again, "OpenRequestExists");
     assert_eq!(code(&world.remove(assignment).await), "AssignmentStateConflict");
+}
+
+#[tokio::test]
+async fn access_that_is_still_being_given_can_be_removed() {
+    let world = World::new().await;
+    let (hr, erp) = (world.target("hr").await, world.target("erp").await);
+    let (staff, ledger) =
+        (world.role(hr.id(), "staff").await, world.role(erp.id(), "ledger").await);
+    let package = world.package("Finance", &[&staff, &ledger]).await;
+    let uma = world.person("uma").await;
+    erp.trouble("*", Trouble::outage());
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    let given = hr.has(&uma, "staff");
+
+    let removal = world.remove(world.assignment(request).await.id).await.unwrap();
+
+    assert!(given);
+    assert_eq!(world.state(request).await, "canceled");
+    assert_eq!(world.state(removal).await, "delivering");
+    erp.heal();
+    world.pass(hours(1)).await;
+    assert_eq!(world.state(removal).await, "delivered");
+    assert_eq!(world.assignment_state(request).await, "expired");
+    assert!(!hr.has(&uma, "staff") && !erp.has(&uma, "ledger"));
+}
+
+#[tokio::test]
+async fn what_a_target_refuses_to_take_back_is_over_when_it_was_never_there() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    hr.trouble("*", Trouble::transient("http-503"));
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    hr.trouble("*", Trouble::read_only("http-403"));
+    world.pass(hours(2)).await;
+    let refused = world.state(request).await;
+
+    world.cancel(request).await.unwrap();
+    world.pass(hours(1)).await;
+
+    assert_eq!(refused, "deliveryFailed");
+    assert_eq!(world.state(request).await, "canceled");
 }

@@ -17,6 +17,8 @@ use super::Somebody;
 pub enum Trouble {
     /// It answers with this fault and does nothing.
     Refuse(Fault),
+    /// It can be read, and refuses every change for good.
+    ReadOnly(Fault),
     /// It does what was asked, and the answer is lost.
     Lose,
     /// It says that it did it, and did nothing.
@@ -28,6 +30,10 @@ pub enum Trouble {
 impl Trouble {
     pub fn permanent(code: &str) -> Trouble {
         Trouble::Refuse(Fault::new(Class::Permanent, code, format!("refused: {code}")))
+    }
+
+    pub fn read_only(code: &str) -> Trouble {
+        Trouble::ReadOnly(Fault::new(Class::Permanent, code, format!("refused: {code}")))
     }
 
     pub fn transient(code: &str) -> Trouble {
@@ -183,7 +189,7 @@ impl Connector for Fake {
             };
             answers.push(match self.note(verb, &item.person, &item.role) {
                 None => Ok(self.apply(item)),
-                Some(Trouble::Refuse(fault)) => Err(fault),
+                Some(Trouble::Refuse(fault) | Trouble::ReadOnly(fault)) => Err(fault),
                 Some(Trouble::Lie) => Ok(Done::Applied),
                 Some(Trouble::Lose) => {
                     self.apply(item);
@@ -202,7 +208,7 @@ impl Connector for Fake {
             answers.push(match self.note("observe", person, role) {
                 Some(Trouble::Refuse(fault)) => Err(fault),
                 Some(Trouble::Hang) => std::future::pending().await,
-                None | Some(Trouble::Lose | Trouble::Lie) => {
+                None | Some(Trouble::Lose | Trouble::Lie | Trouble::ReadOnly(_)) => {
                     let key = (person.user_principal_name.clone(), role.resource.clone());
                     let present = self.truth.lock().unwrap().members.contains(&key);
                     Ok(if present { Presence::Present } else { Presence::Absent })

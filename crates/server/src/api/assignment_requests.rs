@@ -1,7 +1,7 @@
 //! `/v1.0/identityGovernance/entitlementManagement/assignmentRequests`.
 
 use accede_app::related::Related;
-use accede_app::requests::{Answer, ForWhom, Narrowing, NewRequest, RequestView, Whose};
+use accede_app::requests::{Answer, ForWhom, Narrowing, NewRequest, Request, RequestView, Whose};
 use accede_app::{App, Caller};
 use accede_domain::filter::{Filter, Op};
 use accede_domain::id::{AssignmentId, PackageId, PolicyId, RequestId, UserId};
@@ -79,8 +79,9 @@ pub fn json(view: &RequestView, query: &Query, related: &Related) -> Map<String,
     object.insert("completedDateTime".to_owned(), json!(completed));
     object.insert("justification".to_owned(), json!(request.justification));
     object.insert("schedule".to_owned(), schedules::schedule(request.begins, &ends));
-    object.insert("answers".to_owned(), answers(view));
+    object.insert("answers".to_owned(), answers(request));
     object.insert("customExtensionCalloutInstances".to_owned(), json!([]));
+    object.insert("@accede.target".to_owned(), subjects::subject(&view.summary.beneficiary));
     if query.expands("requestor").is_some() {
         object.insert("requestor".to_owned(), subjects::subject(&view.summary.requestor));
     }
@@ -97,8 +98,7 @@ pub fn json(view: &RequestView, query: &Query, related: &Related) -> Map<String,
     object
 }
 
-fn answers(view: &RequestView) -> Value {
-    let request = &view.summary.request;
+fn answers(request: &Request) -> Value {
     let given: Vec<Answer> = serde_json::from_str(&request.answers).unwrap_or_default();
     let questions = &request.terms.questions;
     let shown = given.iter().map(|answer| {
@@ -291,7 +291,7 @@ async fn create(
     object.insert("createdDateTime".to_owned(), Value::Null);
     object.insert("completedDateTime".to_owned(), Value::Null);
     object.insert("justification".to_owned(), json!(request.justification));
-    object.insert("answers".to_owned(), json!([]));
+    object.insert("answers".to_owned(), answers(&request));
     object.insert("customExtensionCalloutInstances".to_owned(), json!([]));
     let asked = &request.schedule;
     let schedule = schedules::schedule(asked.start_date_time, &asked.expiration);

@@ -1,10 +1,10 @@
 //! `/v1.0/identityGovernance/entitlementManagement/assignments`.
 
-use accede_app::assignments::Summary;
+use accede_app::assignments::{Both, Summary};
 use accede_app::related::{Related, Wanted};
 use accede_app::requests::Whose;
 use accede_app::{App, Caller};
-use accede_domain::id::AssignmentId;
+use accede_domain::id::{AssignmentId, PackageId};
 use accede_domain::permission::Action;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -46,6 +46,7 @@ pub fn routes() -> Router<App> {
         .route(BASE, get(list))
         .route(&at("/$count"), get(count))
         .route(&at("/filterByCurrentUser"), get(mine))
+        .route(&at("/additionalAccess"), get(additional))
         .route(&at("/{id}"), get(read))
         .route(&at("/{id}/reprocess"), post(reprocess))
         .route(&at("/{id}/target"), get(target))
@@ -145,6 +146,29 @@ async fn mine(
         }
     };
     listed(&app, &caller, &wire, &query, whose).await
+}
+
+/// Who has one package and another one as well. With roles on catalogs only it needs no filter: it
+/// names its packages.
+async fn additional(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Extension(parameters): Extension<Parameters>,
+    wire: Wire,
+    query: Query,
+) -> Result<Response> {
+    query.fits(&SHAPE)?;
+    let package = |name: &str| -> Result<PackageId> {
+        let text = parameters.require(name)?;
+        text.parse().map_err(|error| ApiError::bad_request(name, format!("`{name}`: {error}")))
+    };
+    let both = Both {
+        package: package("accessPackageId")?,
+        other: package("incompatibleAccessPackageId")?,
+    };
+    let page = app.list_additional_access(&caller, both, &query.listing()).await?;
+    let related = related(&app, &page.items, &query).await?;
+    Ok(wire.collection(SET, &query, page.map(|summary| json(&summary, &query, &related))))
 }
 
 async fn read(

@@ -161,7 +161,7 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
         "observed": observed,
         "evidence": evidence,
         "cause": cause,
-        "attempts": delivery.attempts,
+        "attempts": named.calls,
         "lastAttemptDateTime": row.attempted_at.map(time::text),
         "nextAttemptDateTime": next.map(time::text),
         "preExisting": delivery.pre_existing,

@@ -513,7 +513,7 @@ fn schemas() -> Value {
         "job",
         thing(
             json!({
-                "id": id(), "planId": id(), "state": { "enum": ["running", "completed", "canceled"] },
+                "id": id(), "planId": id(), "state": { "enum": ["running", "delivering", "completed", "canceled"] },
                 "createdBy": text(), "createdDateTime": instant(), "finishedDateTime": maybe_instant(),
                 "isOver": truth(), "total": number(), "pending": number(), "accepted": number(),
                 "refused": number(), "canceled": number(), "requests": counts,

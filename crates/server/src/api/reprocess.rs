@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use accede_app::reprocess::{JobView, PlanView, Selection};
+use accede_app::reprocess::{JobState, JobView, PlanView, Selection};
 use accede_app::{App, Caller};
 use accede_domain::filter::Filter;
 use accede_domain::id::{JobId, PlanId, RequestId};
@@ -72,13 +72,18 @@ fn plan_json(view: &PlanView) -> Map<String, Value> {
 /// A job as its readers see it.
 pub fn job_json(view: &JobView) -> Map<String, Value> {
     let (job, progress) = (&view.job, &view.progress);
+    // Somebody who polls for the end must not take the last turn for the last delivery.
+    let state = match (job.state, view.is_over()) {
+        (JobState::Completed, false) => "delivering",
+        (state, _) => state.name(),
+    };
     object(json!({
         "id": job.id,
         "planId": job.plan,
-        "state": job.state.name(),
+        "state": state,
         "createdBy": job.created_by,
         "createdDateTime": time::text(job.created_at),
-        "finishedDateTime": job.finished_at.map(time::text),
+        "finishedDateTime": job.finished_at.filter(|_| view.is_over()).map(time::text),
         "isOver": view.is_over(),
         "total": progress.total,
         "pending": progress.pending,
@@ -121,7 +126,10 @@ async fn selection(app: &App, caller: &Caller, mut body: super::body::Object) ->
             Some(parsed.map_err(|error| ApiError::invalid_filter(format!("`filter`: {error}")))?)
         }
     };
-    let cause = body.take_id("causeId")?;
+    let cause = match body.take_id("causeId")? {
+        None => body.take_id("cause")?,
+        named => named,
+    };
     let target = match body.take::<String>("target")? {
         None => None,
         Some(name) => Some(app.target_id_named(caller, &name).await?),

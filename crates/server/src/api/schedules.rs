@@ -53,6 +53,17 @@ pub fn read_expiration(mut object: Object) -> Result<Expiration> {
     let end: Option<Timestamp> = object.take("endDateTime")?;
     let duration: Option<Duration> = object.take("duration")?;
     let kind = object.take_member("type", TYPES)?;
+    // What the type does not use would be lost in silence.
+    let both = kind.is_none() && end.is_some();
+    if let Some(duration) = duration.filter(|duration| !duration.is_zero())
+        && (both || matches!(kind, Some("notSpecified" | "noExpiration" | "afterDateTime")))
+    {
+        let sentence = format!("`{duration}` goes with the type `afterDuration` alone");
+        return Err(object.wrong("duration", sentence));
+    }
+    if end.is_some() && matches!(kind, Some("notSpecified" | "noExpiration" | "afterDuration")) {
+        return Err(object.wrong("endDateTime", "goes with the type `afterDateTime` alone"));
+    }
     let expiration = match (kind, end, duration) {
         (Some("noExpiration"), ..) => Expiration::NoExpiration,
         (Some("afterDateTime") | None, Some(end), _) => Expiration::AfterDateTime { end },

@@ -252,7 +252,7 @@ pub struct TokenArgs {
     #[arg(long, value_name = "DURATION")]
     lifetime: Option<String>,
     /// Print a new client secret for the application instead of a token
-    #[arg(long, requires = "app", conflicts_with_all = ["scope", "lifetime"])]
+    #[arg(long, requires = "app", conflicts_with_all = ["user", "scope", "lifetime"])]
     secret: bool,
 }
 

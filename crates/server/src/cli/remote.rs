@@ -461,7 +461,10 @@ impl ReprocessArgs {
         }
         let eligible = plan.get("eligible").and_then(Value::as_i64).unwrap_or(0);
         if eligible == 0 {
-            let sentence = "none of these requests can be reprocessed; see the reasons";
+            let sentence = match plan.get("total").and_then(Value::as_i64) {
+                Some(0) => "no request matches; nothing was done",
+                _ => "none of these requests can be reprocessed; see the reasons above",
+            };
             if as_json {
                 say_json(&plan)?;
             }
@@ -797,7 +800,10 @@ impl CreateArgs {
             let (name, text) = pair_of("--secret", pair)?;
             let text = match text.strip_prefix('@') {
                 Some(file) => std::fs::read_to_string(file)
-                    .map_err(|error| Failure::new(format!("`{file}` cannot be read: {error}")))?
+                    .map_err(|error| {
+                        let sentence = format!("--secret {name}: `{file}` cannot be read: {error}");
+                        Failure::new(sentence).with(Code::Usage)
+                    })?
                     .trim_end_matches(['\r', '\n'])
                     .to_owned(),
                 None => text.to_owned(),

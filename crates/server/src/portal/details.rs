@@ -111,7 +111,7 @@ impl Role {
             state: words::delivery_state(delivery),
             cause: row.fault.as_ref().map(|fault| sentence(&fault.message)),
             meaning: row.fault.as_ref().map(|fault| words::fault_class(fault.class)),
-            attempts: delivery.attempts,
+            attempts: named.calls,
             last: row.attempted_at.map(When::second),
             next,
             evidence,

@@ -127,13 +127,22 @@ impl Object {
         }
     }
 
+    fn missing(&self, name: &str) -> ApiError {
+        let bind = fold(&format!("{name}@odata.bind"));
+        if self.fields.iter().any(|field| field.folded == bind) {
+            let sentence = format!("is not read as a link; send `\"{name}\": {{ \"id\": \"…\" }}`");
+            return self.wrong(&format!("{name}@odata.bind"), sentence);
+        }
+        self.wrong(name, "is required")
+    }
+
     /// Takes out a property that must be there.
     ///
     /// # Errors
     ///
     /// Like [`Object::take`], and if it is absent or null.
     pub fn require<T: FromJson>(&mut self, name: &str) -> Result<T> {
-        self.take(name)?.ok_or_else(|| self.wrong(name, "is required"))
+        self.take(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// Takes out what a partial update does to a property.
