@@ -480,6 +480,7 @@ fn schemas() -> Value {
             json!({
                 "ids": { "type": ["array", "null"], "items": id(), "maxItems": 10_000 },
                 "filter": maybe("string"), "causeId": { "type": ["string", "null"], "format": "uuid" },
+                "cause": { "type": ["string", "null"], "format": "uuid" },
                 "target": maybe("string"),
             }),
             &[],

@@ -4,6 +4,7 @@ use accede_domain::assignment::State;
 use accede_domain::filter::Filter;
 use accede_domain::id::AssignmentId;
 use accede_domain::permission::Reach;
+use accede_store::assignment_list::Both;
 use accede_store::assignments::{self, Assignment};
 use accede_store::filter::Ask;
 use accede_store::request_list::{ListError, Whose};
@@ -18,7 +19,7 @@ const ALL: Whose = Whose::Reach(Reach::Everywhere);
 async fn ids(tx: &mut Tx<'_>, whose: &Whose, filter: Option<&str>) -> Result<Vec<AssignmentId>> {
     let filter = filter.map(|text| Filter::parse(text).unwrap());
     let ask = Ask { filter: filter.as_ref(), ..first(50) };
-    let found = assignment_list::page(tx, whose, ask, true).await.map_err(broke)?;
+    let found = assignment_list::page(tx, whose, None, ask, true).await.map_err(broke)?;
     assert_eq!((found.next, found.count), (None, i64::try_from(found.items.len()).ok()));
     Ok(found.items.iter().map(|summary| summary.assignment.id).collect())
 }
@@ -119,6 +120,41 @@ async fn assignments_are_filtered_and_shown_with_their_names() {
 }
 
 #[tokio::test]
+async fn who_has_one_package_and_another_is_found_while_both_are_theirs() {
+    for (engine, store) in stores().await {
+        let desk = set(&store).await;
+        within(&store, async |tx| {
+            let both = Both { package: desk.shelf.package, other: desk.other };
+            let page = async |tx: &mut Tx<'_>| {
+                let found = assignment_list::page(tx, &ALL, Some(both), first(50), false).await;
+                let found = found.map_err(broke)?.items;
+                Ok::<Vec<AssignmentId>, Error>(found.iter().map(|one| one.assignment.id).collect())
+            };
+            assignments::insert(tx, &desk.assignment(300, State::Delivered)).await?;
+            let max =
+                Assignment { subject: desk.max.subject, ..desk.assignment(301, State::Delivered) };
+            assignments::insert(tx, &max).await?;
+            assert_eq!(page(tx).await?, Vec::new(), "{engine}");
+
+            let other = Assignment {
+                package: desk.other,
+                policy: None,
+                ..desk.assignment(302, State::DeliveryFailed)
+            };
+            let mut other = other;
+            assignments::insert(tx, &other).await?;
+            assert_eq!(page(tx).await?, vec![nth(300)], "{engine}");
+
+            other.state = State::Ending { since: at(5) };
+            assignments::save(tx, &mut other).await?;
+            assert_eq!(page(tx).await?, Vec::new(), "{engine}");
+            Ok(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn the_pages_that_people_open_read_no_whole_table() {
     for (_, store) in stores().await {
         let desk = set(&store).await;
@@ -134,7 +170,7 @@ async fn the_pages_that_people_open_read_no_whole_table() {
                 let filter = text.map(|text| Filter::parse(text).unwrap());
                 let ask = Ask { filter: filter.as_ref(), ..first(50) };
                 no_scan(tx, what, async |tx| {
-                    assignment_list::page(tx, whose, ask, false).await.map_err(broke)
+                    assignment_list::page(tx, whose, None, ask, false).await.map_err(broke)
                 })
                 .await?;
             }
