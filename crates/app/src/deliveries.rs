@@ -5,8 +5,7 @@ use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
 use accede_domain::permission::Action;
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
-use accede_store::deliveries;
-use accede_store::{Tx, history, people};
+use accede_store::{Tx, causes, deliveries, history, people};
 
 use crate::approvals::StageView;
 use crate::deed::Deed;
@@ -123,7 +122,7 @@ impl App {
     /// Not found, forbidden, or refused when there is nothing to try.
     pub async fn retry_delivery(&self, caller: &Caller, id: DeliveryId) -> Result<bool> {
         let now = self.now();
-        let changed = self
+        let (target, changed) = self
             .store()
             .write(async |tx| {
                 let named = delivery_for(tx, caller, id, Action::Reprocess).await?;
@@ -148,9 +147,10 @@ impl App {
                     detail: serde_json::json!({ "changed": changed }),
                 };
                 audit::record(self, deed.tx, caller, record, now).await?;
-                Ok(changed)
+                Ok((named.row.key.target, changed))
             })
             .await?;
+        self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
         self.wake();
         Ok(changed)
     }
@@ -180,6 +180,12 @@ impl App {
             }
             after = last;
         }
+        self.store()
+            .write(async |tx| match causes::target_of(tx, cause).await? {
+                Some(target) => self.nudge_circuit(tx, target).await,
+                None => Ok(()),
+            })
+            .await?;
         self.wake();
         Ok(total)
     }

@@ -10,6 +10,7 @@ mod audit;
 pub mod caller;
 mod callers;
 pub mod catalogs;
+pub mod circuits;
 pub mod clock;
 pub mod creations;
 mod deed;
@@ -82,6 +83,7 @@ struct Inner {
     hashings: Semaphore,
     hash_queue: AtomicUsize,
     tally: health::Tally,
+    watches: circuits::Watches,
 }
 
 impl App {
@@ -121,6 +123,7 @@ impl App {
             hashings: Semaphore::new(sign_in::HASHINGS),
             hash_queue: AtomicUsize::new(0),
             tally: health::Tally::default(),
+            watches: circuits::Watches::default(),
         });
         inner.hands.belong_to(&inner);
         App { inner }
@@ -176,6 +179,10 @@ impl App {
 
     pub(crate) fn hashings(&self) -> &Semaphore {
         &self.inner.hashings
+    }
+
+    pub(crate) fn watches(&self) -> &circuits::Watches {
+        &self.inner.watches
     }
 
     pub(crate) fn tally(&self) -> &health::Tally {

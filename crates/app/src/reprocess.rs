@@ -339,6 +339,10 @@ impl App {
                 Ok(new)
             })
             .await?;
+        if caller.principal != Principal::System {
+            // Who asks for it may have mended the target just now.
+            self.nudge_circuits().await?;
+        }
         self.wake();
         self.get_job(caller, job).await
     }

@@ -207,16 +207,23 @@ impl App {
     /// Not found, forbidden, or refused: wrong state, too late, no longer deliverable.
     pub async fn reprocess_request(&self, caller: &Caller, id: RequestId) -> Result<()> {
         let now = self.now();
-        self.store()
+        let is_reopened = self
+            .store()
             .write(async |tx| {
                 let place = visible(tx, caller, id).await?;
                 may_on_request(caller, Action::Reprocess, place.catalog, id)?;
                 people::lock(tx, place.subject).await?;
                 let request = requests::lock(tx, id).await?;
+                let is_reopened = request.state.is_reprocessable();
                 let mut deed = Deed { app: self, tx, caller, now };
-                deed.reprocess(request).await
+                deed.reprocess(request).await?;
+                Ok::<_, Error>(is_reopened)
             })
             .await?;
+        if is_reopened {
+            // Who asks for it may have mended the target just now.
+            self.nudge_circuits().await?;
+        }
         self.wake();
         Ok(())
     }

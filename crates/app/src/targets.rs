@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use accede_domain::fault::Fault;
 use accede_domain::id::TargetId;
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::Tx;
+use accede_store::circuits::{self, CircuitRow};
 use accede_store::targets::{self, Checked, DIRECTORY, TargetRow};
 use serde_json::{Map, Value, json};
 
@@ -117,6 +117,8 @@ pub struct TargetView {
     pub checked: Option<Checked>,
     /// What is left to do there.
     pub backlog: Backlog,
+    /// Whether it is called, and why not.
+    pub circuit: CircuitRow,
     /// When it was made.
     pub created_at: accede_domain::Timestamp,
     /// When it was last changed.
@@ -124,6 +126,9 @@ pub struct TargetView {
     /// Counts its changes.
     pub version: i64,
 }
+
+/// Most targets whose circuits are checked in one round.
+pub(crate) const MAX_TARGETS_CHECKED: usize = 1_000;
 
 impl App {
     /// The targets.
@@ -353,6 +358,10 @@ impl App {
                 }
                 row.modified_at = now;
                 targets::save(tx, &mut row).await?;
+                if is_technical {
+                    // What waited for better credentials goes out by itself.
+                    self.nudge_circuit(tx, id).await?;
+                }
                 let mut detail = audit::changes(&[
                     ("displayName", json!(before.display_name), json!(row.display_name)),
                     ("description", json!(before.description), json!(row.description)),
@@ -429,21 +438,13 @@ impl App {
     pub async fn check_target(&self, caller: &Caller, id: TargetId) -> Result<TargetView> {
         caller.may_everywhere(Action::ManageTargets)?;
         let row = self.target_row(id).await?;
-        let health = match self.hands().get(&row) {
-            Ok(connector) => within_deadline(connector.check()).await,
+        let found = match self.hands().get(&row) {
+            Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
             Err(fault) => Err(fault),
         };
-        let checked = Checked {
-            at: self.now(),
-            ok: health.is_ok(),
-            result: match &health {
-                Ok(health) => health.summary.chars().take(Fault::MESSAGE_LIMIT).collect(),
-                Err(fault) => format!("{fault} ({})", fault.code),
-            },
-        };
+        self.note_check(id, &found).await?;
         self.store()
-            .write(async |tx| {
-                targets::set_checked(tx, id, &checked).await?;
+            .read(async |tx| {
                 let row = targets::get(tx, id).await?.ok_or_else(|| missing(id))?;
                 self.target_view(tx, caller, row).await
             })
@@ -514,6 +515,9 @@ impl App {
                     row.is_paused = is_paused;
                     row.modified_at = now;
                     targets::save(tx, &mut row).await?;
+                    if !is_paused {
+                        self.nudge_circuit(tx, id).await?;
+                    }
                     let action = if is_paused { "target paused" } else { "target resumed" };
                     let detail = json!({ "name": row.name });
                     self.audit_target(tx, caller, action, id, detail).await?;
@@ -545,6 +549,7 @@ impl App {
         row: TargetRow,
     ) -> Result<TargetView> {
         let backlog = targets::backlog(tx, row.id).await?;
+        let circuit = circuits::get(tx, row.id).await?;
         let manages = caller.reach(Action::ManageTargets) == Reach::Everywhere;
         let secrets = if manages {
             // A key that was lost is no reason to show nothing.
@@ -566,6 +571,7 @@ impl App {
             is_paused: row.is_paused,
             checked: row.checked,
             backlog,
+            circuit,
             created_at: row.created_at,
             modified_at: row.modified_at,
             version: row.version,

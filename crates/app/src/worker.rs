@@ -12,11 +12,12 @@ use std::time::Duration;
 use accede_connectors::{CALL_DEADLINE, Connector, Done, Item, Person, Presence, Role, Wanted};
 use accede_domain::Timestamp;
 use accede_domain::cause::fingerprint;
+use accede_domain::circuit::Admission;
 use accede_domain::delivery::{self, Action, Answer};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
-use accede_domain::retry;
 use accede_store::causes::{self, NewCause};
+use accede_store::circuits;
 use accede_store::deliveries::{self, Attempt, DeliveryRow, LastFault};
 use accede_store::targets::{self, TargetRow};
 use accede_store::{assignments, people};
@@ -117,12 +118,24 @@ impl App {
                         return Ok(None);
                     }
                 }
+                let admission = circuits::get(tx, target).await?.circuit.admits(now);
+                let limit = match admission {
+                    Admission::Nothing => return Ok(Some((admission, Vec::new()))),
+                    Admission::One => 1,
+                    Admission::All => limit,
+                };
                 let mut claimed = Vec::new();
                 let mut saves = Vec::new();
                 for mut row in deliveries::ready(tx, target, now, limit).await? {
                     let epoch = row.delivery.epoch;
                     let Some((next, action)) = delivery::claim(row.delivery, can_observe, now)
                     else {
+                        if row.delivery.phase == delivery::Phase::Settled && !can_observe {
+                            // It was to be read back when the target could still be read. Left as it
+                            // is, it would stand before the others for ever.
+                            row.delivery.verify_at = None;
+                            saves.push((row, epoch));
+                        }
                         continue;
                     };
                     let Some(facts) = people::by_subject(tx, row.key.subject).await? else {
@@ -134,10 +147,12 @@ impl App {
                     claimed.push(Claimed { row, action, person: person(facts), at: now });
                 }
                 deliveries::save_all(tx, &saves).await?;
-                Ok::<_, Error>(Some(claimed))
+                Ok::<_, Error>(Some((admission, claimed)))
             })
             .await?;
-        Ok(claimed.map(|claimed| into_batches(claimed, connector.batch_size())))
+        let Some((admission, claimed)) = claimed else { return Ok(None) };
+        self.watches().set_trial(target, admission == Admission::One);
+        Ok(Some(into_batches(claimed, connector.batch_size())))
     }
 
     /// Calls the target for one batch. No transaction is open.
@@ -254,7 +269,7 @@ impl App {
         Ok(())
     }
 
-    async fn remember(
+    pub(crate) async fn remember(
         &self,
         tx: &mut accede_store::Tx<'_>,
         target: TargetId,
@@ -331,10 +346,12 @@ impl App {
     /// The database's.
     pub async fn work_once(&self) -> Result<usize> {
         let mut done = self.sweep_once().await? + self.work_jobs().await?;
+        done += self.check_circuits().await?;
         for target in self.callable_targets().await? {
             let connector = self.hand(&target);
             for batch in self.claim(target.id, &*connector, CLAIM_LIMIT).await? {
                 let answers = self.carry(&*connector, &batch).await;
+                self.note_call(target.id, &answers).await?;
                 for (claimed, answer) in batch.iter().zip(&answers) {
                     self.settle(claimed, answer, connector.can_observe(), batch.len()).await?;
                     done += 1;
@@ -384,7 +401,7 @@ impl App {
     /// Works until `shutdown` resolves; calls in flight then finish first.
     pub async fn run_worker(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let (sender, mut finished) = mpsc::unbounded_channel::<(TargetId, Outcome)>();
+        let (sender, mut finished) = mpsc::unbounded_channel::<(TargetId, bool)>();
         let mut lanes: BTreeMap<TargetId, Lane> = BTreeMap::new();
         let mut read_at: Option<tokio::time::Instant> = None;
         let mut swept_at: Option<tokio::time::Instant> = None;
@@ -397,6 +414,16 @@ impl App {
                 if swept_at.is_none_or(|at| SWEEP <= instant - at) {
                     swept_at = Some(instant);
                     report("sweep", self.sweep_once().await);
+                    match self.circuits_to_check().await {
+                        Ok(due) => due.into_iter().for_each(|target| {
+                            let app = self.clone();
+                            // A check may take its whole deadline; nothing waits for it.
+                            tokio::spawn(async move {
+                                report("check", app.check_circuit(target).await);
+                            });
+                        }),
+                        Err(error) => report::<()>("checks", Err(error)),
+                    }
                 }
                 if tidied_at.is_none_or(|at| TIDY <= instant - at) {
                     tidied_at = Some(instant);
@@ -423,37 +450,27 @@ impl App {
             tokio::select! {
                 () = &mut shutdown, if !stopping => stopping = true,
                 () = self.woken(), if !stopping => {}
-                () = tokio::time::sleep(self.idle(&lanes)) => {}
-                Some((target, outcome)) = finished.recv() => {
-                    note(&mut lanes, target, &outcome);
-                    while let Ok((target, outcome)) = finished.try_recv() {
-                        note(&mut lanes, target, &outcome);
+                () = tokio::time::sleep(IDLE) => {}
+                Some((target, strained)) = finished.recv() => {
+                    note(&mut lanes, target, strained);
+                    while let Ok((target, strained)) = finished.try_recv() {
+                        note(&mut lanes, target, strained);
                     }
                 }
             }
         }
     }
 
-    fn idle(&self, lanes: &BTreeMap<TargetId, Lane>) -> Duration {
-        let now = self.now();
-        let next = lanes.values().filter_map(|lane| lane.quiet_until).min();
-        let wait = next.map_or(IDLE, |at| {
-            Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
-        });
-        wait.clamp(Duration::from_millis(5), IDLE)
-    }
-
     /// Claims for every lane with room; says whether a target changed since it was read.
     async fn fill_lanes(
         &self,
         lanes: &mut BTreeMap<TargetId, Lane>,
-        sender: &mpsc::UnboundedSender<(TargetId, Outcome)>,
+        sender: &mpsc::UnboundedSender<(TargetId, bool)>,
     ) -> bool {
         let mut changed = false;
-        let now = self.now();
         let calls = self.settings().worker_calls;
         for lane in lanes.values_mut() {
-            let free = lane.free(calls, now);
+            let free = lane.free(calls);
             if free == 0 {
                 continue;
             }
@@ -479,8 +496,9 @@ impl App {
                 let target = lane.target.id;
                 tokio::spawn(async move {
                     let answers = app.carry(&*connector, &batch).await;
+                    report("circuit", app.note_call(target, &answers).await);
                     // The slot is free as soon as the target has answered.
-                    let _ = sender.send((target, Outcome::of(&answers, app.now())));
+                    let _ = sender.send((target, is_strained(&answers)));
                     app.settle_all(&batch, &answers, connector.can_observe()).await;
                 });
             }
@@ -499,34 +517,15 @@ impl App {
     }
 }
 
-/// What a call says about its target's pace.
-enum Outcome {
-    /// It keeps up.
-    Fine,
-    /// It does not keep up; perhaps it said for how long to be quiet.
-    Strained(Option<Timestamp>),
-}
-
-impl Outcome {
-    fn of(answers: &[Answer], now: Timestamp) -> Outcome {
-        let mut strained = false;
-        let mut quiet_until = None;
-        for answer in answers {
-            let Answer::Fault(fault) = answer else { continue };
-            match fault.class {
-                Class::Throttled => {
-                    strained = true;
-                    let wait = fault.retry_after.unwrap_or(Duration::from_secs(1));
-                    let wait = accede_domain::SignedDuration::try_from(wait);
-                    let until = wait.map(|wait| retry::after(now, wait)).ok();
-                    quiet_until = quiet_until.max(until);
-                }
-                Class::Unknown | Class::Transient | Class::Target => strained = true,
-                Class::Permanent | Class::Unsupported => {}
-            }
-        }
-        if strained { Outcome::Strained(quiet_until) } else { Outcome::Fine }
-    }
+/// Whether a call says that its target keeps up.
+fn is_strained(answers: &[Answer]) -> bool {
+    answers.iter().any(|answer| match answer {
+        Answer::Fault(fault) => match fault.class {
+            Class::Throttled | Class::Unknown | Class::Transient | Class::Target => true,
+            Class::Permanent | Class::Unsupported => false,
+        },
+        _ => false,
+    })
 }
 
 /// One target's calls: how many are in flight, how many may be.
@@ -535,7 +534,8 @@ struct Lane {
     in_flight: usize,
     /// Additive increase, halving; see DESIGN D7.
     window: f64,
-    quiet_until: Option<Timestamp>,
+    /// The target is paused or gone: only what is in flight is waited for.
+    is_closing: bool,
 }
 
 impl Lane {
@@ -543,11 +543,10 @@ impl Lane {
         usize::try_from(self.target.concurrency).unwrap_or(1).max(1)
     }
 
-    fn free(&mut self, calls: usize, now: Timestamp) -> usize {
-        if self.quiet_until.is_some_and(|until| now < until) {
+    fn free(&self, calls: usize) -> usize {
+        if self.is_closing {
             return 0;
         }
-        self.quiet_until = None;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -566,36 +565,26 @@ fn keep_lanes(lanes: &mut BTreeMap<TargetId, Lane>, targets: Vec<TargetRow>) {
         match lanes.get_mut(&target.id) {
             Some(lane) => lane.target = target,
             None => {
-                let lane = Lane { target, in_flight: 0, window: FIRST_WINDOW, quiet_until: None };
+                let lane = Lane { target, in_flight: 0, window: FIRST_WINDOW, is_closing: false };
                 lanes.insert(lane.target.id, lane);
             }
         }
     }
     lanes.retain(|id, lane| !gone.contains(id) || 0 < lane.in_flight);
     for (id, lane) in lanes.iter_mut() {
-        if gone.contains(id) {
-            lane.quiet_until = Some(Timestamp::MAX);
-        } else if lane.quiet_until == Some(Timestamp::MAX) {
-            lane.quiet_until = None;
-        }
+        lane.is_closing = gone.contains(id);
     }
 }
 
-fn note(lanes: &mut BTreeMap<TargetId, Lane>, target: TargetId, outcome: &Outcome) {
+fn note(lanes: &mut BTreeMap<TargetId, Lane>, target: TargetId, strained: bool) {
     let Some(lane) = lanes.get_mut(&target) else { return };
     lane.in_flight = lane.in_flight.saturating_sub(1);
-    match outcome {
-        Outcome::Fine => {
-            #[expect(clippy::cast_precision_loss, reason = "a small number")]
-            let most = lane.most() as f64;
-            lane.window = (lane.window + 1.0 / lane.window.max(1.0)).min(most);
-        }
-        Outcome::Strained(quiet_until) => {
-            lane.window = (lane.window / 2.0).max(1.0);
-            if lane.quiet_until != Some(Timestamp::MAX) {
-                lane.quiet_until = lane.quiet_until.max(*quiet_until);
-            }
-        }
+    if strained {
+        lane.window = (lane.window / 2.0).max(1.0);
+    } else {
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let most = lane.most() as f64;
+        lane.window = (lane.window + 1.0 / lane.window.max(1.0)).min(most);
     }
 }
 

@@ -240,7 +240,13 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
         // The worker's answer will find the new generation.
         Phase::InFlight { .. } => row,
         Phase::Settled | Phase::Due { .. } | Phase::Failed { .. } | Phase::Stuck { .. } => {
-            row.rest(now)
+            let mut row = row.rest(now);
+            // A read-back that was due went under when the wish changed to and fro.
+            let is_owed = row.acknowledged.is_some() && row.verified.is_none();
+            if row.phase == Phase::Settled && is_owed && row.verify_at.is_none() {
+                row.verify_at = Some(now);
+            }
+            row
         }
     }
 }
@@ -346,7 +352,7 @@ pub fn settle(
                 // Nothing was promised yet; the read only said what to do next.
                 Phase::Due { at: now }
             } else {
-                miss(&mut row, retry, chance, now)
+                miss(&mut row, action, retry, chance, now)
             };
             Ok(row)
         }
@@ -380,31 +386,38 @@ pub fn settle(
                 Class::Throttled => {
                     row.observed = before;
                     let wait = retry.throttle(fault.retry_after, chance);
-                    row.phase = next_or_failed(&mut row, retry::after(now, wait), retry, now);
+                    row.phase =
+                        next_or_failed(&mut row, action, retry::after(now, wait), retry, now);
                     return Ok(row);
                 }
             };
             if counts {
                 row.attempts += 1;
             }
-            row.phase = miss(&mut row, retry, chance, now);
+            row.phase = miss(&mut row, action, retry, chance, now);
             Ok(row)
         }
     }
 }
 
 /// One more try in a row without success: when is the next one, or is this the end?
-fn miss(row: &mut Delivery, retry: &Retry, chance: f64, now: Timestamp) -> Phase {
+fn miss(row: &mut Delivery, action: Action, retry: &Retry, chance: f64, now: Timestamp) -> Phase {
     row.misses += 1;
     let wait = retry.delay(row.wanted, row.misses, chance);
-    next_or_failed(row, retry::after(now, wait), retry, now)
+    next_or_failed(row, action, retry::after(now, wait), retry, now)
 }
 
 /// Grants end at their window, with one last try at its end; revocations never end.
-fn next_or_failed(row: &mut Delivery, next: Timestamp, retry: &Retry, now: Timestamp) -> Phase {
+fn next_or_failed(
+    row: &mut Delivery,
+    action: Action,
+    next: Timestamp,
+    retry: &Retry,
+    now: Timestamp,
+) -> Phase {
     if row.is_so() {
-        // Only the read-back failed; it is tried again later.
-        row.verify_at = Some(next);
+        // Only a read-back that failed is tried again; a call that is not wanted any more is over.
+        row.verify_at = Some(next).filter(|_| action == Action::Observe);
         return Phase::Settled;
     }
     if !row.wanted {
@@ -431,6 +444,22 @@ fn refused(row: &mut Delivery, action: Action, retry: &Retry, now: Timestamp) ->
     } else {
         Phase::Stuck { since: now, probe_at: retry::after(now, retry.stuck_probe) }
     }
+}
+
+/// Ends a grant whose window is over while its target cannot be called: nothing is tried, so nothing
+/// else would end it. What is not due, not wanted or still in its window stays as it is.
+pub fn give_up(mut row: Delivery, retry: &Retry, now: Timestamp) -> Delivery {
+    let is_over = retry::after(row.since, retry.grant_window) <= now;
+    let may_still_happen = row.uncertain_until.is_some_and(|until| now < until);
+    if row.wanted
+        && is_over
+        && !may_still_happen
+        && !row.is_so()
+        && matches!(row.phase, Phase::Due { .. })
+    {
+        row.phase = Phase::Failed { at: now };
+    }
+    row
 }
 
 /// Tries again what is not so: a fresh trial, starting now. What is so is not touched, and what is

@@ -162,6 +162,24 @@ fn a_target_in_trouble_costs_no_attempt() {
 }
 
 #[test]
+fn a_throttled_call_that_is_not_wanted_any_more_is_over() {
+    let (row, _) = claimed(wanted(), at(0));
+
+    let row = answered(want(row, false, at(1)), &fault(Class::Throttled), at(2));
+
+    assert_eq!((row.phase, row.ready_at()), (Phase::Settled, None));
+}
+
+#[test]
+fn a_wish_that_changes_to_and_fro_does_not_lose_the_read_back() {
+    let row = Delivery { verify_at: None, ..delivered() };
+
+    let row = want(want(row, false, at(10)), true, at(11));
+
+    assert_eq!((row.phase, row.ready_at()), (Phase::Settled, Some(at(11))));
+}
+
+#[test]
 fn throttling_waits_as_long_as_the_target_asks() {
     let (row, _) = claimed(wanted(), at(0));
     let fault = Fault::new(Class::Throttled, "http-429", "slow down")

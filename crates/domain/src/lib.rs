@@ -6,6 +6,7 @@
 pub mod approval;
 pub mod assignment;
 pub mod cause;
+pub mod circuit;
 pub mod delivery;
 pub mod duration;
 pub mod fault;

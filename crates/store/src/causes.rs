@@ -69,6 +69,12 @@ pub async fn seen(tx: &mut Tx<'_>, new: NewCause<'_>) -> Result<CauseId> {
     row.get(0)
 }
 
+/// The target of a cause.
+pub async fn target_of(tx: &mut Tx<'_>, id: CauseId) -> Result<Option<TargetId>> {
+    let row = tx.query_opt("select target_id from causes where id = $1", params![id]).await?;
+    row.map(|row| row.get(0)).transpose()
+}
+
 /// A cause with what it holds up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {

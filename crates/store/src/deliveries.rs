@@ -74,7 +74,9 @@ macro_rules! undone {
         // The first half is the condition of the index.
         "(d.phase <> 'settled' and (d.phase <> 'inFlight'
              or not (d.wanted and d.observed = 'present')
-             and (d.wanted or d.observed not in ('absent', 'never'))))"
+             and (d.wanted or d.observed not in ('absent', 'never'))
+             and (d.wanted or d.observed <> 'present'
+                 or not (d.pre_existing and d.keep_pre_existing))))"
     };
 }
 pub(crate) use undone;
@@ -372,6 +374,26 @@ pub async fn ready(
         }
     }
     Ok(found)
+}
+
+/// Grants that are wanted since before `since` and wait at targets whose circuit is open.
+pub async fn held_since(
+    tx: &mut Tx<'_>,
+    since: Timestamp,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(DeliveryId, TargetId, SubjectId)>> {
+    let rows = tx
+        .query(
+            "select d.id, d.target_id, d.subject_id
+             from circuits c join deliveries d on d.target_id = c.target_id
+             where c.state = 'open' and d.phase = 'due' and d.wanted and d.since_at_ms <= $1
+                 and (d.uncertain_until_at_ms is null or d.uncertain_until_at_ms <= $2)
+             order by d.since_at_ms limit $3",
+            params![since, now, limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
 }
 
 /// When the next delivery of a target is ready, if any ever is.

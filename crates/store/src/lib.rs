@@ -13,6 +13,7 @@ pub mod assignments;
 pub mod audit;
 pub mod catalogs;
 pub mod causes;
+pub mod circuits;
 pub mod creations;
 pub mod deliveries;
 pub mod deployment;

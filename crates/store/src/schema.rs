@@ -7,7 +7,30 @@
 use crate::migrate::Migration;
 
 /// Every migration, in order.
-pub const MIGRATIONS: &[Migration] = &[Migration { number: 1, name: "the house", sql: THE_HOUSE }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "the house", sql: THE_HOUSE },
+    Migration { number: 2, name: "circuits of targets", sql: CIRCUITS },
+];
+
+const CIRCUITS: &str = "
+create table circuits (
+    target_id uuid primary key references targets (id) on delete cascade,
+    state text not null check (state in ('closed', 'open', 'trial')),
+    reason text check (reason in ('unavailable', 'credentials')),
+    code text,
+    message text,
+    since_at_ms bigint,
+    check_at_ms bigint,
+    strikes bigint not null,
+    passed bigint not null,
+    quiet_until_ms bigint,
+    held_until_ms bigint,
+    check ((state = 'closed') = (since_at_ms is null)),
+    check ((state = 'closed') = (reason is null)),
+    check ((state = 'open') = (check_at_ms is not null))
+);
+create index circuits_to_check on circuits (check_at_ms) where check_at_ms is not null
+";
 
 const THE_HOUSE: &str = "
 create table settings (

@@ -2,6 +2,7 @@
 //! either means is the connector's and `app`'s business.
 
 use accede_domain::Timestamp;
+use accede_domain::fault::Fault;
 use accede_domain::filter::Direction;
 use accede_domain::id::TargetId;
 
@@ -23,6 +24,17 @@ pub struct Checked {
     pub ok: bool,
     /// What it said, for people.
     pub result: String,
+}
+
+impl Checked {
+    /// What a check found, in words.
+    pub fn new(at: Timestamp, found: &std::result::Result<String, Fault>) -> Checked {
+        let result = match found {
+            Ok(summary) => summary.chars().take(Fault::MESSAGE_LIMIT).collect(),
+            Err(fault) => format!("{fault} ({})", fault.code),
+        };
+        Checked { at, ok: found.is_ok(), result }
+    }
 }
 
 /// A target system.
@@ -258,6 +270,13 @@ pub struct Backlog {
     pub stuck: i64,
     /// Since when the oldest of them waits.
     pub oldest: Option<Timestamp>,
+}
+
+impl Backlog {
+    /// Whether anything waits to be called for.
+    pub const fn is_waiting(&self) -> bool {
+        0 < self.due + self.in_flight
+    }
 }
 
 /// How much is left to do in a target.

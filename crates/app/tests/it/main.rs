@@ -7,6 +7,7 @@
 )]
 
 mod approve;
+mod circuits;
 mod deliver;
 mod end;
 mod plan;

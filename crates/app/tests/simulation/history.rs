@@ -12,6 +12,7 @@ use accede_app::users::UserChange;
 use accede_app::worker::{Batch, Claimed};
 use accede_app::{App, Error};
 use accede_domain::approval::Decision;
+use accede_domain::circuit::Admission;
 use accede_domain::delivery::{Answer, Phase};
 use accede_domain::filter::Filter;
 use accede_domain::id::{
@@ -21,6 +22,7 @@ use accede_domain::permission::Reach;
 use accede_domain::request::Type;
 use accede_domain::schedule::Schedule;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::circuits;
 use accede_store::request_list::{Narrowing, Whose};
 use accede_store::{Store, params};
 
@@ -306,6 +308,13 @@ impl History {
         } else {
             0
         };
+        if self.dice.below(2) == 0 {
+            let checks =
+                app.check_circuits().await.map_err(|error| format!("checks: {error:?}"))?;
+            if 0 < checks {
+                self.count("circuit checked");
+            }
+        }
         let before = Snapshot::take(&self.world.store).await;
         let targets = app.callable_targets().await.map_err(|error| format!("{error:?}"))?;
         let mut ids: Vec<TargetId> = targets.iter().map(|target| target.id).collect();
@@ -322,9 +331,11 @@ impl History {
         must!(!self.paused.contains(&target), "a paused target is worked for");
         let sim = self.sims[&target].clone();
         let limit = 1 + self.dice.below(6);
+        let admission = self.admission(target, now).await;
         let batches =
             app.claim(target, &*sim, limit).await.map_err(|error| format!("claim: {error:?}"))?;
         let claims: Vec<&Claimed> = batches.iter().flatten().collect();
+        self.within(admission, target, claims.len())?;
         self.oracle.claimed(&claims, &before, now)?;
         let mut line = format!("worker {n}: {swept} swept, {turns} turns, claims");
         for claimed in &claims {
@@ -341,6 +352,31 @@ impl History {
         self.note(line);
         self.workers[n].target = Some(target);
         self.workers[n].claimed = batches.into();
+        Ok(())
+    }
+
+    async fn admission(&self, target: TargetId, now: Timestamp) -> Admission {
+        self.world
+            .store
+            .read(async |tx| Ok(circuits::get(tx, target).await?.circuit.admits(now)))
+            .await
+            .unwrap_or_else(|error: accede_store::Error| panic!("{error}"))
+    }
+
+    /// A target that is in trouble is left alone, whoever works.
+    fn within(&mut self, admission: Admission, target: TargetId, claims: usize) -> Verdict {
+        let most = match admission {
+            Admission::Nothing => {
+                self.count("target at rest");
+                0
+            }
+            Admission::One => {
+                self.count("target on trial");
+                1
+            }
+            Admission::All => usize::MAX,
+        };
+        must!(claims <= most, "I21: {claims} calls to {target}, which admits {admission:?}");
         Ok(())
     }
 
@@ -370,6 +406,10 @@ impl History {
             Some(answers) => {
                 self.note(format!("worker {n}: calls {calls:?}"));
                 must!(answers.len() == batch.len(), "an answer is missing");
+                // The process may die before it takes in what the call says of its target.
+                if self.dice.below(20) != 0 {
+                    app.note_call(target, &answers).await.map_err(|error| format!("{error:?}"))?;
+                }
                 if calls.is_empty() {
                     self.count("call not sent after its deadline");
                 }
@@ -867,7 +907,9 @@ impl History {
             .collect();
         let (by_truth, by_rows) = self.oracle.stuck(&self.snapshot, now);
         must!(by_truth.is_subset(&listed), "I5: due for an hour and not listed: {by_truth:?}");
-        must!(by_rows == listed, "the stuck list says {listed:?}, the rows {by_rows:?}");
+        let rows: Vec<_> =
+            listed.symmetric_difference(&by_rows).map(|id| &self.snapshot.deliveries[id]).collect();
+        must!(by_rows == listed, "the stuck list and the rows differ in {rows:?}");
         if !listed.is_empty() {
             self.count("stuck revocation listed");
         }
@@ -1024,12 +1066,15 @@ impl History {
         let broke = |error: Error| format!("work broke: {error:?}");
         let mut done = app.sweep_once().await.map_err(broke)?;
         done += app.work_jobs().await.map_err(broke)?;
+        done += app.check_circuits().await.map_err(broke)?;
         let sims: Vec<(TargetId, Arc<Sim>)> =
             self.sims.iter().map(|(id, sim)| (*id, sim.clone())).collect();
         for (target, sim) in sims {
             let before = Snapshot::take(&self.world.store).await;
+            let admission = self.admission(target, self.world.now()).await;
             let batches = app.claim(target, &*sim, 64).await.map_err(broke)?;
             let claims: Vec<&Claimed> = batches.iter().flatten().collect();
+            self.within(admission, target, claims.len())?;
             self.oracle.claimed(&claims, &before, self.world.now())?;
             let mut worker = self.new_worker();
             worker.target = Some(target);
@@ -1054,6 +1099,8 @@ impl History {
         let sim = self.sims[&self.workers[n].target.unwrap()].clone();
         let app = self.workers[n].app.clone();
         let answers = app.carry(&*sim, &batch).await;
+        let target = self.workers[n].target.unwrap();
+        app.note_call(target, &answers).await.map_err(|error| format!("{error:?}"))?;
         let calls = sim.take_calls();
         self.note(format!("healthy: calls {calls:?}"));
         let size = batch.len();
@@ -1066,9 +1113,14 @@ impl History {
         for row in self.snapshot.deliveries.values() {
             must!(
                 matches!(row.phase.as_str(), "settled" | "failed"),
-                "P8: two days after everything healed, {} is {} ({row:?})",
+                "P8: two days after everything healed, {} is {} ({row:?}); before it stand {:?}",
                 row.id,
-                row.phase
+                row.phase,
+                self.snapshot
+                    .deliveries
+                    .values()
+                    .filter(|other| other.target == row.target && other.ready_at.is_some())
+                    .collect::<Vec<_>>()
             );
         }
         let open = Oracle::open_requests(&self.snapshot);

@@ -40,6 +40,9 @@ const PINNED: &str = include_str!("pinned.txt");
 
 /// What must have happened in a run of enough seeds.
 const MUST_HAPPEN: &[&str] = &[
+    "circuit checked",
+    "target at rest",
+    "target on trial",
     "permanent grant",
     "permanent revoke",
     "transient grant",

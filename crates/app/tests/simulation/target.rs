@@ -328,6 +328,9 @@ impl Connector for Sim {
     }
 
     async fn check(&self) -> Result<Health, Fault> {
+        if self.state.lock().unwrap().outage {
+            return Err(Fault::new(Class::Target, "unreachable", "nobody answers"));
+        }
         Ok(Health { summary: "simulated".to_owned(), took: Duration::ZERO })
     }
 

@@ -44,6 +44,10 @@ impl Trouble {
         Trouble::Refuse(Fault::new(Class::Target, "dns", "the target cannot be reached"))
     }
 
+    pub fn target(code: &str) -> Trouble {
+        Trouble::Refuse(Fault::new(Class::Target, code, format!("not let in: {code}")))
+    }
+
     pub fn throttled(seconds: u64) -> Trouble {
         let fault = Fault::new(Class::Throttled, "http-429", "slow down");
         Trouble::Refuse(fault.after(Some(std::time::Duration::from_secs(seconds))))
@@ -165,6 +169,12 @@ impl Connector for Fake {
     }
 
     async fn check(&self) -> Result<Health, Fault> {
+        if let Some((Trouble::Refuse(fault), times)) = self.truth.lock().unwrap().troubles.get("*")
+            && 0 < *times
+            && fault.class == Class::Target
+        {
+            return Err(fault.clone());
+        }
         Ok(Health { summary: self.name.clone(), took: std::time::Duration::ZERO })
     }
 

@@ -518,6 +518,11 @@ impl World {
         self.store.read(async |tx| left(tx, now).await).await.unwrap()
     }
 
+    /// The circuit of a target.
+    pub async fn circuit(&self, target: TargetId) -> accede_store::circuits::CircuitRow {
+        self.store.read(async |tx| accede_store::circuits::get(tx, target).await).await.unwrap()
+    }
+
     // ---- what is so ----------------------------------------------------------------------------
 
     pub async fn request(&self, id: RequestId) -> requests::Request {
@@ -634,8 +639,11 @@ pub async fn next_event(tx: &mut accede_store::Tx<'_>) -> accede_store::Result<O
     let row = tx
         .query_one(
             "select min(at) from (
-                 select min(d.ready_at_ms) as at
-                 from deliveries d join targets t on t.id = d.target_id where not t.is_paused
+                 select min(case when c.held_until_ms > d.ready_at_ms then c.held_until_ms
+                     else d.ready_at_ms end) as at
+                 from deliveries d join targets t on t.id = d.target_id
+                     left join circuits c on c.target_id = d.target_id
+                 where not t.is_paused
                  union all
                  select min(end_at_ms) from assignments where state not in ('ending', 'expired')
                  union all

@@ -1,0 +1,374 @@
+//! The circuits of targets at work: what calls say opens them, checks try them, and what waited goes
+//! out when they close. What a circuit does next is decided in `accede_domain::circuit`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use accede_domain::circuit::{self, Circuit, Heard, Reason, Recent, State};
+use accede_domain::delivery::{self, Answer};
+use accede_domain::fault::{Class, Fault};
+use accede_domain::id::TargetId;
+use accede_domain::permission::Reach;
+use accede_domain::retry::after;
+use accede_store::circuits::{self, CircuitRow};
+use accede_store::targets::{self, Checked, TargetRow};
+use accede_store::{assignments, causes, deliveries, people};
+use serde_json::json;
+
+use crate::deed::Deed;
+use crate::reprocess::Selection;
+use crate::resources::within_deadline;
+use crate::targets::MAX_TARGETS_CHECKED;
+use crate::{App, Caller, Error, Result, audit};
+
+/// Grants that are given up in one sweep because their window ended while nothing could be called.
+const GIVE_UP_BATCH: usize = 200;
+
+/// What this process knows of a target beside what is stored.
+#[derive(Debug, Default)]
+struct Watch {
+    recent: Recent,
+    /// The last claim was let through as a trial.
+    is_trial: bool,
+}
+
+/// What this process has heard lately, by target.
+#[derive(Debug, Default)]
+pub(crate) struct Watches(Mutex<BTreeMap<TargetId, Watch>>);
+
+impl Watches {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TargetId, Watch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_trial(&self, target: TargetId, is_trial: bool) {
+        self.lock().entry(target).or_default().is_trial = is_trial;
+    }
+}
+
+impl App {
+    /// Takes in what one call said about its target; opens or closes the circuit if that follows.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn note_call(&self, target: TargetId, answers: &[Answer]) -> Result<()> {
+        let now = self.now();
+        let heard = Heard::of(answers);
+        let trip = {
+            let mut watches = self.watches().lock();
+            let watch = watches.entry(target).or_default();
+            match (heard, watch.is_trial) {
+                (Heard::Strained, true) => Some(Reason::Unavailable),
+                (Heard::Trouble(reason), true) => Some(reason),
+                (Heard::Fine, true) => None,
+                _ => match watch.recent.note(heard, now) {
+                    None if !matches!(heard, Heard::Throttled(_)) => return Ok(()),
+                    reason => reason,
+                },
+            }
+        };
+        let (retry, chance) = (&self.settings().retry, self.entropy().chance());
+        let quiet = match heard {
+            Heard::Throttled(asked) => Some(after(now, retry.throttle(asked, 0.0))),
+            _ => None,
+        };
+        let (before, after) = self
+            .store()
+            .write(async |tx| {
+                let mut row = circuits::lock(tx, target).await?;
+                let before = row.circuit;
+                row.circuit = match (trip, quiet) {
+                    (Some(reason), _) => circuit::trip(before, reason, retry, chance, now),
+                    (None, Some(until)) => circuit::throttled(before, until),
+                    (None, None) => circuit::passed(before),
+                };
+                if row.circuit == before {
+                    return Ok((before, before));
+                }
+                if trip.is_some() {
+                    row.fault = worst(answers).map(|fault| (fault.code, fault.message));
+                }
+                self.store_circuit(tx, target, before, row).await
+            })
+            .await?;
+        self.announce(target, before, after).await
+    }
+
+    /// Makes the checks of open circuits that are due, one after another; says how many.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn check_circuits(&self) -> Result<usize> {
+        let due = self.circuits_to_check().await?;
+        for target in &due {
+            self.check_circuit(*target).await?;
+        }
+        Ok(due.len())
+    }
+
+    /// The targets whose open circuit is to be checked now.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub(crate) async fn circuits_to_check(&self) -> Result<Vec<TargetId>> {
+        let now = self.now();
+        self.store()
+            .read(async |tx| Ok(circuits::to_check(tx, now, MAX_TARGETS_CHECKED).await?))
+            .await
+    }
+
+    /// Checks a target whose circuit is open, if nobody else does: changes nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub(crate) async fn check_circuit(&self, target: TargetId) -> Result<()> {
+        enum Turn {
+            Nothing,
+            Closed(Circuit, Circuit),
+            Check(Box<TargetRow>),
+        }
+        let now = self.now();
+        let turn = self
+            .store()
+            .write(async |tx| {
+                let Some(target_row) = targets::get(tx, target).await? else {
+                    return Ok(Turn::Nothing);
+                };
+                let mut row = circuits::lock(tx, target).await?;
+                let before = row.circuit;
+                if let State::Trial { .. } = before.state
+                    && !targets::backlog(tx, target).await?.is_waiting()
+                {
+                    // It answers, and there is nothing more to try it with.
+                    row.circuit.state = State::Closed;
+                    let (before, after) = self.store_circuit(tx, target, before, row).await?;
+                    return Ok(Turn::Closed(before, after));
+                }
+                let Some(taken) = circuit::take_check(before, now) else {
+                    return Ok(Turn::Nothing);
+                };
+                row.circuit = taken;
+                circuits::save(tx, target, &row).await?;
+                Ok::<_, Error>(Turn::Check(Box::new(target_row)))
+            })
+            .await?;
+        let row = match turn {
+            Turn::Nothing => return Ok(()),
+            Turn::Closed(before, after) => return self.announce(target, before, after).await,
+            Turn::Check(row) => row,
+        };
+        let found = match self.hands().get(&row) {
+            Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
+            Err(fault) => Err(fault),
+        };
+        self.note_check(target, &found).await
+    }
+
+    /// Takes in what a check found, whoever asked for it.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub(crate) async fn note_check(
+        &self,
+        target: TargetId,
+        found: &Result<String, Fault>,
+    ) -> Result<()> {
+        let now = self.now();
+        let (retry, chance) = (&self.settings().retry, self.entropy().chance());
+        let checked = Checked::new(now, found);
+        let (before, after) = self
+            .store()
+            .write(async |tx| {
+                targets::set_checked(tx, target, &checked).await?;
+                let mut row = circuits::lock(tx, target).await?;
+                let before = row.circuit;
+                let trouble = found.as_ref().err().map(Reason::of);
+                row.circuit = circuit::checked(before, trouble, retry, chance, now);
+                if row.circuit == before {
+                    return Ok((before, before));
+                }
+                if let Err(fault) = found {
+                    row.fault = Some((fault.code.clone(), fault.message.clone()));
+                } else {
+                    // What waits becomes ready, so that there is something to try it with.
+                    circuits::release(tx, target, now).await?;
+                    if !targets::backlog(tx, target).await?.is_waiting() {
+                        row.circuit.state = State::Closed;
+                    }
+                }
+                self.store_circuit(tx, target, before, row).await
+            })
+            .await?;
+        self.announce(target, before, after).await
+    }
+
+    /// Has an open circuit checked at once, because somebody changed something about its target.
+    pub(crate) async fn nudge_circuit(
+        &self,
+        tx: &mut accede_store::Tx<'_>,
+        target: TargetId,
+    ) -> Result<()> {
+        let mut row = circuits::lock(tx, target).await?;
+        let nudged = circuit::nudged(row.circuit, self.now());
+        if nudged != row.circuit {
+            row.circuit = nudged;
+            circuits::save(tx, target, &row).await?;
+        }
+        Ok(())
+    }
+
+    /// Has every open circuit checked at once, because somebody wants something tried again.
+    pub(crate) async fn nudge_circuits(&self) -> Result<()> {
+        let open = self
+            .store()
+            .read(async |tx| Ok::<_, Error>(circuits::open(tx, MAX_TARGETS_CHECKED).await?))
+            .await?;
+        for target in open {
+            self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
+        }
+        Ok(())
+    }
+
+    async fn store_circuit(
+        &self,
+        tx: &mut accede_store::Tx<'_>,
+        target: TargetId,
+        before: Circuit,
+        mut row: CircuitRow,
+    ) -> Result<(Circuit, Circuit)> {
+        let after = row.circuit;
+        if after.state == State::Closed {
+            row.fault = None;
+        }
+        circuits::save(tx, target, &row).await?;
+        let action = match (before.state, after.state) {
+            (State::Closed, State::Open { .. }) => "target circuit opened",
+            (State::Open { .. } | State::Trial { .. }, State::Closed) => "target circuit closed",
+            _ => return Ok((before, after)),
+        };
+        let event = audit::Event {
+            action,
+            object_type: "target",
+            object_id: target.to_string(),
+            catalog: None,
+            detail: json!({ "fault": row.fault.map(|(code, message)| json!({
+                "code": code, "message": message,
+            })) }),
+        };
+        audit::record(self, tx, &Caller::system(), event, self.now()).await?;
+        Ok((before, after))
+    }
+
+    /// What follows from a circuit that moved, outside its transaction.
+    async fn announce(&self, target: TargetId, before: Circuit, after: Circuit) -> Result<()> {
+        match (before.state, after.state) {
+            (State::Closed | State::Trial { .. }, State::Open { check_at, reason, .. }) => {
+                let reason = reason.name();
+                tracing::warn!(%target, reason, %check_at, "target rests: its circuit is open");
+            }
+            (State::Open { .. }, State::Trial { .. }) => {
+                tracing::info!(%target, "target answers a check: a few calls try it");
+                self.wake();
+            }
+            (State::Open { .. } | State::Trial { .. }, State::Closed) => {
+                tracing::info!(%target, "target is called again: its circuit is closed");
+                self.try_once_more(target).await?;
+                self.wake();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What was given up because the target as a whole was in trouble gets one more try now that it
+    /// is not: a reprocess job of the server's own.
+    async fn try_once_more(&self, target: TargetId) -> Result<()> {
+        let caller = Caller::system();
+        let causes = self
+            .store()
+            .read(async |tx| Ok::<_, Error>(causes::list(tx, &Reach::Everywhere).await?))
+            .await?;
+        let given_up = causes.iter().filter(|cause| {
+            cause.target == target && cause.class == Class::Target && 0 < cause.requests
+        });
+        for cause in given_up {
+            let selection = Selection { cause: Some(cause.id), ..Selection::default() };
+            let plan = match self.plan_reprocess(&caller, &selection).await {
+                Ok(view) => view.plan,
+                Err(error @ (Error::Unavailable(_) | Error::Full)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%target, %error, "what was given up is not tried again");
+                    continue;
+                }
+            };
+            if 0 < plan.eligible {
+                self.run_plan(&caller, plan.id, &plan.digest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives grants up whose window ended while their target could not be called; says how many.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub(crate) async fn give_up_held(&self) -> Result<usize> {
+        let now = self.now();
+        let window = self.settings().retry.grant_window;
+        let Ok(since) = now.checked_sub(window) else { return Ok(0) };
+        let held = self
+            .store()
+            .read(async |tx| {
+                Ok::<_, Error>(deliveries::held_since(tx, since, now, GIVE_UP_BATCH).await?)
+            })
+            .await?;
+        let caller = Caller::system();
+        for (id, target, subject) in &held {
+            self.store()
+                .write(async |tx| {
+                    people::lock(tx, *subject).await?;
+                    let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(()) };
+                    let circuit = circuits::get(tx, *target).await?;
+                    let before = row.delivery;
+                    row.delivery = delivery::give_up(before, &self.settings().retry, now);
+                    if row.delivery == before || circuit.circuit.state == State::Closed {
+                        return Ok(());
+                    }
+                    if let Some((code, message)) = circuit.fault {
+                        let fault = Fault::new(Class::Target, &code, message);
+                        row.fault = Some(self.remember(tx, *target, &fault, now).await?);
+                    }
+                    deliveries::save(tx, &row, before.epoch).await?;
+                    let mut deed = Deed { app: self, tx, caller: &caller, now };
+                    for assignment in assignments::concerned(deed.tx, *id).await? {
+                        deed.roll_up(assignment).await?;
+                    }
+                    Ok::<_, Error>(())
+                })
+                .await?;
+        }
+        Ok(held.len())
+    }
+}
+
+/// The fault that says most about the target.
+fn worst(answers: &[Answer]) -> Option<Fault> {
+    let faults = || {
+        answers.iter().filter_map(|answer| match answer {
+            Answer::Fault(fault) => Some(fault),
+            _ => None,
+        })
+    };
+    let of_target = || faults().filter(|fault| fault.class == Class::Target);
+    of_target()
+        .find(|fault| Reason::of(fault) == Reason::Credentials)
+        .or_else(|| of_target().next())
+        .or_else(|| faults().next())
+        .cloned()
+}
