@@ -12,7 +12,7 @@ use crate::deed::Deed;
 use crate::requests::{RequestView, visible};
 use crate::{App, Caller, Error, Result, audit};
 
-pub use accede_store::deliveries::{Attempt, Named};
+pub use accede_store::deliveries::{Attempt, Hold, Named};
 
 /// Most attempts shown of one delivery.
 pub const MAX_ATTEMPTS: usize = 200;

@@ -119,6 +119,8 @@ pub struct TargetView {
     pub backlog: Backlog,
     /// Whether it is called, and why not.
     pub circuit: CircuitRow,
+    /// Whether it has been in trouble for so long, or in such, that somebody must look.
+    pub is_out_of_order: bool,
     /// When it was made.
     pub created_at: accede_domain::Timestamp,
     /// When it was last changed.
@@ -571,6 +573,7 @@ impl App {
             is_paused: row.is_paused,
             checked: row.checked,
             backlog,
+            is_out_of_order: circuit.circuit.is_out_of_order(self.now()),
             circuit,
             created_at: row.created_at,
             modified_at: row.modified_at,

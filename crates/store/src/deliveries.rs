@@ -1,6 +1,7 @@
 //! Deliveries: the rows behind `accede_domain::delivery`, and the attempts made for them.
 
 use accede_domain::Timestamp;
+use accede_domain::circuit::Reason;
 use accede_domain::delivery::{Action, Delivery, Observed, Phase};
 use accede_domain::fault::Class;
 use accede_domain::id::{
@@ -478,16 +479,41 @@ pub struct Named {
     pub resource_name: Option<String>,
     /// How often its target was called for it, whatever it answered.
     pub calls: i64,
+    /// Why its target is not called at present, if so.
+    pub hold: Option<Hold>,
+}
+
+/// Why a target is not called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// What trouble it is in; `None`: it only asked for quiet.
+    pub reason: Option<Reason>,
+    /// The fault that opened its circuit, in words.
+    pub message: Option<String>,
+    /// When it is checked, or called again; `None` while it is tried.
+    pub until: Option<Timestamp>,
 }
 
 macro_rules! names {
     () => {
         "t.name, t.display_name, t.is_paused, o.display_name, e.display_name,
-             (select count(*) from attempts x where x.delivery_id = d.id)
+             (select count(*) from attempts x where x.delivery_id = d.id),
+             c.reason, c.message, c.held_until_ms
          from deliveries d join targets t on t.id = d.target_id
+             left join circuits c on c.target_id = d.target_id
              left join resource_roles o on o.id = d.role_id
              left join resources e on e.id = o.resource_id"
     };
+}
+
+fn hold(row: &Row) -> Result<Option<Hold>> {
+    let reason: Option<String> = row.get(WIDTH + 6)?;
+    let reason = reason.and_then(|name| Reason::parse(&name));
+    let until: Option<Timestamp> = row.get(WIDTH + 8)?;
+    Ok(match (reason, until) {
+        (None, None) => None,
+        _ => Some(Hold { reason, message: row.get(WIDTH + 7)?, until }),
+    })
 }
 
 fn with_names(row: &Row, is_live: bool) -> Result<Named> {
@@ -500,6 +526,7 @@ fn with_names(row: &Row, is_live: bool) -> Result<Named> {
         role_name: row.get(WIDTH + 3)?,
         resource_name: row.get(WIDTH + 4)?,
         calls: row.get(WIDTH + 5)?,
+        hold: hold(row)?,
     })
 }
 

@@ -126,6 +126,11 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
         Phase::Failed { .. } => ("failed", None),
         Phase::Stuck { probe_at, .. } => ("stuck", Some(probe_at)),
     };
+    let hold = named.hold.as_ref().filter(|hold| {
+        hold.reason.is_some() || next.zip(hold.until).is_some_and(|(next, until)| next < until)
+    });
+    let hold = hold.filter(|_| next.is_some());
+    let next = next.map(|at| hold.and_then(|hold| hold.until).map_or(at, |until| until.max(at)));
     let observed = match delivery.observed {
         Observed::Never => "never",
         Observed::Unknown => "unknown",
@@ -164,6 +169,11 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
         "attempts": named.calls,
         "lastAttemptDateTime": row.attempted_at.map(time::text),
         "nextAttemptDateTime": next.map(time::text),
+        "hold": hold.map(|hold| json!({
+            "reason": hold.reason.map_or("throttled", |reason| reason.name()),
+            "message": hold.message,
+            "untilDateTime": hold.until.map(time::text),
+        })),
         "preExisting": delivery.pre_existing,
     }))
 }

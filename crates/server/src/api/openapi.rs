@@ -388,6 +388,7 @@ fn schemas() -> Value {
         "evidence": { "type": ["object", "null"] },
         "cause": cause,
         "attempts": number(),
+        "hold": { "type": ["object", "null"] },
         "lastAttemptDateTime": maybe_instant(),
         "nextAttemptDateTime": maybe_instant(),
         "preExisting": truth(),

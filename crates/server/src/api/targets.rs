@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use accede_app::targets::{MAX_DISCOVERED, NewTarget, TargetChange, TargetView};
 use accede_app::text::{MAX_DESCRIPTION, MAX_NAME};
 use accede_app::{App, Caller, Page};
+use accede_domain::circuit::State as Circuit;
 use accede_domain::id::TargetId;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -70,6 +71,7 @@ fn json(view: &TargetView) -> Map<String, Value> {
     object.insert("isBuiltIn".to_owned(), json!(view.is_built_in));
     object.insert("isPaused".to_owned(), json!(view.is_paused));
     object.insert("check".to_owned(), json!(check_json(view)));
+    object.insert("health".to_owned(), health_json(view));
     object.insert(
         "backlog".to_owned(),
         json!({
@@ -83,6 +85,29 @@ fn json(view: &TargetView) -> Map<String, Value> {
     object.insert("createdDateTime".to_owned(), json!(time::text(view.created_at)));
     object.insert("modifiedDateTime".to_owned(), json!(time::text(view.modified_at)));
     object
+}
+
+/// Whether it is called, and why not.
+fn health_json(view: &TargetView) -> Value {
+    let circuit = &view.circuit.circuit;
+    let (state, since, check_at, reason) = match circuit.state {
+        Circuit::Closed => ("healthy", None, None, None),
+        Circuit::Open { since, check_at, reason, .. } => {
+            ("resting", Some(since), Some(check_at), Some(reason))
+        }
+        Circuit::Trial { since, reason, .. } => ("onTrial", Some(since), None, Some(reason)),
+    };
+    let (code, message) = view.circuit.fault.clone().unzip();
+    json!({
+        "state": state,
+        "isOutOfOrder": view.is_out_of_order,
+        "reason": reason.map(|reason| reason.name()),
+        "code": code,
+        "message": message,
+        "sinceDateTime": since.map(time::text),
+        "nextCheckDateTime": check_at.map(time::text),
+        "quietUntilDateTime": circuit.quiet_until.map(time::text),
+    })
 }
 
 /// The target that the path names, by id or by name.
@@ -199,7 +224,7 @@ async fn change(
         catalog_owners_may_add: body.set("catalogOwnersMayAdd")?,
         expected,
     };
-    body.finish(&["isBuiltIn", "isPaused", "check", "backlog"])?;
+    body.finish(&["isBuiltIn", "isPaused", "check", "health", "backlog"])?;
     let view = app.change_target(&caller, id, &change).await?;
     Ok(wire.plain(StatusCode::OK, json(&view)))
 }

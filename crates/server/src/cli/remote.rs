@@ -679,6 +679,7 @@ async fn list_targets(connection: Connection) -> Result<(), Failure> {
                 at(target, "/displayName"),
                 at(target, "/kind"),
                 health(target),
+                at(target, "/health/state"),
                 at(target, "/isPaused"),
                 at(target, "/backlog/due"),
                 at(target, "/backlog/failed"),
@@ -686,7 +687,8 @@ async fn list_targets(connection: Connection) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let header = ["NAME", "DISPLAY NAME", "KIND", "CHECKED", "PAUSED", "DUE", "FAILED", "STUCK"];
+    let header =
+        ["NAME", "DISPLAY NAME", "KIND", "CHECKED", "HEALTH", "PAUSED", "DUE", "FAILED", "STUCK"];
     say(&table(&header, rows, "No target systems that you may see."))
 }
 
@@ -711,6 +713,9 @@ fn show_target(target: &Value, output: Output) -> Result<(), Failure> {
         ("Description", at(target, "/description")),
         ("Kind", at(target, "/kind")),
         ("Paused", at(target, "/isPaused")),
+        ("Health", at(target, "/health/state")),
+        ("Trouble", at(target, "/health/message")),
+        ("Next check", when(target, "/health/nextCheckDateTime")),
         ("Checked", when(target, "/check/checkedDateTime")),
         ("Answer", at(target, "/check/message")),
         ("Due", at(target, "/backlog/due")),

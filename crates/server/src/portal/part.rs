@@ -79,6 +79,11 @@ impl When {
         }
     }
 
+    /// Within a sentence.
+    pub fn words(&self) -> &str {
+        &self.text
+    }
+
     /// To the second, for attempts and timelines.
     pub fn second(at: Timestamp) -> When {
         When {

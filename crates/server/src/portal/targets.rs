@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use accede_app::targets::{FoundResource, KINDS, Kind, NewTarget, TargetView};
 use accede_app::{App, Caller, Listing};
+use accede_domain::circuit::{Reason, State as Circuit};
 use accede_domain::id::TargetId;
 use accede_domain::permission::{Action, Reach};
 use askama::Template;
@@ -51,6 +52,7 @@ pub struct Row {
     failed: String,
     stuck: String,
     oldest: Option<When>,
+    trouble: Option<String>,
 }
 
 impl Row {
@@ -58,6 +60,10 @@ impl Row {
         let title = KINDS.iter().find(|kind| kind.name == view.kind).map(|kind| kind.title);
         let health = match &view.checked {
             _ if view.is_paused => Badge::new(Tone::Warn, "pause", "Paused"),
+            _ if view.is_out_of_order => Badge::new(Tone::Bad, "bad", "Out of order"),
+            _ if view.circuit.circuit.state != Circuit::Closed => {
+                Badge::new(Tone::Warn, "pause", "Rests")
+            }
             Some(checked) if checked.ok => Badge::new(Tone::Ok, "ok", "Works"),
             Some(_) => Badge::new(Tone::Bad, "bad", "Check failed"),
             None if view.is_built_in => Badge::new(Tone::Ok, "ok", "Built in"),
@@ -78,6 +84,35 @@ impl Row {
             failed: grouped(view.backlog.failed),
             stuck: grouped(view.backlog.stuck),
             oldest: view.backlog.oldest.map(When::minute),
+            trouble: trouble(view),
+        }
+    }
+}
+
+/// Why it is not called and what happens next, in words.
+fn trouble(view: &TargetView) -> Option<String> {
+    let circuit = &view.circuit.circuit;
+    let why = view.circuit.fault.as_ref().map(|(_, message)| sentence(message));
+    let why = why.unwrap_or_else(|| "It was in trouble with most calls.".to_owned());
+    match circuit.state {
+        Circuit::Closed => None,
+        Circuit::Open { since, check_at, reason, .. } => {
+            let advice = match reason {
+                Reason::Credentials => {
+                    "Nothing is sent until it lets us in: set its secrets or its certificate anew, \
+                     and it is checked at once."
+                }
+                Reason::Unavailable => "Nothing is sent until it answers a check.",
+            };
+            Some(format!(
+                "Not called since {}. {why} {advice} Next check: {}. What waits goes out by itself \
+                 then, removals first.",
+                When::minute(since).words(),
+                When::second(check_at).words(),
+            ))
+        }
+        Circuit::Trial { .. } => {
+            Some("It answers again; a few calls try it before all that waits goes out.".to_owned())
         }
     }
 }
@@ -404,6 +439,7 @@ pub mod samples_of {
             failed: "60".to_owned(),
             stuck: "2".to_owned(),
             oldest: Some(When::minute(at(0))),
+            trouble: Some("Not called since then. Nobody answers.".to_owned()),
         }
     }
 
