@@ -84,17 +84,27 @@ pub enum OpenError {
     )]
     OlderSchema,
     /// The data directory cannot be made.
-    #[error("the data directory `{}` cannot be made", path.display())]
+    #[error(
+        "the data directory `{}` cannot be made: {reason}; name one on a disk that this user may \
+         write, with --data or in ACCEDE_DATA",
+        path.display()
+    )]
     Directory {
         /// Which.
         path: PathBuf,
         /// What the system said.
-        #[source]
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// Anything else.
     #[error(transparent)]
     App(#[from] Error),
+}
+
+impl OpenError {
+    /// Whether the database cannot be reached at present.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, OpenError::Store(accede_store::Error::Unavailable(_)))
+    }
 }
 
 impl App {
@@ -210,7 +220,7 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| OpenError::Directory { path: path.to_owned(), source })
+        .map_err(|reason| OpenError::Directory { path: path.to_owned(), reason })
 }
 
 fn directory_target(id: TargetId, now: accede_domain::Timestamp) -> TargetRow {
