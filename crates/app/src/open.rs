@@ -129,7 +129,8 @@ impl App {
             Database::Postgres { url, pool_size } => Store::open_postgres(url, *pool_size).await?,
         };
         store.migrate(MIGRATIONS).await?;
-        let sealed = store.read(async |tx| deployment::get(tx, CANARY).await).await?.is_some();
+        let canary = store.read(async |tx| deployment::get(tx, CANARY).await).await;
+        let sealed = canary.map_err(|error| store.placed(error))?.is_some();
         let key_file = key_file.unwrap_or_else(|| data.join(KEY_FILE));
         let keys = match (sealed, key_file.exists()) {
             (_, true) => Keys::read(&key_file)?,
@@ -168,7 +169,8 @@ impl App {
                 }
                 Ok::<_, accede_store::Error>((canary, key, id))
             })
-            .await?;
+            .await
+            .map_err(|error| self.store().placed(error))?;
         let opened =
             STANDARD.decode(&canary).map(|sealed| self.keys().unseal(place(CANARY), &sealed));
         if !matches!(opened, Ok(Ok(song)) if song == SONG) {

@@ -181,8 +181,9 @@ impl Store {
         }
     }
 
-    /// The same error, with the file that it is about.
-    pub(crate) fn placed(&self, error: Error) -> Error {
+    /// The same error, with the file that it is about: for whoever starts the program, and not for
+    /// those who ask something of it.
+    pub fn placed(&self, error: Error) -> Error {
         match &self.0.engine {
             Driver::Lite(lite) => match lite.path() {
                 Some(path) => error.at(&format!("`{}`", path.display())),

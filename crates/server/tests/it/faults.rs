@@ -290,6 +290,16 @@ fn a_disk_that_is_read_only_or_full_at_the_start_is_named() {
     assert!(line.contains("Read-only file system") && line.contains("may write"), "{line}");
     assert!(line.contains(&data.display().to_string()), "{line}");
 
+    assert!(accede(&data, &["token", "--app", "bot"], &[]).output().unwrap().status.success());
+    let file = data.join("accede.db");
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && exec \"$2\" serve --data \"$3\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command.arg(&file).arg(ACCEDE).arg(&data).stdin(Stdio::null());
+    let line = refusal(&command.output().unwrap(), 6);
+    assert!(line.contains("cannot be written") && line.contains("owner and permissions"), "{line}");
+    assert!(line.contains(&file.display().to_string()), "{line}");
+
     let line = refusal(&serve_on("size=100k"), 1);
     assert!(line.contains("no space is left") && line.contains("free some"), "{line}");
     assert!(line.contains(&data.display().to_string()), "{line}");
