@@ -75,11 +75,26 @@ pub enum Error {
         fault: accede_domain::fault::Fault,
     },
     /// No space is left on the database's disk.
-    #[error("the server's disk is full; nothing was changed, ask its operator to free some space")]
+    #[error(
+        "the server's disk is full or takes no more; nothing was changed, ask its operator to free \
+         some space"
+    )]
     Full,
+    /// Another process holds the database's file.
+    #[error(
+        "another process holds the database; nothing was changed, try again in a minute; if it stays \
+         so, the server's operator must end that process"
+    )]
+    Locked(#[source] accede_store::Error),
     /// The database does not answer at present.
     #[error("the database is not available at present; nothing was changed, try again later")]
     Unavailable(#[source] accede_store::Error),
+    /// The connection to the database broke while a change was being saved.
+    #[error(
+        "the connection to the database broke while this was being saved, so it is not known whether \
+         it was; look before you repeat it"
+    )]
+    Uncertain(#[source] accede_store::Error),
     /// A fault of ours. The chain is logged; the reader gets the request's id.
     #[error("something went wrong on the server")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -96,6 +111,12 @@ impl Error {
         Error::NotFound { what, id: id.to_string() }
     }
 
+    /// Whether it is about where the database lives and not about what was asked: the same would meet
+    /// everybody else, and the same may go well later.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Full | Error::Locked(_) | Error::Unavailable(_) | Error::Uncertain(_))
+    }
+
     /// A fault of ours.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error::Internal(cause.into())
@@ -108,7 +129,9 @@ impl From<accede_store::Error> for Error {
         match error {
             Store::Stale => Error::Stale,
             Store::Full(_) => Error::Full,
-            Store::Locked(_) => Error::Unavailable(error),
+            Store::Locked(_) => Error::Locked(error),
+            Store::Unavailable(_) => Error::Unavailable(error),
+            Store::Uncertain => Error::Uncertain(error),
             Store::NotFound
             | Store::Duplicate { .. }
             | Store::Corrupt(_)

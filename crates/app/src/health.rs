@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::Timestamp;
-use accede_store::queue;
+use accede_store::{deployment, queue};
 
 pub use accede_store::queue::Undone;
 
 use crate::{App, Result};
 
+/// The name under which a deployment keeps when it was last tried whether it takes changes.
+const WRITTEN: &str = "written";
+
 /// Attempts of this process, by outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(Mutex<BTreeMap<String, u64>>);
 
-/// What a scraper is told.
+/// What a scraper is told of the database.
 #[derive(Debug, Clone)]
 pub struct Health {
     /// Deliveries that are not done, by target and phase.
     pub undone: Vec<Undone>,
-    /// Attempts of this process since it started, by outcome.
-    pub attempts: BTreeMap<String, u64>,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -39,13 +40,21 @@ impl Tally {
 }
 
 impl App {
-    /// Whether the database answers.
+    /// Whether the database answers, and takes changes.
+    ///
+    /// That it takes them is tried only after somebody could not make one: a probe of a healthy
+    /// server costs no write.
     ///
     /// # Errors
     ///
     /// It does not.
     pub async fn ready(&self) -> Result<()> {
         self.store().read(async |tx| queue::ping(tx).await).await?;
+        if self.store().is_troubled() {
+            let now = self.now().to_string();
+            self.store().write(async |tx| deployment::replace(tx, WRITTEN, &now).await).await?;
+            self.store().relieve();
+        }
         Ok(())
     }
 
@@ -58,7 +67,12 @@ impl App {
         Ok(self.store().schema_version().await?)
     }
 
-    /// What a scraper is told.
+    /// Attempts of this process since it started, by outcome.
+    pub fn attempts(&self) -> BTreeMap<String, u64> {
+        self.tally().0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a scraper is told of the database.
     ///
     /// # Errors
     ///
@@ -66,7 +80,6 @@ impl App {
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
         let undone = self.store().read(async |tx| queue::undone(tx).await).await?;
-        let attempts = self.tally().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Health { undone, attempts, at })
+        Ok(Health { undone, at })
     }
 }

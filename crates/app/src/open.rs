@@ -84,17 +84,27 @@ pub enum OpenError {
     )]
     OlderSchema,
     /// The data directory cannot be made.
-    #[error("the data directory `{}` cannot be made", path.display())]
+    #[error(
+        "the data directory `{}` cannot be made: {reason}; name one on a disk that this user may \
+         write, with --data or in ACCEDE_DATA",
+        path.display()
+    )]
     Directory {
         /// Which.
         path: PathBuf,
         /// What the system said.
-        #[source]
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// Anything else.
     #[error(transparent)]
     App(#[from] Error),
+}
+
+impl OpenError {
+    /// Whether the database cannot be reached at present.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, OpenError::Store(accede_store::Error::Unavailable(_)))
+    }
 }
 
 impl App {
@@ -119,7 +129,8 @@ impl App {
             Database::Postgres { url, pool_size } => Store::open_postgres(url, *pool_size).await?,
         };
         store.migrate(MIGRATIONS).await?;
-        let sealed = store.read(async |tx| deployment::get(tx, CANARY).await).await?.is_some();
+        let canary = store.read(async |tx| deployment::get(tx, CANARY).await).await;
+        let sealed = canary.map_err(|error| store.placed(error))?.is_some();
         let key_file = key_file.unwrap_or_else(|| data.join(KEY_FILE));
         let keys = match (sealed, key_file.exists()) {
             (_, true) => Keys::read(&key_file)?,
@@ -158,7 +169,8 @@ impl App {
                 }
                 Ok::<_, accede_store::Error>((canary, key, id))
             })
-            .await?;
+            .await
+            .map_err(|error| self.store().placed(error))?;
         let opened =
             STANDARD.decode(&canary).map(|sealed| self.keys().unseal(place(CANARY), &sealed));
         if !matches!(opened, Ok(Ok(song)) if song == SONG) {
@@ -210,7 +222,7 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| OpenError::Directory { path: path.to_owned(), source })
+        .map_err(|reason| OpenError::Directory { path: path.to_owned(), reason })
 }
 
 fn directory_target(id: TargetId, now: accede_domain::Timestamp) -> TargetRow {

@@ -491,7 +491,7 @@ impl App {
             Ok(()) => return Ok(()),
             Err(Error::Refused(refusal)) => (refusal.code().to_owned(), refusal.to_string()),
             Err(Error::Stale) => return Ok(()),
-            Err(error @ (Error::Unavailable(_) | Error::Full)) => return Err(error),
+            Err(error) if error.is_outage() => return Err(error),
             Err(error) => ("Failed".to_owned(), error.to_string()),
         };
         self.store()

@@ -35,6 +35,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_secs(600);
 /// How often the list of targets is read anew.
 const TARGETS_AGE: Duration = Duration::from_secs(1);
+/// How often to look whether a database takes changes again.
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 /// Fewest calls in flight per target to begin with.
 const FIRST_WINDOW: f64 = 4.0;
 /// A lane takes at most one in this many of all calls.
@@ -409,7 +411,8 @@ impl App {
         let mut stopping = false;
         report("recover", self.recover().await);
         loop {
-            if !stopping {
+            let away = !stopping && self.is_away().await;
+            if !stopping && !away {
                 let instant = tokio::time::Instant::now();
                 if swept_at.is_none_or(|at| SWEEP <= instant - at) {
                     swept_at = Some(instant);
@@ -447,10 +450,11 @@ impl App {
             if stopping && in_flight == 0 {
                 return;
             }
+            let pause = if away { AWAY_PAUSE } else { IDLE };
             tokio::select! {
                 () = &mut shutdown, if !stopping => stopping = true,
-                () = self.woken(), if !stopping => {}
-                () = tokio::time::sleep(IDLE) => {}
+                () = self.woken(), if !stopping && !away => {}
+                () = tokio::time::sleep(pause) => {}
                 Some((target, strained)) = finished.recv() => {
                     note(&mut lanes, target, strained);
                     while let Ok((target, strained)) = finished.try_recv() {
@@ -459,6 +463,12 @@ impl App {
                 }
             }
         }
+    }
+
+    /// Whether the database takes no changes, so that nothing can be claimed; quietly, since whoever
+    /// met it first has told it.
+    async fn is_away(&self) -> bool {
+        self.store().is_troubled() && self.ready().await.is_err()
     }
 
     /// Claims for every lane with room; says whether a target changed since it was read.

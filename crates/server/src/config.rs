@@ -109,6 +109,14 @@ const SETTINGS: &[Setting] = &[
          by that address.",
     ),
     setting(
+        "server.client_timeout",
+        Kind::Time,
+        "PT75S",
+        "How long a client may be silent before its connection is closed: between connecting, or the \
+         last answer, and the end of a request's headers; and between two pieces of a body. Longer \
+         than a proxy in front keeps its idle connections, which is often a minute.",
+    ),
+    setting(
         "database.url",
         Kind::Database,
         "",
@@ -197,6 +205,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// How long a client may be silent.
+    pub client_timeout: std::time::Duration,
     /// The PostgreSQL database, if it is one.
     pub database_url: Option<String>,
     /// Most connections to it.
@@ -253,7 +263,14 @@ impl Sources {
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+            // What is in the way of the directory is told by whoever makes it.
+            Err(error)
+                if !must_exist
+                    && matches!(
+                        error.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                    ) =>
+            {
                 return Ok(());
             }
             Err(error) => {
@@ -361,6 +378,10 @@ impl Sources {
             listen: self.listen()?,
             public_url: self.web("server.public_url")?,
             trusted_proxies: self.networks("server.trusted_proxies")?,
+            client_timeout: self
+                .time("server.client_timeout")?
+                .try_into()
+                .map_err(|_| self.misfit("server.client_timeout"))?,
             database_url: self.database()?,
             pool_size: self.number("database.pool_size")?,
             settings,

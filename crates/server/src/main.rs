@@ -13,13 +13,29 @@ use accede_server::cli::{self, Cli, Command, DemoArgs, Failure, data::ServeArgs}
 use accede_server::config::{Config, LogFormat};
 use accede_server::portal::Portal;
 use accede_server::{demo, serve};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
 use clap::Parser;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
 use tracing_subscriber::EnvFilter;
 
 /// How long answers and calls in flight may take once the process is told to stop.
 const FAREWELL: Duration = Duration::from_secs(8);
+/// How long a client of the demo may be silent.
+const DEMO_SILENCE: Duration = Duration::from_secs(75);
+/// Bytes of a connection that are read ahead; longer headers end it, see [`serve::MAX_HEADERS`].
+const READ_AHEAD: usize = 64 * 1024;
+/// How long to wait when the system gives no connection, for example for want of open files.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// The signal for a file that grows beyond the limit of this process; the number is the same on
+/// every system that we are built for.
+const SIGXFSZ: i32 = 25;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -47,14 +63,31 @@ fn main() -> ExitCode {
 async fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = args.config()?;
     log_to_stderr(&config);
+    // A write beyond the limit of file size fails, as on a full disk, and does not end the process.
+    let _unheard = signal(SignalKind::from_raw(SIGXFSZ))?;
     let app = args.open(&config).await?;
-    let listener = tokio::net::TcpListener::bind(&config.listen)
-        .await
-        .map_err(|error| Failure::new(format!("cannot listen on {}: {error}", config.listen)))?;
+    let listener =
+        TcpListener::bind(&config.listen).await.map_err(|error| deaf(&config.listen, &error))?;
     let web = cli::data::web(&config);
     let proxies = serve::trusted(config.trusted_proxies.clone());
     let router = serve::router(&app, web, Portal::default(), proxies);
-    serve_until_told(app, listener, router, |address| format!("ready http://{address}")).await
+    let silence = config.client_timeout;
+    serve_until_told(app, listener, router, silence, |address| format!("ready http://{address}"))
+        .await
+}
+
+/// Why nobody can be heard on an address.
+fn deaf(address: &str, error: &std::io::Error) -> Failure {
+    let advice = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another process listens there; stop it, or name another port in `server.listen`"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for root; name another in `server.listen`"
+        }
+        _ => "name an address of this machine in `server.listen`",
+    };
+    Failure::new(format!("cannot listen on {address}: {error}; {advice}"))
 }
 
 /// Plays the demo's story, or serves its organization until told to stop.
@@ -66,16 +99,16 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
         return if good { Ok(()) } else { Err(Failure::new("the story did not end as it should")) };
     }
     demo.mend().await?;
-    let listener = match tokio::net::TcpListener::bind(&args.listen).await {
+    let listener = match TcpListener::bind(&args.listen).await {
         Ok(listener) => listener,
-        Err(_) => tokio::net::TcpListener::bind("127.0.0.1:0").await?,
+        Err(_) => TcpListener::bind("127.0.0.1:0").await?,
     };
     let personas = demo.organization.sign_ins();
     let web =
         Web { public_url: None, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
     let portal = Portal { personas: personas.clone(), ..Portal::default() };
     let router = serve::router(&demo.app, web, portal, serve::trusted(Vec::new()));
-    serve_until_told(demo.app.clone(), listener, router, |address| {
+    serve_until_told(demo.app.clone(), listener, router, DEMO_SILENCE, |address| {
         let mut text = format!("\nAccede demo: http://{address}\n\nSign in as (one click):\n");
         for persona in &personas {
             text.push_str(&format!("  {:16} {}\n", persona.display_name, persona.part));
@@ -95,15 +128,14 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
 async fn serve_until_told(
     app: App,
     listener: tokio::net::TcpListener,
-    router: axum::Router,
+    router: Router,
+    silence: Duration,
     ready: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(app.run_worker(until(stopped.clone())));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let web = axum::serve(listener, service).with_graceful_shutdown(until(stopped));
-    let mut web = tokio::spawn(web.into_future());
+    let mut web = tokio::spawn(accept(listener, router, silence, stopped));
     let mut out = std::io::stdout();
     writeln!(out, "{}", ready(address))?;
     out.flush()?;
@@ -132,6 +164,80 @@ async fn serve_until_told(
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// Takes connections until told to stop; then answers what was asked already, and returns.
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    silence: Duration,
+    stopped: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(until(stopped.clone()));
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            // Only to forget those that are over.
+            Some(_) = connections.join_next() => {}
+            taken = listener.accept() => match taken {
+                Ok((stream, peer)) => {
+                    let router = router.clone();
+                    connections.spawn(attend(stream, peer, router, silence, stopped.clone()));
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be taken; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+    )
+}
+
+/// Answers the requests of one connection, one after another.
+///
+/// A client that is silent for too long before a request is whole is not waited for: `hyper` counts
+/// from the moment that it waits for headers, so that holds between two requests too.
+async fn attend(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    silence: Duration,
+    stopped: watch::Receiver<bool>,
+) {
+    let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(serve::Silence(silence));
+        router.clone().oneshot(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(silence)
+        .max_buf_size(READ_AHEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = until(stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = %accede_server::chain(&error), "a connection broke");
+    }
 }
 
 /// Resolves when the process is told to stop.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use accede_app::App;
+use accede_app::health::Health;
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
@@ -18,6 +20,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+/// How long the database may take to measure the queue.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of answer times, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
@@ -79,22 +83,33 @@ pub async fn count(State(metrics): State<Metrics>, request: Request, next: Next)
     response
 }
 
-/// What a scraper is told.
+/// What a scraper is told. Without the database it is told less, and that it is without: whoever
+/// watches must not lose sight just then.
 pub async fn scrape(State(app): State<App>, Extension(metrics): Extension<Metrics>) -> Response {
-    match text(&app, &metrics).await {
+    let health = match tokio::time::timeout(PATIENCE, app.health()).await {
+        Ok(Ok(health)) => Some(health),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %crate::chain(&error), "the queue could not be measured");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the queue could not be measured: the database does not answer");
+            None
+        }
+    };
+    match text(&app, &metrics, health) {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(CONTENT_TYPE, kind)], text).into_response()
         }
         Err(error) => {
-            tracing::error!(error = %crate::chain(&error), "the metrics could not be read");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n").into_response()
+            tracing::error!(%error, "the metrics could not be written");
+            (StatusCode::SERVICE_UNAVAILABLE, "the metrics could not be written\n").into_response()
         }
     }
 }
 
-async fn text(app: &App, metrics: &Metrics) -> Result<String, accede_app::Error> {
-    let health = app.health().await?;
+fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("accede");
     registry.register("requests", "Answered requests", metrics.0.requests.clone());
     registry.register_with_unit(
@@ -103,6 +118,24 @@ async fn text(app: &App, metrics: &Metrics) -> Result<String, accede_app::Error>
         Unit::Seconds,
         metrics.0.seconds.clone(),
     );
+    let up: Gauge = Gauge::default();
+    up.set(i64::from(health.is_some()));
+    registry.register("database_up", "Whether the database answers", up);
+    if let Some(health) = health {
+        queue(&mut registry, health);
+    }
+    let attempts: Family<AttemptLabels, Counter> = Family::default();
+    for (outcome, count) in app.attempts() {
+        attempts.get_or_create(&AttemptLabels { outcome }).inc_by(count);
+    }
+    registry.register("attempts", "Calls to targets by this process", attempts);
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// What is not delivered.
+fn queue(registry: &mut Registry, health: Health) {
     let deliveries: Family<DeliveryLabels, Gauge> = Family::default();
     let ages: Family<DeliveryLabels, Gauge<f64, AtomicU64>> = Family::default();
     for undone in health.undone {
@@ -122,12 +155,4 @@ async fn text(app: &App, metrics: &Metrics) -> Result<String, accede_app::Error>
         Unit::Seconds,
         ages,
     );
-    let attempts: Family<AttemptLabels, Counter> = Family::default();
-    for (outcome, count) in health.attempts {
-        attempts.get_or_create(&AttemptLabels { outcome }).inc_by(count);
-    }
-    registry.register("attempts", "Calls to targets by this process", attempts);
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(accede_app::Error::internal)?;
-    Ok(text)
 }

@@ -16,6 +16,9 @@ use crate::portal::session::Session;
 /// Longest token that is looked at.
 const MAX_TOKEN: usize = 128;
 
+/// Where the parts of pages are that are the same for everybody.
+const ASSETS: &str = "/assets/";
+
 /// How the cookie is sent; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Cookies {
@@ -75,6 +78,10 @@ impl Cookies {
 /// Puts the portal's [`Session`] beside a request that carries the cookie of a living one; a layer
 /// around the portal.
 pub async fn attach(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    // What pages look like is for everybody, also while nobody's session can be read.
+    if request.uri().path().starts_with(ASSETS) {
+        return next.run(request).await;
+    }
     let cookies = request.extensions().get::<Cookies>().copied().unwrap_or_default();
     if let Some(token) = cookies.token(request.headers()) {
         match app.session_caller(&token).await {

@@ -28,6 +28,16 @@ pub enum Error {
     /// Another process holds the database.
     #[error("{0}")]
     Locked(String),
+    /// The database cannot be reached or its disk does not work; that can pass without us. Nothing
+    /// of what was asked is saved.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The connection broke while the change was being committed: it may be saved or not.
+    #[error(
+        "the connection to PostgreSQL was lost during the commit, so it is not known whether the \
+         change was saved; look before you repeat it"
+    )]
+    Uncertain,
     /// The database was written by a newer version of this program.
     #[error(
         "the database has schema {database} but this program knows schemas up to {program}; \
@@ -42,12 +52,32 @@ pub enum Error {
     /// The database could lose what it has confirmed.
     #[error("{0}")]
     NotDurable(String),
-    /// No space is left.
+    /// No space is left, or the disk takes no more.
     #[error("no space is left for the database: {0}; free some and try again")]
     Full(String),
     /// Anything else that the database answered.
     #[error("{0}")]
     Database(String),
+}
+
+impl Error {
+    /// Whether it says something about where the database lives and nothing about what was asked: it
+    /// meets everybody who writes, and can pass without us.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Locked(_) | Error::Unavailable(_) | Error::Full(_))
+    }
+
+    /// The same, with what it is about.
+    pub(crate) fn at(self, place: &str) -> Error {
+        match self {
+            Error::Database(reason) => Error::Database(format!("{place}: {reason}")),
+            Error::Unavailable(reason) => Error::Unavailable(format!("{place}: {reason}")),
+            Error::Locked(reason) => Error::Locked(format!("{place}: {reason}")),
+            Error::Corrupt(reason) => Error::Corrupt(format!("{place}: {reason}")),
+            Error::Full(reason) => Error::Full(format!("{place}: {reason}")),
+            other => other,
+        }
+    }
 }
 
 /// The whole chain of causes in one line, for drivers that hide the reason in the source.

@@ -30,6 +30,7 @@ pub mod packages;
 mod pages;
 pub mod people;
 mod pg;
+mod pg_error;
 pub mod plans;
 pub mod policies;
 pub mod queue;

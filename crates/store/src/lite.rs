@@ -44,6 +44,10 @@ const GROUP_TURNS: u32 = 256;
 const GROUP_TIME: Duration = Duration::from_millis(5);
 /// How long another process (`accede token` beside the server) may hold the write lock.
 const BUSY: Duration = Duration::from_secs(10);
+/// How often to ask for the write lock meanwhile.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// For how long it counts that the lock was held when it was last asked for.
+const BUSY_MEMORY: Duration = Duration::from_secs(30);
 /// Prepared statements kept by each connection.
 const STATEMENTS: usize = 256;
 /// Pages of log between two checkpoints; 2,000 pages (8 MB) keep the p99 of a commit near 30 ms.
@@ -62,6 +66,11 @@ pub(crate) struct Lite {
 }
 
 impl Lite {
+    /// Its file, unless it is in memory.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.readers.as_ref().map(|readers| readers.path.as_path())
+    }
+
     /// Opens the database of a data directory; `exclusive` for the process that serves it.
     pub(crate) fn open(dir: &Path, exclusive: bool) -> Result<Lite> {
         let path = dir.join(FILE);
@@ -78,6 +87,8 @@ impl Lite {
             )));
         };
         let conn = Conn::open(&path, false)?;
+        // Waiting for the lock is ours, see `Lite::turn`: SQLite would sleep on a thread of others.
+        conn.db.busy_timeout(Duration::ZERO).map_err(error)?;
         let readers = Arc::new(Readers {
             path,
             free: Mutex::default(),
@@ -107,7 +118,15 @@ impl Lite {
         group_turns: u32,
     ) -> Lite {
         let bells = Arc::new(Bells::default());
-        let writer = Writer { conn, group: None, group_turns, bells: bells.clone(), _lock: lock };
+        let bells_of_writer = bells.clone();
+        let writer = Writer {
+            conn,
+            group: None,
+            group_turns,
+            bells: bells_of_writer,
+            held: None,
+            _lock: lock,
+        };
         Lite { writer: Arc::new(tokio::sync::Mutex::new(writer)), readers, bells }
     }
 
@@ -118,8 +137,17 @@ impl Lite {
     /// Waits for the write connection and opens a savepoint on it.
     pub(crate) async fn turn(&self) -> Result<Turn> {
         let mut writer = self.lock().await;
-        writer.join()?;
-        Ok(Turn { writer: Some(writer) })
+        loop {
+            match writer.join() {
+                Err(Error::Locked(_)) if writer.is_patient() => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                joined => {
+                    joined?;
+                    return Ok(Turn { writer: Some(writer) });
+                }
+            }
+        }
     }
 
     /// Ends a turn and waits until everything that it has seen is committed.
@@ -234,6 +262,8 @@ struct Writer {
     group: Option<Group>,
     group_turns: u32,
     bells: Arc<Bells>,
+    /// Since when another process has held the lock, and when that was last found.
+    held: Option<(Instant, Instant)>,
     /// Kept for as long as anybody can write.
     _lock: Option<File>,
 }
@@ -251,6 +281,7 @@ impl Writer {
     fn join(&mut self) -> Result<()> {
         if self.group.is_none() {
             self.conn.run("begin immediate")?;
+            self.held = None;
             self.group = Some(Group {
                 turns: 0,
                 since: Instant::now(),
@@ -259,6 +290,20 @@ impl Writer {
             });
         }
         self.conn.run("savepoint turn")
+    }
+
+    /// Whether to wait on for a lock that another process was found to hold.
+    ///
+    /// All who write wait together: once the time is up everybody in the queue is told so at once,
+    /// and whoever comes later asks once, until the lock is free again.
+    fn is_patient(&mut self) -> bool {
+        let now = Instant::now();
+        let since = match self.held {
+            Some((since, seen)) if now.duration_since(seen) < BUSY_MEMORY => since,
+            _ => now,
+        };
+        self.held = Some((since, now));
+        now.duration_since(since) < BUSY
     }
 
     fn undo_turn(&mut self) -> Result<()> {
@@ -437,12 +482,8 @@ impl Conn {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let unopened = |cause: rusqlite::Error| match error(cause) {
-            Error::Database(reason) => {
-                Error::Database(format!("`{}` cannot be opened: {reason}", path.display()))
-            }
-            other => other,
-        };
+        let place = format!("`{}` cannot be opened", path.display());
+        let unopened = |cause: rusqlite::Error| error(cause).at(&place);
         let db = Connection::open_with_flags(path, flags).map_err(unopened)?;
         steady(&db).map_err(unopened)?;
         db.busy_timeout(BUSY).map_err(unopened)?;
@@ -662,12 +703,22 @@ fn error(cause: rusqlite::Error) -> Error {
             "another process held the database for more than {} s; stop it, or try again",
             BUSY.as_secs()
         )),
-        (ErrorCode::ReadOnly, _) => Error::Database(format!(
+        (ErrorCode::ReadOnly | ErrorCode::PermissionDenied, _) => Error::Unavailable(format!(
             "the database cannot be written ({message}); check the owner and permissions of the \
-             data directory"
+             data directory, and that its disk is not mounted read-only"
         )),
-        (ErrorCode::SystemIoFailure, code) => Error::Database(format!(
-            "the disk failed while SQLite worked on it ({message}, code {code}); check the disk"
+        (ErrorCode::CannotOpen, _) => Error::Unavailable(format!(
+            "a file of the database cannot be opened ({message}); check that the data directory is \
+             there, its owner and permissions, and the limit of open files"
+        )),
+        // SQLite tells a quota and a limit of file size so.
+        (ErrorCode::SystemIoFailure, ffi::SQLITE_IOERR_WRITE) => Error::Full(format!(
+            "the disk refused a write ({message}), so a quota or a limit of file size is reached, \
+             or the disk fails"
+        )),
+        (ErrorCode::SystemIoFailure, code) => Error::Unavailable(format!(
+            "the disk failed while SQLite worked on it ({message}, code {code}); check its health \
+             and its free space"
         )),
         (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
             Error::Corrupt(message.to_owned())
@@ -697,7 +748,11 @@ fn create_directory(dir: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(|error| {
-        Error::Database(format!("the directory `{}` cannot be created: {error}", dir.display()))
+        Error::Database(format!(
+            "the directory `{}` cannot be created: {error}; name one on a disk that this user may \
+             write",
+            dir.display()
+        ))
     })
 }
 
@@ -705,7 +760,11 @@ fn create_directory(dir: &Path) -> Result<()> {
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join(LOCK_FILE);
     let failed = |error: std::io::Error| {
-        Error::Database(format!("`{}` cannot be locked: {error}", path.display()))
+        Error::Database(format!(
+            "`{}` cannot be locked: {error}; the data directory must be on a local disk that this \
+             user may write",
+            path.display()
+        ))
     };
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     match file.try_lock() {

@@ -30,13 +30,15 @@ impl Store {
         if !migrations.is_sorted_by(|a, b| a.number < b.number) {
             return Err(Error::Database("the migrations are not in order".to_owned()));
         }
-        self.write(async |tx| prepare(tx).await).await?;
-        let database = self.schema_version().await?;
+        // At this first use of a database, whoever starts the program must be told which one it is.
+        self.write(async |tx| prepare(tx).await).await.map_err(|error| self.placed(error))?;
+        let database = self.schema_version().await.map_err(|error| self.placed(error))?;
         if database > newest {
             return Err(Error::NewerSchema { database, program: newest });
         }
         for migration in migrations.iter().filter(|migration| migration.number > database) {
-            self.write(async |tx| apply(tx, migration).await).await?;
+            let applied = self.write(async |tx| apply(tx, migration).await).await;
+            applied.map_err(|error| self.placed(error))?;
         }
         Ok(())
     }

@@ -19,13 +19,13 @@ use postgres_types::private::BytesMut;
 use postgres_types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Connection, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::dialect::placeholders;
 use crate::error::{Error, Result, chain};
-use crate::lite::{parameters, read_only};
+use crate::lite::parameters;
+use crate::pg_error::{competed, cut_off, error, lost, place, unreachable_server};
 use crate::store::ended;
 use crate::value::{Cells, Row, Value, ValueRef};
 
@@ -57,6 +57,8 @@ pub(crate) struct Pg {
     pool: Pool,
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
+    /// Where it is, for people.
+    place: String,
 }
 
 impl Pg {
@@ -80,7 +82,8 @@ impl Pg {
             }))
             .build()
             .map_err(|error| Error::Database(format!("the pool cannot be built: {error}")))?;
-        let pg = Pg { pool, config, tls };
+        let place = place(&config);
+        let pg = Pg { pool, config, tls, place };
         pg.check().await?;
         Ok(pg)
     }
@@ -153,7 +156,7 @@ impl Pg {
     async fn try_client(&self) -> Result<Object, (Error, bool)> {
         self.pool.get().await.map_err(|cause| match cause {
             PoolError::Backend(cause) | PoolError::PostCreateHook(HookError::Backend(cause)) => {
-                (unreachable_server(&cause), cut_off(&cause))
+                (unreachable_server(&self.place, &cause), cut_off(&cause))
             }
             other => (self.unavailable(&other), false),
         })
@@ -161,16 +164,20 @@ impl Pg {
 
     fn unavailable(&self, cause: &PoolError) -> Error {
         match cause {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Database(format!(
-                "all {} connections to PostgreSQL were busy for {} s; raise the pool's size",
-                self.pool.status().max_size,
-                WAIT.as_secs()
-            )),
-            PoolError::Timeout(_) => Error::Database(format!(
-                "PostgreSQL did not answer for {} s; check its address and that it runs",
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => {
+                Error::Unavailable(format!(
+                    "all {} connections to PostgreSQL were busy for {} s; raise `database.pool_size`",
+                    self.pool.status().max_size,
+                    WAIT.as_secs()
+                ))
+            }
+            PoolError::Timeout(_) => Error::Unavailable(format!(
+                "PostgreSQL at {} did not answer for {} s; check the address in `database.url`, and \
+                 that it runs",
+                self.place,
                 CONNECT.as_secs()
             )),
-            other => Error::Database(format!("PostgreSQL: {}", chain(other))),
+            other => Error::Unavailable(format!("PostgreSQL: {}", chain(other))),
         }
     }
 
@@ -188,6 +195,7 @@ impl Pg {
         let mut listener = Listener {
             config: self.config.clone(),
             tls: self.tls.clone(),
+            place: self.place.clone(),
             channel: channel.to_owned(),
             link: None,
             pause: Duration::ZERO,
@@ -336,11 +344,7 @@ impl Trip {
         let outcome = outcome.map_err(|failure| match failure {
             Failure::Ours(error) => error,
             Failure::Theirs(cause) if !cut_off(&cause) => error(&cause),
-            Failure::Theirs(_) => Error::Database(
-                "the connection to PostgreSQL was lost during the commit, so it is not known \
-                 whether the change was saved; look before you repeat it"
-                    .to_owned(),
-            ),
+            Failure::Theirs(_) => Error::Uncertain,
         });
         (outcome, competed)
     }
@@ -521,6 +525,7 @@ fn integer(raw: &[u8]) -> Option<i64> {
 pub(crate) struct Listener {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
+    place: String,
     channel: String,
     link: Option<Link>,
     pause: Duration,
@@ -546,7 +551,7 @@ impl Listener {
             .config
             .connect(self.tls.clone())
             .await
-            .map_err(|cause| unreachable_server(&cause))?;
+            .map_err(|cause| unreachable_server(&self.place, &cause))?;
         let listen = format!("listen \"{}\"", self.channel.replace('"', "\"\""));
         {
             let mut listening = pin!(client.batch_execute(&listen));
@@ -661,84 +666,6 @@ fn tls(wanted: bool) -> Result<MakeRustlsConnect> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
-}
-
-/// Whether a transaction failed because another one was in its way.
-fn competed(cause: &tokio_postgres::Error) -> bool {
-    matches!(cause.code(), Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE
-        || *code == SqlState::T_R_DEADLOCK_DETECTED)
-}
-
-/// Whether the connection broke or the server shuts it down.
-fn cut_off(cause: &tokio_postgres::Error) -> bool {
-    match cause.code() {
-        Some(code) => {
-            *code == SqlState::ADMIN_SHUTDOWN
-                || *code == SqlState::CRASH_SHUTDOWN
-                || *code == SqlState::CANNOT_CONNECT_NOW
-        }
-        None => cause.is_closed() || source::<std::io::Error>(cause),
-    }
-}
-
-fn source<T: StdError + 'static>(cause: &tokio_postgres::Error) -> bool {
-    cause.source().is_some_and(|source| source.is::<T>())
-}
-
-fn lost() -> Error {
-    Error::Database(
-        "the connection to PostgreSQL was lost; nothing was saved, try again".to_owned(),
-    )
-}
-
-/// A connection could not be made.
-fn unreachable_server(cause: &tokio_postgres::Error) -> Error {
-    let reason = chain(cause);
-    let advice = if reason.contains("certificate") {
-        "; its certificate must be one that this system trusts (SSL_CERT_FILE can name another \
-         list), or say `sslmode=disable` where the network is trusted"
-    } else {
-        "; check the address, the password and that it runs"
-    };
-    Error::Database(format!("PostgreSQL cannot be reached: {reason}{advice}"))
-}
-
-/// What PostgreSQL says, in our words.
-fn error(cause: &tokio_postgres::Error) -> Error {
-    let Some(db) = cause.as_db_error() else {
-        return if cause.is_closed() {
-            lost()
-        } else {
-            Error::Database(format!("PostgreSQL: {}", chain(cause)))
-        };
-    };
-    if *db.code() == SqlState::UNIQUE_VIOLATION {
-        return Error::Duplicate { constraint: constraint(db) };
-    }
-    if *db.code() == SqlState::DISK_FULL {
-        return Error::Full(db.message().to_owned());
-    }
-    if *db.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
-        return read_only();
-    }
-    let place = db.constraint().map(|name| format!(" `{name}`")).unwrap_or_default();
-    Error::Database(format!("PostgreSQL: {}{place} (code {})", db.message(), db.code().code()))
-}
-
-/// `Key (a, b)=(1, 2) already exists.` as `table.a,b`; an index over expressions by its name.
-fn constraint(db: &tokio_postgres::error::DbError) -> String {
-    let columns = db
-        .detail()
-        .and_then(|detail| detail.split_once('('))
-        .and_then(|(_, rest)| rest.split_once(")=("))
-        .map(|(columns, _)| columns.replace(", ", ","))
-        .filter(|columns| {
-            columns.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ',')
-        });
-    match (db.table(), columns) {
-        (Some(table), Some(columns)) => format!("{table}.{columns}"),
-        _ => db.constraint().unwrap_or("unique").to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::dialect::Engine;
 use crate::error::{Error, Result};
@@ -16,6 +16,8 @@ use crate::wake::{Source, Wakes};
 const TRIES: u32 = 10;
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_millis(2);
+/// For how long a transaction is tried that finds no server.
+const AWAY: Duration = Duration::from_secs(10);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -27,6 +29,8 @@ struct Inner {
     engine: Driver,
     /// Spreads the pauses of transactions that lost against each other.
     pauses: AtomicU64,
+    /// Whether an outage met a write since the last [`Store::relieve`].
+    troubled: AtomicBool,
     #[cfg(feature = "testing")]
     keep: std::sync::Mutex<Vec<Box<dyn std::any::Any + Send>>>,
 }
@@ -103,6 +107,7 @@ impl Store {
         Store(Arc::new(Inner {
             engine,
             pauses: AtomicU64::new(1),
+            troubled: AtomicBool::new(false),
             #[cfg(feature = "testing")]
             keep: std::sync::Mutex::default(),
         }))
@@ -139,16 +144,52 @@ impl Store {
         self.refuse_nested()?;
         match &self.0.engine {
             Driver::Lite(lite) => {
-                let mut session = Session::new(Link::Turn(lite.turn().await?));
+                let turn = lite.turn().await.inspect_err(|error| self.heed(error))?;
+                let mut session = Session::new(Link::Turn(turn));
                 let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
                 let Session { link: Link::Turn(turn), failed, wakes, .. } = session else {
                     return Err(ended().into());
                 };
                 let kept = answer.is_ok() && failed.is_none();
-                lite.end(turn, kept, wakes, failed.as_ref()).await?;
+                failed.iter().for_each(|error| self.heed(error));
+                let ended = lite.end(turn, kept, wakes, failed.as_ref()).await;
+                ended.inspect_err(|error| self.heed(error))?;
                 settle(answer, failed)
             }
             Driver::Pg(pg) => self.on_postgres(pg, true, work).await,
+        }
+    }
+
+    /// Whether an outage met a write, and nobody has shown since that writing goes well again.
+    ///
+    /// A write that happens to change nothing proves nothing: a full disk lets it pass.
+    pub fn is_troubled(&self) -> bool {
+        self.0.troubled.load(Ordering::Relaxed)
+    }
+
+    /// Says that a write that changes something went well.
+    pub fn relieve(&self) {
+        if self.0.troubled.swap(false, Ordering::Relaxed) {
+            tracing::info!("the database takes changes again");
+        }
+    }
+
+    /// Remembers that a write met an outage, and tells the operator of the first.
+    fn heed(&self, error: &Error) {
+        if error.is_outage() && !self.0.troubled.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the database takes no changes");
+        }
+    }
+
+    /// The same error, with the file that it is about: for whoever starts the program, and not for
+    /// those who ask something of it.
+    pub fn placed(&self, error: Error) -> Error {
+        match &self.0.engine {
+            Driver::Lite(lite) => match lite.path() {
+                Some(path) => error.at(&format!("`{}`", path.display())),
+                None => error,
+            },
+            Driver::Pg(_) => error,
         }
     }
 
@@ -178,10 +219,16 @@ impl Store {
         E: From<Error> + Send,
     {
         let mut tries = 1;
+        let begin = Instant::now();
         loop {
             let (outcome, again) = match pg.trip(writes).await {
                 Ok(trip) => self.attempt(trip, writes, &mut work).await,
-                Err((error, again)) => (Err(error.into()), again),
+                Err((error, again)) => {
+                    if writes {
+                        self.heed(&error);
+                    }
+                    (Err(error.into()), again && begin.elapsed() < AWAY)
+                }
             };
             if !again || tries >= TRIES {
                 return outcome;
@@ -206,8 +253,14 @@ impl Store {
         if writes && answer.is_ok() && failed.is_none() {
             return match trip.commit().await {
                 (Ok(()), _) => (answer, false),
-                (Err(error), again) => (Err(error.into()), again),
+                (Err(error), again) => {
+                    self.heed(&error);
+                    (Err(error.into()), again)
+                }
             };
+        }
+        if writes {
+            failed.iter().for_each(|error| self.heed(error));
         }
         let again = trip.may_retry();
         trip.roll_back().await;

@@ -122,15 +122,27 @@ pub(super) async fn read(headers: &HeaderMap, body: Stream, limit: usize) -> Res
     let mut bytes = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| {
-            ApiError::bad_request("body", "the connection broke before the body was complete")
-        })?;
+        let chunk = chunk.map_err(|error| broken(&error))?;
         if bytes.len() + chunk.len() > limit {
             return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// Why a body did not arrive.
+fn broken(error: &axum::Error) -> ApiError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let timed_out = |error: &std::io::Error| error.kind() == std::io::ErrorKind::TimedOut;
+        if error.downcast_ref().is_some_and(timed_out) {
+            let late = "the body did not arrive in time; send it faster, or in smaller parts";
+            return ApiError::new(StatusCode::REQUEST_TIMEOUT, "requestTimeout", late);
+        }
+        cause = error.source();
+    }
+    ApiError::bad_request("body", "the connection broke before the body was complete")
 }
 
 /// Parses a body; `None` if there is nothing in it.

@@ -260,8 +260,13 @@ impl From<accede_app::Error> for ApiError {
             // Not 502 to 504: clients would repeat the call, and ours went well.
             App::Target { .. } => told(StatusCode::UNPROCESSABLE_ENTITY, "TargetSystemFault"),
             App::Full => told(StatusCode::INSUFFICIENT_STORAGE, "insufficientStorage"),
-            App::Unavailable(_) => told(StatusCode::SERVICE_UNAVAILABLE, "serviceNotAvailable")
-                .with(RETRY_AFTER, "5")
+            App::Locked(_) | App::Unavailable(_) => {
+                told(StatusCode::SERVICE_UNAVAILABLE, "serviceNotAvailable")
+                    .with(RETRY_AFTER, "5")
+                    .caused_by(&chain(&error))
+            }
+            // Not 503: clients would repeat by themselves what may have been done.
+            App::Uncertain(_) => told(StatusCode::INTERNAL_SERVER_ERROR, "generalException")
                 .caused_by(&chain(&error)),
             App::Internal(_) => ApiError::internal(&error),
         }
@@ -365,6 +370,10 @@ mod tests {
         );
         assert_eq!(told(App::Stale), (412, "resourceModified"));
         assert_eq!(told(App::Full), (507, "insufficientStorage"));
+        let away = || accede_store::Error::Unavailable("away".to_owned());
+        assert_eq!(told(App::Unavailable(away())), (503, "serviceNotAvailable"));
+        assert_eq!(told(App::Locked(away())), (503, "serviceNotAvailable"));
+        assert_eq!(told(App::Uncertain(away())), (500, "generalException"));
         let throttled = ApiError::from(App::Throttled { sentence: "x".into(), retry_after: 7 });
         assert_eq!(throttled.status(), 429);
         assert_eq!(

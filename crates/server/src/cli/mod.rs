@@ -157,8 +157,8 @@ impl From<accede_app::Error> for Failure {
                 Code::Refused
             }
             App::Invalid { .. } | App::Limit { .. } => Code::Usage,
-            App::Target { .. } | App::Unavailable(_) => Code::Unreachable,
-            App::Full | App::Internal(_) => Code::Failed,
+            App::Target { .. } | App::Locked(_) | App::Unavailable(_) => Code::Unreachable,
+            App::Full | App::Uncertain(_) | App::Internal(_) => Code::Failed,
         };
         Failure::new(crate::chain(&error)).with(code)
     }
@@ -166,7 +166,8 @@ impl From<accede_app::Error> for Failure {
 
 impl From<accede_app::open::OpenError> for Failure {
     fn from(error: accede_app::open::OpenError) -> Failure {
-        Failure::new(crate::chain(&error))
+        let code = if error.is_outage() { Code::Unreachable } else { Code::Failed };
+        Failure::new(crate::chain(&error)).with(code)
     }
 }
 

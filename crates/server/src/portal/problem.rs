@@ -77,9 +77,13 @@ impl From<Error> for Problem {
                 "The target system did not answer as needed",
                 "Check the target system, then try again.",
             ),
-            Error::Full | Error::Unavailable(_) => (
+            Error::Full | Error::Locked(_) | Error::Unavailable(_) => (
                 "The server cannot work at present",
                 "Try again in a minute. If it stays so, tell whoever operates this server.",
+            ),
+            Error::Uncertain(_) => (
+                "This may not be saved",
+                "Go back, load the page again, and see how it stands before you repeat it.",
             ),
             Error::Internal(_) => (
                 "Something went wrong",

@@ -3,6 +3,7 @@
 
 mod catalogs;
 mod doors;
+mod faults;
 mod groups;
 mod matrix;
 mod packages;

@@ -173,7 +173,7 @@ fn wrong_settings_are_told_before_anything_is_made() {
     assert!(told.contains("cannot be read"), "{told}");
     assert!(!data.exists());
     let url = "postgres://nobody@127.0.0.1:1/none";
-    let told = said(&run(&data, &["serve", "--database", url]), 1);
+    let told = said(&run(&data, &["serve", "--database", url]), 6);
     assert!(!told.contains("panicked"), "{told}");
 }
 

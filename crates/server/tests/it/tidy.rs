@@ -35,7 +35,7 @@ const STATUS_EXCEPTIONS: Exceptions = &[
     ),
     (
         "crates/server/src/serve.rs",
-        "probes are answered by status, and so is a request that ran out of time",
+        "probes are answered by status, and so are requests that take too long or say too much",
     ),
 ];
 

@@ -846,7 +846,7 @@ async fn a_forgetful_server_is_refused() {
 #[tokio::test]
 async fn an_unreachable_server_says_what_to_check() {
     let refused = Store::open_postgres("postgresql://a@127.0.0.1:1/b", 1).await;
-    let Err(Error::Database(reason)) = refused else { unreachable!("{refused:?}") };
+    let Err(Error::Unavailable(reason)) = refused else { unreachable!("{refused:?}") };
     assert!(reason.contains("cannot be reached"), "{reason}");
 
     let refused = Store::open_postgres("mysql://a@127.0.0.1/b", 1).await;
@@ -876,7 +876,7 @@ async fn certificates_are_verified() {
     }
 
     let refused = Store::open_postgres(&url, 1).await;
-    let Err(Error::Database(reason)) = refused else { unreachable!("{refused:?}") };
+    let Err(Error::Unavailable(reason)) = refused else { unreachable!("{refused:?}") };
     assert!(reason.contains("its certificate must be one that this system trusts"), "{reason}");
 
     let child = std::process::Command::new(std::env::current_exe().unwrap())
