@@ -149,9 +149,9 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Forbidden, not found.
+    /// Not found, also for those who may read no target.
     pub async fn target(&self, caller: &Caller, id: TargetId) -> Result<TargetView> {
-        caller.may_somewhere(Action::ReadTargets)?;
+        may_read(caller, id)?;
         self.store()
             .read(async |tx| {
                 let row = targets::get(tx, id).await?.ok_or_else(|| missing(id))?;
@@ -200,13 +200,15 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Forbidden, not found.
+    /// Not found, also for those who may read no target.
     pub async fn environment(&self, caller: &Caller, id: TargetId) -> Result<Environment> {
-        caller.may_somewhere(Action::ReadTargets)?;
+        let missing = || Error::not_found("resource environment", id);
+        if caller.reach(Action::ReadTargets).is_empty() {
+            return Err(missing());
+        }
         self.store()
             .read(async |tx| {
-                let row = targets::get(tx, id).await?;
-                let row = row.ok_or_else(|| Error::not_found("resource environment", id))?;
+                let row = targets::get(tx, id).await?.ok_or_else(missing)?;
                 Ok(row.into())
             })
             .await
@@ -427,7 +429,7 @@ impl App {
     ///
     /// Forbidden, not found. A target that does not answer is an answer, not an error.
     pub async fn check_target(&self, caller: &Caller, id: TargetId) -> Result<TargetView> {
-        caller.may_everywhere(Action::ManageTargets)?;
+        may_manage(caller, id)?;
         let row = self.target_row(id).await?;
         let health = match self.hands().get(&row) {
             Ok(connector) => within_deadline(connector.check()).await,
@@ -463,7 +465,7 @@ impl App {
         search: Option<&str>,
         limit: usize,
     ) -> Result<Vec<FoundResource>> {
-        caller.may_somewhere(Action::ReadTargets)?;
+        may_read(caller, id)?;
         let row = self.target_row(id).await?;
         if caller.reach(Action::ManageTargets) != Reach::Everywhere {
             let open = row.catalog_owners_may_add || row.kind == DIRECTORY;
@@ -530,7 +532,7 @@ impl App {
         caller: &Caller,
         id: TargetId,
     ) -> Result<TargetRow> {
-        caller.may_everywhere(Action::ManageTargets)?;
+        may_manage(caller, id)?;
         targets::lock(tx, id).await?.ok_or_else(|| missing(id))
     }
 
@@ -646,6 +648,15 @@ impl App {
 
 fn missing(id: TargetId) -> Error {
     Error::not_found("target", id)
+}
+
+/// Targets belong to no catalog: who may read any may know of each.
+fn may_read(caller: &Caller, id: TargetId) -> Result<()> {
+    if caller.reach(Action::ReadTargets).is_empty() { Err(missing(id)) } else { Ok(()) }
+}
+
+fn may_manage(caller: &Caller, id: TargetId) -> Result<()> {
+    caller.may_on_shared(Action::ManageTargets, Action::ReadTargets, "target", id)
 }
 
 fn built_in(what: &str) -> Error {

@@ -3,6 +3,7 @@
 
 mod catalogs;
 mod doors;
+mod forms;
 mod groups;
 mod matrix;
 mod packages;
