@@ -193,6 +193,8 @@ impl App {
         let now = self.now();
         let (user, _) = caller.require_user()?;
         caller.may_act_for_self()?;
+        // To whom the approval is nothing, it is not there.
+        self.get_approval(caller, id).await?;
         let justification = justification.map(str::trim).filter(|text| !text.is_empty());
         if justification.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
             let sentence = format!("at most {MAX_JUSTIFICATION} characters");

@@ -122,6 +122,19 @@ impl Caller {
         if reach.is_empty() { Err(self.lacks(action)) } else { Ok(reach) }
     }
 
+    /// Where the action is allowed, for a list. Who may do it nowhere is refused, unless the list
+    /// is under an `object`: looking for that one refuses them, as not found.
+    ///
+    /// # Errors
+    ///
+    /// Forbidden, naming what one must be.
+    pub fn reach_for_list<T>(&self, action: Action, object: Option<T>) -> Result<Reach> {
+        match object {
+            Some(_) => Ok(self.reach(action)),
+            None => self.may_somewhere(action),
+        }
+    }
+
     /// Refuses unless the action is allowed for the whole organization.
     ///
     /// # Errors
@@ -154,6 +167,28 @@ impl Caller {
             Err(self.lacks(action))
         } else {
             Err(Error::not_found(what, id))
+        }
+    }
+
+    /// Refuses unless the action is allowed for the whole organization, on an object that belongs
+    /// to no catalog. Who may read such objects nowhere does not find it.
+    ///
+    /// # Errors
+    ///
+    /// Not found (as `what` `id`) or forbidden.
+    pub fn may_on_shared(
+        &self,
+        action: Action,
+        read: Action,
+        what: &'static str,
+        id: impl ToString,
+    ) -> Result<()> {
+        if self.reach(action) == Reach::Everywhere {
+            Ok(())
+        } else if self.reach(read).is_empty() {
+            Err(Error::not_found(what, id))
+        } else {
+            Err(self.lacks(action))
         }
     }
 

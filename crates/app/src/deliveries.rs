@@ -2,7 +2,7 @@
 
 use accede_domain::delivery::STUCK_AFTER;
 use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
-use accede_domain::permission::Action;
+use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
 use accede_store::{Tx, causes, deliveries, history, people};
@@ -155,13 +155,19 @@ impl App {
         Ok(changed)
     }
 
-    /// Tries everything now that waits because of one cause; says how much that was.
+    /// Tries everything now that waits because of one cause, in the catalogs where the caller may
+    /// reprocess; says how much that was.
     ///
     /// # Errors
     ///
-    /// Forbidden unless the caller may reprocess everywhere.
+    /// Not found unless it holds something up that the caller may read; forbidden unless they may
+    /// reprocess in one of the catalogs whose packages it holds up.
     pub async fn retry_cause(&self, caller: &Caller, cause: CauseId) -> Result<usize> {
-        caller.may_everywhere(Action::Reprocess)?;
+        self.get_failure(caller, cause).await?;
+        let reach = caller.may_somewhere(Action::Reprocess)?;
+        if !self.holds_up(cause, &reach).await? {
+            return Err(caller.lacks(Action::Reprocess));
+        }
         let now = self.now();
         let (mut after, mut total) = (None, 0);
         loop {
@@ -169,8 +175,14 @@ impl App {
                 .store()
                 .write(async |tx| {
                     let rows = deliveries::of_cause(tx, cause, after, CAUSE_BATCH).await?;
+                    let mut within = Vec::with_capacity(rows.len());
+                    for row in &rows {
+                        if reaches(tx, &reach, row.0).await? {
+                            within.push(*row);
+                        }
+                    }
                     let mut deed = Deed { app: self, tx, caller, now };
-                    let changed = deed.reopen_all(&rows).await?;
+                    let changed = deed.reopen_all(&within).await?;
                     Ok::<_, Error>((rows.last().map(|(id, _)| *id), changed))
                 })
                 .await?;
@@ -211,6 +223,15 @@ impl App {
             })
             .await
     }
+}
+
+/// Whether a catalog that is a reason for a delivery is within reach.
+async fn reaches(tx: &mut Tx<'_>, reach: &Reach, id: DeliveryId) -> Result<bool> {
+    if *reach == Reach::Everywhere {
+        return Ok(true);
+    }
+    let catalogs = deliveries::catalogs_of(tx, id).await?;
+    Ok(catalogs.iter().any(|catalog| reach.includes(*catalog)))
 }
 
 async fn delivery_for(

@@ -118,7 +118,7 @@ impl App {
         listing: &Listing,
         with: PackageWith,
     ) -> Result<Page<PackageView>> {
-        let reach = caller.may_somewhere(Action::ReadCatalog)?;
+        let reach = caller.reach_for_list(Action::ReadCatalog, catalog)?;
         self.store()
             .read(async |tx| {
                 if let Some(catalog) = catalog {

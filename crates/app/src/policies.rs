@@ -110,7 +110,7 @@ impl App {
         package: Option<PackageId>,
         listing: &Listing,
     ) -> Result<Page<PolicyView>> {
-        let reach = caller.may_somewhere(Action::ReadCatalog)?;
+        let reach = caller.reach_for_list(Action::ReadCatalog, package)?;
         self.store()
             .read(async |tx| {
                 if let Some(package) = package {

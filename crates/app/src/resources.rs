@@ -176,7 +176,10 @@ impl App {
         listing: &Listing,
         with: ResourceWith,
     ) -> Result<Page<ResourceView>> {
-        let reach = caller.may_somewhere(Action::ReadCatalog)?;
+        let reach = match target {
+            Some(_) => caller.reach(Action::ReadCatalog),
+            None => caller.reach_for_list(Action::ReadCatalog, catalog)?,
+        };
         self.store()
             .read(async |tx| {
                 seen(tx, caller, catalog, target).await?;
@@ -220,7 +223,7 @@ impl App {
         catalog: Option<CatalogId>,
         listing: &Listing,
     ) -> Result<Page<RoleView>> {
-        let reach = caller.may_somewhere(Action::ReadCatalog)?;
+        let reach = caller.reach_for_list(Action::ReadCatalog, catalog)?;
         self.store()
             .read(async |tx| {
                 seen(tx, caller, catalog, None).await?;
@@ -252,7 +255,7 @@ impl App {
         catalog: Option<CatalogId>,
         listing: &Listing,
     ) -> Result<Page<ScopeView>> {
-        let reach = caller.may_somewhere(Action::ReadCatalog)?;
+        let reach = caller.reach_for_list(Action::ReadCatalog, catalog)?;
         self.store()
             .read(async |tx| {
                 seen(tx, caller, catalog, None).await?;
@@ -864,7 +867,8 @@ async fn seen(
         crate::catalogs::visible(tx, caller, catalog).await?;
     }
     if let Some(target) = target
-        && targets::get(tx, target).await?.is_none()
+        && (caller.reach(Action::ReadTargets).is_empty()
+            || targets::get(tx, target).await?.is_none())
     {
         return Err(Error::not_found("resource environment", target));
     }

@@ -156,9 +156,9 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Forbidden, not found.
+    /// Not found, also for those who may read no target.
     pub async fn target(&self, caller: &Caller, id: TargetId) -> Result<TargetView> {
-        caller.may_somewhere(Action::ReadTargets)?;
+        may_read(caller, id)?;
         self.store()
             .read(async |tx| {
                 let row = targets::get(tx, id).await?.ok_or_else(|| missing(id))?;
@@ -207,13 +207,15 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Forbidden, not found.
+    /// Not found, also for those who may read no target.
     pub async fn environment(&self, caller: &Caller, id: TargetId) -> Result<Environment> {
-        caller.may_somewhere(Action::ReadTargets)?;
+        let missing = || Error::not_found("resource environment", id);
+        if caller.reach(Action::ReadTargets).is_empty() {
+            return Err(missing());
+        }
         self.store()
             .read(async |tx| {
-                let row = targets::get(tx, id).await?;
-                let row = row.ok_or_else(|| Error::not_found("resource environment", id))?;
+                let row = targets::get(tx, id).await?.ok_or_else(missing)?;
                 Ok(row.into())
             })
             .await
@@ -438,7 +440,7 @@ impl App {
     ///
     /// Forbidden, not found. A target that does not answer is an answer, not an error.
     pub async fn check_target(&self, caller: &Caller, id: TargetId) -> Result<TargetView> {
-        caller.may_everywhere(Action::ManageTargets)?;
+        may_manage(caller, id)?;
         let row = self.target_row(id).await?;
         let found = match self.hands().get(&row) {
             Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
@@ -466,7 +468,7 @@ impl App {
         search: Option<&str>,
         limit: usize,
     ) -> Result<Vec<FoundResource>> {
-        caller.may_somewhere(Action::ReadTargets)?;
+        may_read(caller, id)?;
         let row = self.target_row(id).await?;
         if caller.reach(Action::ManageTargets) != Reach::Everywhere {
             let open = row.catalog_owners_may_add || row.kind == DIRECTORY;
@@ -536,7 +538,7 @@ impl App {
         caller: &Caller,
         id: TargetId,
     ) -> Result<TargetRow> {
-        caller.may_everywhere(Action::ManageTargets)?;
+        may_manage(caller, id)?;
         targets::lock(tx, id).await?.ok_or_else(|| missing(id))
     }
 
@@ -655,6 +657,15 @@ impl App {
 
 fn missing(id: TargetId) -> Error {
     Error::not_found("target", id)
+}
+
+/// Targets belong to no catalog: who may read any may know of each.
+fn may_read(caller: &Caller, id: TargetId) -> Result<()> {
+    if caller.reach(Action::ReadTargets).is_empty() { Err(missing(id)) } else { Ok(()) }
+}
+
+fn may_manage(caller: &Caller, id: TargetId) -> Result<()> {
+    caller.may_on_shared(Action::ManageTargets, Action::ReadTargets, "target", id)
 }
 
 fn built_in(what: &str) -> Error {

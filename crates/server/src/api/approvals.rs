@@ -155,6 +155,8 @@ async fn decide(
     Keys(id, stage): Keys<RequestId, StageId>,
     Body(mut body): Body,
 ) -> Result<StatusCode> {
+    // To whom the approval is nothing is told that first, whatever they send.
+    app.get_approval(&caller, id).await?;
     body.take_type(&["approvalStage"])?;
     let result: String = body.require("reviewResult")?;
     let decision = Decision::parse(&result)

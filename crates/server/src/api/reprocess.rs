@@ -216,6 +216,8 @@ async fn run(
     wire: Wire,
     Body(mut body): Body,
 ) -> Result<Response> {
+    // Whose plan it is not is told that first, whatever they send.
+    app.get_plan(&caller, id).await?;
     let digest: String = body.require("digest")?;
     body.finish(&[])?;
     let view = app.run_plan(&caller, id, &digest).await?;

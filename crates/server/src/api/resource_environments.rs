@@ -4,6 +4,7 @@
 use accede_app::App;
 use accede_app::resources::Environment;
 use accede_domain::id::TargetId;
+use accede_domain::permission::Action;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -104,6 +105,7 @@ async fn list(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
+    caller.may_somewhere(Action::ReadTargets)?;
     fits(&query)?;
     must_filter(&query)?;
     let page = app.environments(&caller, &searched(&query, SEARCHED)?).await?;
@@ -116,6 +118,7 @@ async fn count(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
+    caller.may_somewhere(Action::ReadTargets)?;
     must_filter(&query)?;
     let page = app.environments(&caller, &counted(searched(&query, SEARCHED)?)).await?;
     Ok(wire.count(page.count.unwrap_or_default()))

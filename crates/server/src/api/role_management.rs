@@ -171,9 +171,9 @@ async fn definition(
     wire: Wire,
     query: Query,
 ) -> Result<Response> {
-    query.fits(&DEFINITION)?;
-    may_read(&caller)?;
     let missing = || ApiError::not_found(format!("there is no role definition `{id}`"));
+    may_read(&caller).map_err(|_| missing())?;
+    query.fits(&DEFINITION)?;
     let found = Role::of(id).ok_or_else(missing)?;
     Ok(wire.entity(DEFINITIONS, &query, shown_role(found, &query)))
 }

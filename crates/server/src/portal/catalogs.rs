@@ -183,6 +183,8 @@ async fn change(
     Posted { session, fields }: Posted,
 ) -> Result {
     let catalog: CatalogId = id("catalog", &catalog)?;
+    // Rights speak before what is typed.
+    session.caller.may_on(Action::EditCatalog, catalog, Action::ReadCatalog, "catalog", catalog)?;
     let change = CatalogChange {
         display_name: Some(fields.get("displayName").unwrap_or_default().to_owned()),
         description: Some(fields.get("description").unwrap_or_default().to_owned()),

@@ -5,7 +5,7 @@ use accede_app::App;
 use accede_app::deliveries::StuckRevocation;
 use accede_app::failures::Failure;
 use accede_domain::id::CauseId;
-use accede_domain::permission::{Action, Reach};
+use accede_domain::permission::Action;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -136,7 +136,7 @@ async fn show(State(app): State<App>, session: Session, Asked(fields): Asked) ->
         rows: failures.iter().map(|failure| Row::of(failure, largest)).collect(),
         stuck: stuck.iter().map(|stuck| Stuck::of(stuck, now)).collect(),
         may_reprocess: !caller.reach(Action::Reprocess).is_empty(),
-        may_retry: caller.reach(Action::Reprocess) == Reach::Everywhere,
+        may_retry: !caller.reach(Action::Reprocess).is_empty(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use accede_app::Error;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -117,6 +118,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
+/// The body of a form; one that is too large is refused with a page.
+#[derive(Debug)]
+pub struct Sent(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Sent, Response> {
+        // A connection that broke is the other reason; nobody reads that answer.
+        let too_large = |_| {
+            let advice = "shorten what is typed, or select fewer at once";
+            let limit = MAX_FORM;
+            let error = Error::Limit { what: "the size of a form in bytes", limit, advice };
+            Problem::from(error).into_response()
+        };
+        Bytes::from_request(request, state).await.map(Sent).map_err(too_large)
+    }
+}
+
 /// A form that a signed-in reader sent from a page of this server.
 #[derive(Debug)]
 pub struct Posted {
@@ -134,8 +154,7 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
         let session =
             <Session as FromRequestParts<S>>::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let body =
-            Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let Sent(body) = Sent::from_request(request, state).await?;
         let fields = Fields::parse(&body);
         let sent = fields.get("csrf").unwrap_or_default();
         let same = aws_lc_rs::constant_time::verify_slices_are_equal(

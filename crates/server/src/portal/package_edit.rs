@@ -171,6 +171,8 @@ async fn change(
     Posted { session, fields }: Posted,
 ) -> Result {
     let package: PackageId = id("access package", &text)?;
+    // Rights speak before what is typed.
+    must_manage(&session, &read(&app, &session, &text, PackageWith::default()).await?.package)?;
     let change = PackageChange {
         display_name: Some(fields.get("displayName").unwrap_or_default().to_owned()),
         description: Some(fields.get("description").unwrap_or_default().to_owned()),

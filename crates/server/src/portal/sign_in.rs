@@ -6,14 +6,13 @@ use accede_app::users::User;
 use accede_app::{App, Caller, Error};
 use askama::Template;
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::http::header::{HOST, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Sent};
 use super::part::{Frame, Notice, Place, Tone};
 use super::problem::{Problem, Result, sentence};
 use super::session::own_page;
@@ -73,7 +72,7 @@ async fn enter(
     Extension(cookies): Extension<Cookies>,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result {
     if !comes_from_here(&headers) {
         return Err(Problem::stale_form());
@@ -105,7 +104,7 @@ async fn enter_as(
     State(portal): State<Arc<Portal>>,
     Extension(cookies): Extension<Cookies>,
     headers: HeaderMap,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result {
     if !comes_from_here(&headers) {
         return Err(Problem::stale_form());

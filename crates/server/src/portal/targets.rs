@@ -378,9 +378,9 @@ async fn ask_to_pause(
     session: Session,
     Path(target): Path<String>,
 ) -> Result {
-    session.caller.may_everywhere(Action::ManageTargets)?;
     let target: TargetId = id("target system", &target)?;
     let view = app.target(&session.caller, target).await?;
+    session.caller.may_everywhere(Action::ManageTargets)?;
     let back = format!("/governance/targets/{target}");
     let waiting = view.backlog.due + view.backlog.in_flight;
     page(&ConfirmPage {

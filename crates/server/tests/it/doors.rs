@@ -17,35 +17,148 @@ pub struct Ids(Vec<(&'static str, String)>);
 impl Ids {
     pub async fn new(world: &World, ada: &Door<'_>) -> Ids {
         world.target(ada, "wiki").await;
+        let crm = world.target(ada, "crm").await;
+        crm.refuse("http-402", "no seat is left");
         let catalog = ada.catalog("Marketing").await;
-        ada.resource(&catalog, "wiki", "news").await;
+        let addition = ada.resource(&catalog, "wiki", "news").await;
         let package = ada.package(&catalog, "Campaign").await;
-        ada.role(&catalog, &package, "news").await;
+        let given = ada.role(&catalog, &package, "news").await;
         let policy = ada.open_policy(&package).await;
-        let group = world.group("Team", &[], &[]).await.to_string();
-        let user = world.user("kim").await.to_string();
-        let kim = world.person("kim", &[]).await;
-        let asked =
-            json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package } });
-        let request = id(&kim.post(&format!("{EM}/assignmentRequests"), asked).await.expect(201));
+        let kim = world.user("kim").await;
+        let lee = world.user("lee").await.to_string();
+        let group = world.group("Team", &[kim], &[kim]).await.to_string();
+        let user = kim.to_string();
+        let manager = json!({ "@odata.id": format!("http://accede.test/v1.0/users/{lee}") });
+        ada.put(&format!("/v1.0/users/{user}/manager/$ref"), manager).await.expect(204);
+        let first = async |path: String| ada.get(&path).await.expect(200)["value"][0].clone();
+        let ask = async |person: &Door<'_>, package: &str| {
+            let asked =
+                json!({ "requestType": "userAdd", "assignment": { "accessPackageId": package } });
+            let path = format!("{EM}/assignmentRequests");
+            id(&person.post(&path, asked).await.expect(201))
+        };
+
+        let as_kim = world.person("kim", &[]).await;
+        let request = ask(&as_kim, &package).await;
+        // What lee asks for cannot be delivered; what lee asks for next waits for kim.
+        let as_lee = world.person("lee", &[]).await;
+        let seats = ada.package(&catalog, "Seats").await;
+        ada.resource(&catalog, "crm", "seats").await;
+        ada.role(&catalog, &seats, "seats").await;
+        ada.open_policy(&seats).await;
+        let failed = ask(&as_lee, &seats).await;
+        let guarded = ada.package(&catalog, "Guarded").await;
+        let asking = id(&ada
+            .post(&format!("{EM}/assignmentPolicies"), guard(&guarded, &user))
+            .await
+            .expect(201));
+        let waiting = ask(&as_lee, &guarded).await;
         world.work().await;
-        let first = async |path: String| id(&ada.get(&path).await.expect(200)["value"][0]);
-        let assignment = first(format!("{EM}/assignments")).await;
-        let target = first(format!("{OURS}/targets")).await;
-        let resource = first(format!("{EM}/catalogs/{catalog}/resources")).await;
+
+        let plan = async || {
+            let path = format!("{OURS}/reprocessPlans");
+            ada.post(&path, json!({ "ids": [failed] })).await.expect(201)
+        };
+        let ran = plan().await;
+        let digest = json!({ "digest": ran["digest"] });
+        let path = format!("{OURS}/reprocessPlans/{}/run", id(&ran));
+        let job = id(&ada.post(&path, digest).await.expect(202));
+        world.work().await;
+        let plan = plan().await;
+
+        let link = |path: String| json!({ "@odata.id": format!("http://accede.test{path}") });
+        let of_package = format!("{EM}/accessPackages/{package}");
+        let spare = ada.package(&catalog, "Spare").await;
+        let excluded = link(format!("{EM}/accessPackages/{seats}"));
+        let path = format!("{of_package}/incompatibleAccessPackages/$ref");
+        ada.post(&path, excluded).await.expect(204);
+        let excluding = link(of_package.clone());
+        let path = format!("{EM}/accessPackages/{guarded}/incompatibleAccessPackages/$ref");
+        ada.post(&path, excluding).await.expect(204);
+        let path = format!("{of_package}/incompatibleGroups/$ref");
+        ada.post(&path, link(format!("/v1.0/groups/{group}"))).await.expect(204);
+        let role = json!({
+            "principalId": lee,
+            "roleDefinitionId": Role::CatalogReader.definition(),
+            "appScopeId": format!("/AccessPackageCatalog/{catalog}"),
+        });
+        let path = "/v1.0/roleManagement/entitlementManagement/roleAssignments";
+        let held = id(&ada.post(path, role).await.expect(201));
+        world.application("ci", &[]).await;
+
+        let path = format!("{EM}/assignments?$filter=accessPackage/id eq '{package}'");
+        let assignment = id(&first(path).await);
+        let person = ada.get(&format!("{EM}/assignments/{assignment}/target")).await.expect(200);
+        let target = id(&first(format!("{OURS}/targets?$filter=name eq 'wiki'")).await);
+        let path = format!("{EM}/catalogs/{catalog}/resources?$filter=originId eq 'news'");
+        let resource = first(format!("{path}&$expand=roles,scopes")).await;
+        let roles = resource["roles"].as_array().unwrap();
+        let role = id(roles.iter().find(|role| role["displayName"] == "Member").unwrap());
+        let scope = id(&resource["scopes"][0]);
+        let delivery = id(&first(format!("{OURS}/requests/{failed}/deliveries")).await);
+        let cause = id(&first(format!("{OURS}/failures")).await);
+        let path = format!("{EM}/accessPackageAssignmentApprovals/{waiting}/stages");
+        let stage = id(&first(path).await);
+        let question = id(&first(format!("{EM}/assignmentPolicies/{asking}/questions")).await);
+        let organization = id(&first("/v1.0/organization".to_owned()).await);
+        let application = id(&first("/v1.0/servicePrincipals".to_owned()).await);
+        let definition = Role::CatalogReader.definition().to_string();
+        let digest = plan["digest"].as_str().unwrap().to_owned();
         Ids(vec![
             ("catalogs", catalog.clone()),
             ("AccessPackageCatalog", catalog),
-            ("accessPackages", package),
-            ("assignmentPolicies", policy),
+            ("accessPackages", package.clone()),
+            ("availableAccessPackages", package.clone()),
+            ("packages", package),
+            ("spare", spare),
+            ("incompatibleAccessPackages", seats),
+            ("accessPackagesIncompatibleWith", guarded),
+            ("incompatibleGroups", group.clone()),
+            ("resourceRoleScopes", id(&given)),
+            ("assignmentPolicies", policy.clone()),
+            ("policies", policy),
+            ("questioned", asking),
+            ("questions", question),
             ("groups", group),
-            ("users", user),
-            ("assignmentRequests", request.clone()),
-            ("requests", request),
-            ("assignments", assignment),
-            ("targets", target),
-            ("resources", resource),
+            ("tie", "members".to_owned()),
+            ("members", user.clone()),
+            ("owners", user.clone()),
+            ("users", user.clone()),
+            ("people", user.clone()),
+            ("directoryObjects", user),
+            ("subjects", id(&person)),
+            ("servicePrincipals", application),
+            ("organization", organization),
+            ("assignmentRequests", request),
+            ("requests", failed),
+            ("accessPackageAssignmentApprovals", waiting.clone()),
+            ("approvals", waiting),
+            ("stages", stage),
+            ("assignments", assignment.clone()),
+            ("access", assignment),
+            ("deliveries", delivery),
+            ("failures", cause),
+            ("reprocessPlans", id(&plan)),
+            ("plans", id(&plan)),
+            ("digest", digest),
+            ("reprocessJobs", job.clone()),
+            ("jobs", job),
+            ("targets", target.clone()),
+            ("resourceEnvironments", target),
+            ("resources", id(&resource)),
+            ("resourceRequests", addition),
+            ("roles", role.clone()),
+            ("resourceRoles", role),
+            ("scopes", scope.clone()),
+            ("resourceScopes", scope),
+            ("roleDefinitions", definition),
+            ("roleAssignments", held),
         ])
+    }
+
+    /// What there is one of, by the name of its collection.
+    pub fn of(&self, noun: &str) -> &str {
+        self.0.iter().find(|(name, _)| *name == noun).map_or(NOTHING, |(_, id)| id)
     }
 
     /// The path of a route, to something that exists as far as we have it.
@@ -54,8 +167,18 @@ impl Ids {
         let mut filled = Vec::new();
         for segment in path.split('/') {
             if segment.starts_with('{') {
-                let known = self.0.iter().find(|(name, _)| *name == noun);
-                filled.push(known.map_or(NOTHING, |(_, id)| id));
+                // The portal's paths name by the parameter what their segments do not.
+                let noun = match (noun, segment) {
+                    ("groups", "{tie}") => "tie",
+                    ("groups", "{user}") => "members",
+                    ("groups", "{group}") => "incompatibleGroups",
+                    ("packages", "{other}") => "incompatibleAccessPackages",
+                    ("roles", "{assignment}") => "roleAssignments",
+                    ("roles", "{scope}") => "scopes",
+                    ("assignmentPolicies", "{id}") if path.contains("/questions") => "questioned",
+                    _ => noun,
+                };
+                filled.push(self.of(noun));
             } else {
                 filled.push(segment);
                 noun = segment;
@@ -63,6 +186,26 @@ impl Ids {
         }
         filled.join("/")
     }
+}
+
+/// A policy with a question, under which `approver` decides.
+fn guard(package: &str, approver: &str) -> Value {
+    let approvers = json!([{ "@odata.type": "#microsoft.graph.singleUser", "userId": approver }]);
+    json!({
+        "displayName": "Guarded",
+        "description": "",
+        "allowedTargetScope": "allMemberUsers",
+        "requestorSettings": { "enableTargetsToSelfAddAccess": true },
+        "requestApprovalSettings": {
+            "isApprovalRequiredForAdd": true,
+            "stages": [{ "durationBeforeAutomaticDenial": "P5D", "primaryApprovers": approvers }],
+        },
+        "questions": [{
+            "@odata.type": "#microsoft.graph.accessPackageTextInputQuestion",
+            "sequence": 1, "isRequired": false, "text": "Which ship?", "isSingleLineQuestion": true,
+        }],
+        "accessPackage": { "id": package },
+    })
 }
 
 #[track_caller]
@@ -225,7 +368,7 @@ async fn is_unknown(
 
 /// What a collection takes, so that a wrong property is the only thing wrong.
 pub fn base(ids: &Ids, path: &str) -> Value {
-    let of = |noun: &str| json!({ "id": ids.fill(&format!("{noun}/{{id}}")).split('/').nth(1) });
+    let of = |noun: &str| json!({ "id": ids.of(noun) });
     let link = |noun: &str| {
         let kind = if noun == "accessPackages" { EM } else { "/v1.0" };
         let path = ids.fill(&format!("{kind}/{noun}/{{id}}"));
@@ -241,7 +384,20 @@ pub fn base(ids: &Ids, path: &str) -> Value {
     };
     match noun {
         "members" | "owners" | "manager" => link("users"),
-        "incompatibleAccessPackages" => link("accessPackages"),
+        "incompatibleAccessPackages" => {
+            let path = format!("{EM}/accessPackages/{}", ids.of("spare"));
+            json!({ "@odata.id": format!("http://accede.test{path}") })
+        }
+        "resourceRoleScopes" => json!({
+            "role": {
+                "id": ids.of("roles"), "resource": of("resources"),
+            },
+            "scope": of("scopes"),
+        }),
+        "getByIds" => json!({ "ids": [ids.of("users")] }),
+        "reprocessPlans" => json!({ "ids": [ids.of("requests")] }),
+        "run" => json!({ "digest": ids.of("digest") }),
+        _ if before == "stages" => json!({ "reviewResult": "Approve" }),
         "incompatibleGroups" => link("groups"),
         "targets" => json!({ "name": "a", "kind": "chaos", "settings": { "name": "a" } }),
         "roleAssignments" => json!({

@@ -4,6 +4,7 @@
 mod catalogs;
 mod doors;
 mod faults;
+mod forms;
 mod groups;
 mod matrix;
 mod packages;

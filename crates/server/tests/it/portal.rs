@@ -91,9 +91,24 @@ impl Reader {
         Reader { router, cookie: format!("accede={}", begun.token), token: begun.csrf }
     }
 
-    async fn send(&self, request: axum::http::request::Builder, body: String) -> Page {
+    /// The same reader without a session.
+    pub fn out(self) -> Reader {
+        Reader { cookie: String::new(), ..self }
+    }
+
+    /// What the pages carry in their forms.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Sends these very bytes as a form.
+    pub async fn raw(&self, path: &str, kind: &str, body: Vec<u8>) -> Page {
+        self.send(Request::post(path).header("content-type", kind), body).await
+    }
+
+    async fn send(&self, request: axum::http::request::Builder, body: impl Into<Body>) -> Page {
         let request = request.header("host", "accede.test").header("cookie", &self.cookie);
-        let request = request.body(Body::from(body)).unwrap();
+        let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 4 << 20).await.unwrap();

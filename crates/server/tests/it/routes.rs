@@ -25,13 +25,22 @@ const VERBS: &[(&str, Method)] = &[
 
 /// The routes of the API, file by file.
 pub fn all() -> Vec<Route> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+    within("src/api")
+}
+
+/// The pages and forms of the portal, file by file; not what they are dressed with.
+pub fn portal() -> Vec<Route> {
+    within("src/portal")
+}
+
+fn within(dir: &str) -> Vec<Route> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     let mut found = Vec::new();
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();
-        if name.ends_with(".rs") && name != "tests.rs" {
+        if name.ends_with(".rs") && name != "tests.rs" && name != "assets.rs" {
             found.extend(read(&std::fs::read_to_string(&file).unwrap()));
         }
     }
