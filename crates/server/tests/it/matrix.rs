@@ -39,6 +39,12 @@ fn asked(ids: &Ids, route: &Route) -> String {
         _ => "createdBy",
     };
     let path = path.replace("/filterByCurrentUser", &format!("/filterByCurrentUser(on='{me}')"));
+    let both = format!(
+        "/additionalAccess(accessPackageId='{}',incompatibleAccessPackageId='{}')",
+        ids.of("accessPackages"),
+        ids.of("incompatibleAccessPackages"),
+    );
+    let path = path.replace("/additionalAccess", &both);
     let mut ends = route.path.rsplit('/');
     let (last, before) = (ends.next().unwrap(), ends.next().unwrap());
     if route.method == Method::DELETE
