@@ -113,23 +113,30 @@ async fn resolve(
     }
     let primary = gather(deed, request, &row.terms.primary_approvers, &own).await?;
     if !primary.is_empty() {
-        let text = format!("{} primary approver(s) asked", primary.len());
+        let text = asked(primary.len(), "approver");
         return Ok((primary, text));
     }
     let fallback = gather(deed, request, &row.terms.fallback_primary_approvers, &own).await?;
     if fallback.is_empty() {
         return Ok((
             fallback,
-            "no approver could be found; unless one is named, the request expires undecided"
+            "no approver could be found, so nobody can decide it; the request expires undecided"
                 .to_owned(),
         ));
     }
     let text = format!(
         "no primary approver could be found (no manager, an empty group, or the person themself); \
-         {} fallback approver(s) asked",
-        fallback.len()
+         {}",
+        asked(fallback.len(), "fallback approver")
     );
     Ok((fallback, text))
+}
+
+fn asked(count: usize, whom: &str) -> String {
+    match count {
+        1 => format!("1 {whom} is asked"),
+        _ => format!("{count} {whom}s are asked"),
+    }
 }
 
 async fn gather(

@@ -17,7 +17,11 @@ pub const MAX_EMPLOYEE_ID: usize = 64;
 pub const MAX_NICKNAME: usize = 64;
 
 /// A text without blanks around it, not empty, at most `max` characters.
-pub(crate) fn required(path: &str, text: &str, max: usize) -> Result<String> {
+///
+/// # Errors
+///
+/// Invalid, naming the path.
+pub fn required(path: &str, text: &str, max: usize) -> Result<String> {
     optional(path, Some(text), max)?.ok_or_else(|| Error::invalid(path, "cannot be blank"))
 }
 
@@ -36,7 +40,11 @@ pub(crate) fn optional(path: &str, text: Option<&str>, max: usize) -> Result<Opt
 }
 
 /// A sign-in name: `name@domain`, without blanks and signs that would be read as something else.
-pub(crate) fn principal_name(path: &str, text: &str) -> Result<String> {
+///
+/// # Errors
+///
+/// Invalid, naming the path.
+pub fn principal_name(path: &str, text: &str) -> Result<String> {
     let text = required(path, text, MAX_ADDRESS)?;
     address(&text).map_err(|why| {
         let shown: String = text.chars().take(60).collect();
@@ -47,8 +55,12 @@ pub(crate) fn principal_name(path: &str, text: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A mail address.
-pub(crate) fn mail(path: &str, text: Option<&str>) -> Result<Option<String>> {
+/// A mail address; nothing if it is empty.
+///
+/// # Errors
+///
+/// Invalid, naming the path.
+pub fn mail(path: &str, text: Option<&str>) -> Result<Option<String>> {
     let Some(text) = optional(path, text, MAX_ADDRESS)? else { return Ok(None) };
     address(&text).map_err(|why| {
         let shown: String = text.chars().take(60).collect();

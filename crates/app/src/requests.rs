@@ -247,7 +247,8 @@ impl App {
                     Err(error) => return Err(error),
                 }
                 let open = requests::open_of(deed.tx, found.subject, found.package).await?;
-                Ok(May::of(open.map_or(Ok(()), |open| Err(Refusal::RequestOpen(open.id)))))
+                let other = open.filter(|open| !gives(open, id));
+                Ok(May::of(other.map_or(Ok(()), |open| Err(Refusal::RequestOpen(open.id)))))
             })
             .await
     }
@@ -359,12 +360,21 @@ impl App {
             is_stuck: false,
             summary,
         };
-        if matches!(state, State::Delivering { .. } | State::Canceling { .. }) {
-            view.reprocess = May::No {
-                code: "RequestDelivering",
-                why: "it is being delivered at present; what failed is tried again by itself"
-                    .to_owned(),
-            };
+        match state {
+            State::Delivering { .. } => {
+                view.reprocess = May::No {
+                    code: "RequestDelivering",
+                    why: "it is being delivered at present; what failed is tried again by itself"
+                        .to_owned(),
+                };
+            }
+            State::Canceling { .. } => {
+                view.reprocess = May::No {
+                    code: "RequestCanceling",
+                    why: "it is being canceled; what it gave is taken back".to_owned(),
+                };
+            }
+            _ => {}
         }
         if state.is_reprocessable() {
             view.window_ends = state.first_completed().and_then(|first| window_end(first, window));
@@ -536,6 +546,12 @@ impl Deed<'_, '_> {
                 "this policy does not let requestors choose their own period; leave it out",
             ));
         }
+        if let Some(start) = new.schedule.past_start(self.now) {
+            return Err(Error::invalid(
+                "schedule.startDateTime",
+                format!("`{start}` is over; leave it out to begin at once, or name a later start"),
+            ));
+        }
         let period =
             schedule::resolve(&policy.terms.expiration, &new.schedule, administrator, self.now)?;
         let needs_approval = !administrator && settings.is_approval_required_for_add;
@@ -609,8 +625,7 @@ impl Deed<'_, '_> {
             .into());
         }
         if let Some(mut open) = open {
-            let gives = open.request_type.wish() == Wish::Add && mine;
-            if !gives || !matches!(open.state, State::Delivering { .. }) {
+            if !gives(&open, id) {
                 return Err(Refusal::RequestOpen(open.id).into());
             }
             // It is still being given: the removal takes over what that request has done so far.
@@ -753,6 +768,13 @@ impl Deed<'_, '_> {
             |package| Refusal::RemovalNotAllowed(package).into(),
         ))
     }
+}
+
+/// Whether a request is still giving what this assignment stands for: a removal takes over from it.
+fn gives(open: &Request, assignment: AssignmentId) -> bool {
+    open.request_type.wish() == Wish::Add
+        && open.assignment == Some(assignment)
+        && matches!(open.state, State::Delivering { .. })
 }
 
 /// The policy an administrator assigns under: the named one, or the only one there is.

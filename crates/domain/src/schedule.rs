@@ -3,7 +3,7 @@
 //! Calendar durations are resolved once, to instants; periods are `[start, end)`. No end is `None`,
 //! never zero.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
@@ -43,6 +43,9 @@ pub struct Schedule {
     pub expiration: Expiration,
 }
 
+/// How long ago a wanted start may lie: clocks go wrong, and `today` began up to a day ago somewhere.
+pub const PAST_START: SignedDuration = SignedDuration::from_hours(24);
+
 /// A period that was resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
@@ -67,6 +70,11 @@ impl Schedule {
     /// Whether anything is asked for that is not the default.
     pub fn is_custom(&self) -> bool {
         self.start_date_time.is_some() || self.expiration != Expiration::NotSpecified
+    }
+
+    /// The start, if it lies so far back that whoever wrote it meant something else than at once.
+    pub fn past_start(&self, now: Timestamp) -> Option<Timestamp> {
+        self.start_date_time.filter(|start| PAST_START < now.duration_since(*start))
     }
 }
 
@@ -162,13 +170,15 @@ mod tests {
     }
 
     #[test]
-    fn a_start_in_the_past_begins_now() {
-        let now = at("2026-03-01T00:00:00Z");
-        let asked =
-            Schedule { start_date_time: Some(at("2020-01-01T00:00:00Z")), ..Schedule::default() };
+    fn a_start_of_today_begins_now_and_an_older_one_is_no_start() {
+        let now = at("2026-03-01T09:00:00Z");
+        let from = |start| Schedule { start_date_time: Some(at(start)), ..Schedule::default() };
+        let (today, older) = (from("2026-03-01T00:00:00Z"), from("2026-02-28T08:59:59Z"));
 
-        let period = resolve(&Expiration::NoExpiration, &asked, false, now).unwrap();
+        let period = resolve(&Expiration::NoExpiration, &today, false, now).unwrap();
 
         assert_eq!(period.start, now);
+        assert_eq!(today.past_start(now), None);
+        assert_eq!(older.past_start(now), older.start_date_time);
     }
 }

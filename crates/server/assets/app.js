@@ -124,6 +124,32 @@ function depending(part) {
   show();
 }
 
+/* Narrow screens show rows as cards: each cell learns its column's name, and what it is to readers
+   of screens, which the style would make them forget. */
+function cards(table) {
+  const names = all(":scope > thead th", table).map((head) => head.querySelector(".unseen") ? "" : head.textContent.trim());
+  if (names.length < 2) return;
+  table.classList.add("stacks");
+  table.setAttribute("role", "table");
+  for (const part of all(":scope > thead, :scope > tbody", table)) part.setAttribute("role", "rowgroup");
+  for (const head of all(":scope > thead th", table)) head.setAttribute("role", "columnheader");
+  for (const row of all(":scope > thead > tr, :scope > tbody > tr", table)) row.setAttribute("role", "row");
+  for (const row of all(":scope > tbody > tr", table)) {
+    [...row.cells].forEach((cell, at) => {
+      cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+      if (cell.tagName === "TD" && names[at]) cell.dataset.label = names[at];
+    });
+  }
+}
+
+/* What was done is told once: an address that is read again does not say it again. */
+function told() {
+  const address = new URL(location.href);
+  if (!address.searchParams.has("done")) return;
+  address.searchParams.delete("done");
+  history.replaceState(history.state, "", address);
+}
+
 /* The first field that is wrong. */
 function firstError() {
   const wrong = document.querySelector('[aria-invalid="true"]');
@@ -136,4 +162,6 @@ all("form[data-confirm]").forEach(confirmation);
 all('form[method="post"]').forEach(once);
 all("[data-live]").forEach(live);
 all("[data-when]").forEach(depending);
+all(".scroll > table").forEach(cards);
+told();
 firstError();

@@ -70,7 +70,11 @@ pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> R
         .with_state(app.clone())
         .merge(pages);
     let mut router = own
-        .fallback_service(api::mount(web, nouns))
+        .fallback_service(
+            api::mount(web, nouns)
+                .layer(from_fn(portal::stray))
+                .layer(from_fn_with_state(app.clone(), session::attach)),
+        )
         .layer(Extension(cookies))
         .layer(Extension(proxies))
         .layer(Extension(metrics))

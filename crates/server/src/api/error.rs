@@ -93,6 +93,11 @@ impl ApiError {
             .caused_by(&chain(cause))
     }
 
+    /// The method does not fit what is at an address.
+    pub fn wrong_method() -> ApiError {
+        ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+
     /// What a bare status means, for answers that were not made here.
     pub(super) fn of_status(status: StatusCode) -> ApiError {
         let (code, message) = match status {

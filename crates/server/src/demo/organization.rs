@@ -128,7 +128,13 @@ pub async fn make(app: &App, clock: &DemoClock) -> Result<Organization> {
     let staff = make_staff(app, &system, max).await?;
     let targets = make_targets(app, &system).await?;
     let (marketing, fleet) = make_catalogs(app, &system, &personas).await?;
-    let offers = make_offers(app, &system, marketing, fleet, max).await?;
+    // Two of them: Max, who has no manager himself, cannot decide about his own requests.
+    let fallbacks: Vec<UserId> = ["Max", "Olga"]
+        .into_iter()
+        .filter_map(|one| personas.get(one))
+        .map(|one| one.user)
+        .collect();
+    let offers = make_offers(app, &system, marketing, fleet, &fallbacks).await?;
     let organization = Organization { staff, personas, offers, targets };
     make_past(app, clock, &organization).await?;
     clock.move_back(SignedDuration::ZERO);
@@ -319,7 +325,7 @@ async fn make_offers(
     caller: &Caller,
     marketing: CatalogId,
     fleet: CatalogId,
-    max: Option<UserId>,
+    fallbacks: &[UserId],
 ) -> Result<Vec<Offer>> {
     let mut offers = Vec::new();
     for (catalog, name, description, roles) in [
@@ -365,7 +371,8 @@ async fn make_offers(
             app.add_role_scope(caller, package, &choice, None).await?;
         }
         let direct = policy(app, caller, package, "Direct assignment", Terms::default()).await?;
-        let asked = policy(app, caller, package, "Employees ask", asked_terms(name, max)).await?;
+        let asked =
+            policy(app, caller, package, "Employees ask", asked_terms(name, fallbacks)).await?;
         offers.push(Offer { package, name, direct, asked });
     }
     Ok(offers)
@@ -389,8 +396,8 @@ async fn policy(
     Ok(app.create_policy(caller, package, &draft, None).await?.stored.policy.id)
 }
 
-fn asked_terms(package: &str, fallback: Option<UserId>) -> Terms {
-    let fallback = fallback.map(|user| SubjectSet::SingleUser { user, description: None });
+fn asked_terms(package: &str, fallbacks: &[UserId]) -> Terms {
+    let one = |user: &UserId| SubjectSet::SingleUser { user: *user, description: None };
     let days = |text: &str| text.parse().unwrap_or(accede_domain::duration::Duration::zero());
     let questions = if package == "Campaign" { campaign_questions() } else { Vec::new() };
     Terms {
@@ -409,7 +416,7 @@ fn asked_terms(package: &str, fallback: Option<UserId>) -> Terms {
                 duration_before_automatic_denial: days("P14D"),
                 is_approver_justification_required: false,
                 primary_approvers: vec![SubjectSet::RequestorManager { level: 1 }],
-                fallback_primary_approvers: fallback.into_iter().collect(),
+                fallback_primary_approvers: fallbacks.iter().map(one).collect(),
             }],
             ..ApprovalSettings::default()
         },

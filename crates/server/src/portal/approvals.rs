@@ -4,8 +4,8 @@ use accede_app::approvals::{ApprovalView, MAX_JUSTIFICATION, Part, StageView};
 use accede_app::requests::RequestView;
 use accede_app::{App, Error, Listing};
 use accede_domain::Timestamp;
-use accede_domain::approval::{Decision, Status};
-use accede_domain::id::{RequestId, StageId};
+use accede_domain::approval::{Decision, Result as Decided, Status};
+use accede_domain::id::{RequestId, StageId, UserId};
 use accede_domain::refusal::Refusal;
 use askama::Template;
 use axum::Router;
@@ -158,7 +158,7 @@ pub struct ApprovalPage {
     state: Badge,
     facts: Vec<(String, String)>,
     form: Option<Form>,
-    closed: &'static str,
+    closed: String,
     stages: Vec<StageTold>,
 }
 
@@ -166,7 +166,7 @@ async fn show(State(app): State<App>, session: Session, Path(request): Path<Stri
     let request: RequestId = id("approval", &request)?;
     let approval = app.get_approval(&session.caller, request).await?;
     let view = app.get_request(&session.caller, request).await?;
-    page(&build(frame_of(&session, &view), &view, &approval, "", None))
+    page(&build(frame_of(&session, &view), &view, &approval, "", None, session.caller.user()))
 }
 
 fn frame_of(session: &Session, view: &RequestView) -> Frame {
@@ -181,6 +181,7 @@ fn build(
     approval: &ApprovalView,
     typed: &str,
     error: Option<String>,
+    reader: Option<UserId>,
 ) -> ApprovalPage {
     let summary = &view.summary;
     let request = &summary.request;
@@ -209,9 +210,13 @@ fn build(
     let open = approval.stages.iter().find(|stage| is_open(stage));
     let to_decide = open.filter(|stage| stage.assigned_to_me);
     let closed = match (open, mine(approval)) {
-        (Some(_), None) => "You see this approval, but other people are asked to decide.",
-        (Some(_), Some(_)) => "Another stage is being decided at present; yours is over or later.",
-        (None, _) => "This approval is over. Below is how it was decided.",
+        (Some(_), None) => {
+            "You see this approval, but other people are asked to decide.".to_owned()
+        }
+        (Some(_), Some(_)) => {
+            "Another stage is being decided at present; yours is over or later.".to_owned()
+        }
+        (None, stage) => over(stage, reader),
     };
     ApprovalPage {
         frame,
@@ -236,6 +241,33 @@ fn build(
         closed,
         stages: StageTold::all(&approval.stages),
     }
+}
+
+/// How an approval that is over ended, as far as the reader's stage says.
+fn over(stage: Option<&StageView>, reader: Option<UserId>) -> String {
+    let Some(stage) = stage else {
+        return "This approval is over. Below is how it was decided.".to_owned();
+    };
+    let row = &stage.row;
+    let verb = match row.stage.result {
+        Decided::Approved => "approved",
+        Decided::Denied => "denied",
+        Decided::NotReviewed if row.stage.status == Status::Expired => {
+            return "Nobody decided in time, so the request expired.".to_owned();
+        }
+        Decided::NotReviewed => {
+            return "This approval ended without a decision of this stage.".to_owned();
+        }
+    };
+    let who = match &stage.reviewer {
+        _ if row.reviewed_by.is_some() && row.reviewed_by == reader => "You",
+        Some(name) => name,
+        None => "Somebody",
+    };
+    let when = row
+        .reviewed_at
+        .map_or_else(String::new, |at| format!(" at {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+    format!("{who} {verb} it{when}.")
 }
 
 async fn decide(
@@ -263,7 +295,8 @@ async fn decide(
             again(error, |error| {
                 let frame = frame_of(&session, &view);
                 let (notice, at_field) = told(error);
-                page(&build(frame.notice(notice), &view, &approval, &typed, at_field))
+                let reader = session.caller.user();
+                page(&build(frame.notice(notice), &view, &approval, &typed, at_field, reader))
             })
         }
     }
@@ -346,7 +379,7 @@ impl ApprovalPage {
                 ("Why".to_owned(), NASTY.to_owned()),
             ],
             form,
-            closed,
+            closed: String::from(closed),
             stages: StageTold::samples(),
         };
         vec![

@@ -4,6 +4,7 @@
 //! refused a second one.
 
 use accede_app::approvals::MAX_JUSTIFICATION;
+use accede_app::assignments::Summary;
 use accede_app::packages::{PackageView, PackageWith};
 use accede_app::requests::{ForWhom, NewRequest};
 use accede_app::{App, Error};
@@ -19,7 +20,7 @@ use axum::routing::get;
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
-use super::form_page::{FormPage, Wrong, again};
+use super::form_page::{FormPage, Wrong, again, again_with, also};
 use super::input::{Input, choice};
 use super::packages::below;
 use super::part::{Badge, Frame, Notice, Tone, plural};
@@ -133,13 +134,7 @@ struct Wanted {
 
 impl Wanted {
     fn of(fields: &Fields) -> Result<Wanted, Error> {
-        let mut who: Vec<String> = Vec::new();
-        for line in fields.typed("who").lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let key = line.to_lowercase();
-            if !who.iter().any(|other| other.to_lowercase() == key) {
-                who.push(line.to_owned());
-            }
-        }
+        let who = names(fields);
         if who.is_empty() {
             return Err(Error::invalid("who", "type at least one sign-in name"));
         }
@@ -151,7 +146,7 @@ impl Wanted {
             return Err(Error::invalid("who", text));
         }
         let Some(policy) = fields.parsed("policy") else {
-            return Err(Error::invalid("policy", "choose the policy"));
+            return Err(Error::invalid("policy", NO_POLICY));
         };
         Ok(Wanted {
             who,
@@ -192,11 +187,43 @@ fn schedule(fields: &Fields) -> Result<Schedule, Error> {
     Ok(Schedule { start_date_time: moment("begins")?, expiration })
 }
 
+const NO_POLICY: &str = "choose the policy";
+
+fn names(fields: &Fields) -> Vec<String> {
+    let mut who: Vec<String> = Vec::new();
+    for line in fields.typed("who").lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let key = line.to_lowercase();
+        if !who.iter().any(|other| other.to_lowercase() == key) {
+            who.push(line.to_owned());
+        }
+    }
+    who
+}
+
+/// The names on the form that are nobody's, as what is wrong with its field; who may not read the
+/// directory learns it from the outcome.
+async fn strangers(app: &App, session: &Session, fields: &Fields) -> Option<(String, String)> {
+    let mut unknown = Vec::new();
+    for who in names(fields).iter().take(MAX_PEOPLE) {
+        if matches!(app.user(&session.caller, who).await, Err(Error::NotFound { .. })) {
+            unknown.push(who.clone());
+        }
+    }
+    if unknown.is_empty() {
+        return None;
+    }
+    let text = format!("There is nobody with these sign-in names: {}.", unknown.join(", "));
+    Some(("who".to_owned(), text))
+}
+
 /// What is wrong with the form itself, whoever it is for, at its field.
 fn about_form(error: Error) -> Result<Error, Error> {
     match error {
         Error::Invalid { path, sentence } if path == "justification" => {
             Ok(Error::Invalid { path, sentence })
+        }
+        Error::Invalid { path, sentence } if path == "schedule.startDateTime" => {
+            Ok(Error::Invalid { path: "begins".to_owned(), sentence })
         }
         Error::Refused(Refusal::Rule { code: "InvalidSchedule", .. }) => {
             Ok(Error::invalid("ends", "choose an end that lies in the future, after the start"))
@@ -268,7 +295,15 @@ async fn assign(
     }
     let wanted = match Wanted::of(&fields) {
         Ok(wanted) => wanted,
-        Err(error) => return again(error, |wrong| form(&session, &view, &fields, wrong)),
+        Err(error) => {
+            let policy = match fields.parsed::<PolicyId>("policy") {
+                Some(_) => Ok(()),
+                None => Err(Error::invalid("policy", NO_POLICY)),
+            };
+            let mut also = also([policy, schedule(&fields).map(drop)]);
+            also.extend(strangers(&app, &session, &fields).await);
+            return again_with(error, also, |wrong| form(&session, &view, &fields, wrong));
+        }
     };
     let mut rows = Vec::with_capacity(wanted.who.len());
     for who in &wanted.who {
@@ -339,10 +374,15 @@ async fn ask_remove(
     if summary.assignment.package != view.package.id {
         return Err(Error::not_found("assignment", assignment).into());
     }
+    page(&removal(&session, &view, &summary))
+}
+
+/// The page that asks before an assignment is removed.
+fn removal(session: &Session, view: &PackageView, summary: &Summary) -> ConfirmPage {
     let (who, name) = (&summary.beneficiary.display_name, &view.package.display_name);
     let back = address(view.package.id);
-    page(&ConfirmPage {
-        frame: under(&session, &view, &format!("Remove the access of {who}?")),
+    ConfirmPage {
+        frame: under(session, view, &format!("Remove the access of {who}?")),
         sentences: vec![
             format!(
                 "{who} ({}) loses {name}: every role it gives is removed from the target systems, \
@@ -351,11 +391,11 @@ async fn ask_remove(
             ),
             "To have it again they need a new request or a new assignment.".to_owned(),
         ],
-        action: format!("{back}/{assignment}/remove"),
+        action: format!("{back}/{}/remove", summary.assignment.id),
         hidden: Vec::new(),
         button: "Remove this access".to_owned(),
         back,
-    })
+    }
 }
 
 async fn remove(
@@ -363,7 +403,7 @@ async fn remove(
     Path((package, assignment)): Path<(String, String)>,
     Posted { session, .. }: Posted,
 ) -> Result {
-    let package: PackageId = id("access package", &package)?;
+    let view = assignable(&app, &session, &package).await?;
     let assignment: AssignmentId = id("assignment", &assignment)?;
     let new = NewRequest {
         request_type: Type::AdminRemove,
@@ -375,8 +415,13 @@ async fn remove(
         justification: None,
         answers: Vec::new(),
     };
-    app.submit_request(&session.caller, new).await?;
-    Ok(see(format!("{}?done=removing", address(package))))
+    match app.submit_request(&session.caller, new).await {
+        Ok(_) => Ok(see(format!("{}?done=removing", address(view.package.id)))),
+        Err(error) => {
+            let summary = app.get_assignment(&session.caller, assignment).await?;
+            removal(&session, &view, &summary).refused(error)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Catalogs: what they hold, who looks after them.
 
-use accede_app::catalogs::{CatalogChange, CatalogView, CatalogWith, NewCatalog, State as Open};
+use accede_app::catalogs::{
+    Catalog, CatalogChange, CatalogView, CatalogWith, NewCatalog, State as Open,
+};
 use accede_app::resources::{NewResource, ResourceView, ResourceWith, Which};
 use accede_app::role_assignments::DirectoryObject;
 use accede_app::{App, Listing};
@@ -18,8 +20,8 @@ use super::confirm::ConfirmPage;
 use super::form::{Address, Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
 use super::input::{Input, choice};
-use super::part::{Badge, Frame, Notice, Place, Tone, When};
-use super::problem::{Result, sentence};
+use super::part::{Badge, Frame, Notice, Place, SignInName, Tone, When, plural};
+use super::problem::{self, Result, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, words};
 
@@ -35,6 +37,7 @@ pub fn routes() -> Router<Web> {
         .route("/governance/catalogs/new", get(new).post(create))
         .route("/governance/catalogs/{id}", get(show))
         .route("/governance/catalogs/{id}/edit", get(edit).post(change))
+        .route("/governance/catalogs/{id}/delete", get(ask_delete).post(delete))
         .route("/governance/catalogs/{id}/resources/add", get(choose).post(add))
         .route("/governance/catalogs/{id}/resources/{resource}/remove", get(ask).post(remove))
         .route("/governance/catalogs/{id}/roles/add", post(give))
@@ -102,7 +105,7 @@ async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) ->
 fn form(frame: Frame, action: String, typed: &Fields, wrong: &Wrong, is_new: bool) -> FormPage {
     let opened = typed.get("state") != Some("unpublished");
     FormPage {
-        frame: frame.crumb("Catalogs", "/governance/catalogs"),
+        frame,
         lead:
             "A catalog holds resources, and the access packages made of them. Who looks after it \
                is decided per catalog."
@@ -125,6 +128,8 @@ fn form(frame: Frame, action: String, typed: &Fields, wrong: &Wrong, is_new: boo
                     choice("unpublished", "No: only administrators assign them", !opened),
                 ],
             ),
+            Input::check("external", "Enabled for external users", typed.has("external"))
+                .hint("Guests can request its access packages where a policy admits them."),
         ],
         button: if is_new { "Create the catalog" } else { "Save" },
     }
@@ -143,7 +148,8 @@ async fn new(session: Session, Asked(fields): Asked) -> Result {
 }
 
 fn new_form(session: &Session, fields: &Fields, wrong: &Wrong) -> FormPage {
-    let frame = frame(Some(session), "New catalog", Place::Catalogs);
+    let frame = frame(Some(session), "New catalog", Place::Catalogs)
+        .crumb("Catalogs", "/governance/catalogs");
     form(frame, "/governance/catalogs/new".to_owned(), fields, wrong, true)
 }
 
@@ -152,7 +158,7 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
         display_name: fields.get("displayName").unwrap_or_default().to_owned(),
         description: fields.get("description").unwrap_or_default().to_owned(),
         state: opened(&fields),
-        is_externally_visible: false,
+        is_externally_visible: fields.has("external"),
     };
     match app.create_catalog(&session.caller, &new, None).await {
         Ok(catalog) => Ok(see(format!("/governance/catalogs/{}?done=created", catalog.id))),
@@ -160,21 +166,30 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
     }
 }
 
-fn edit_form(session: &Session, id: CatalogId, fields: &Fields, wrong: &Wrong) -> FormPage {
-    let frame = frame(Some(session), "Edit the catalog", Place::Catalogs);
-    form(frame, format!("/governance/catalogs/{id}/edit"), fields, wrong, false)
+fn edit_form(session: &Session, catalog: &Catalog, fields: &Fields, wrong: &Wrong) -> FormPage {
+    let frame = below(session, "Edit the catalog", catalog);
+    form(frame, format!("/governance/catalogs/{}/edit", catalog.id), fields, wrong, false)
+}
+
+/// A frame under the page of a catalog.
+fn below(session: &Session, title: impl Into<String>, catalog: &Catalog) -> Frame {
+    frame(Some(session), title, Place::Catalogs)
+        .crumb("Catalogs", "/governance/catalogs")
+        .crumb(&catalog.display_name, format!("/governance/catalogs/{}", catalog.id))
 }
 
 async fn edit(State(app): State<App>, session: Session, Path(catalog): Path<String>) -> Result {
     let catalog: CatalogId = id("catalog", &catalog)?;
     session.caller.may_on(Action::EditCatalog, catalog, Action::ReadCatalog, "catalog", catalog)?;
     let view = app.catalog(&session.caller, catalog, CatalogWith::default()).await?;
+    let external = if view.catalog.is_externally_visible { "yes" } else { "" };
     let fields = Fields::of([
-        ("displayName", view.catalog.display_name),
-        ("description", view.catalog.description),
+        ("displayName", view.catalog.display_name.clone()),
+        ("description", view.catalog.description.clone()),
         ("state", view.catalog.state.name().to_owned()),
+        ("external", external.to_owned()),
     ]);
-    page(&edit_form(&session, catalog, &fields, &Wrong::default()))
+    page(&edit_form(&session, &view.catalog, &fields, &Wrong::default()))
 }
 
 async fn change(
@@ -189,11 +204,64 @@ async fn change(
         display_name: Some(fields.get("displayName").unwrap_or_default().to_owned()),
         description: Some(fields.get("description").unwrap_or_default().to_owned()),
         state: Some(opened(&fields)),
+        is_externally_visible: Some(fields.has("external")),
         ..CatalogChange::default()
     };
     match app.change_catalog(&session.caller, catalog, &change).await {
         Ok(_) => Ok(see(format!("/governance/catalogs/{catalog}?done=saved"))),
-        Err(error) => again(error, |wrong| edit_form(&session, catalog, &fields, wrong)),
+        Err(error) => {
+            let view = app.catalog(&session.caller, catalog, CatalogWith::default()).await?;
+            again(error, |wrong| edit_form(&session, &view.catalog, &fields, wrong))
+        }
+    }
+}
+
+/// The page that asks before a catalog is deleted.
+async fn deletion(app: &App, session: &Session, catalog: CatalogId) -> Result<ConfirmPage> {
+    let (edit, read) = (Action::EditCatalog, Action::ReadCatalog);
+    session.caller.may_on(edit, catalog, read, "catalog", catalog)?;
+    let with = CatalogWith { packages: true, ..CatalogWith::default() };
+    let view = app.catalog(&session.caller, catalog, with).await?;
+    let back = format!("/governance/catalogs/{catalog}");
+    let inside = view.packages.as_ref().map_or(0, Vec::len);
+    let mut sentences = vec![
+        "It goes for good, with its list of resources and the roles that people have on it."
+            .to_owned(),
+        "Nothing is changed in the target systems.".to_owned(),
+    ];
+    if 0 < inside {
+        let many = plural(i64::try_from(inside).unwrap_or(i64::MAX), "access package");
+        sentences.push(format!(
+            "It cannot be deleted while it holds access packages: {many}. Delete these first."
+        ));
+    }
+    Ok(ConfirmPage {
+        frame: below(session, format!("Delete {}?", view.catalog.display_name), &view.catalog),
+        sentences,
+        action: format!("{back}/delete"),
+        hidden: Vec::new(),
+        button: "Delete the catalog".to_owned(),
+        back,
+    })
+}
+
+async fn ask_delete(
+    State(app): State<App>,
+    session: Session,
+    Path(catalog): Path<String>,
+) -> Result {
+    page(&deletion(&app, &session, id("catalog", &catalog)?).await?)
+}
+
+async fn delete(
+    State(app): State<App>,
+    Path(catalog): Path<String>,
+    Posted { session, .. }: Posted,
+) -> Result {
+    let catalog: CatalogId = id("catalog", &catalog)?;
+    match app.delete_catalog(&session.caller, catalog, None).await {
+        Ok(()) => Ok(see("/governance/catalogs?done=deleted")),
+        Err(error) => deletion(&app, &session, catalog).await?.refused(error),
     }
 }
 
@@ -208,11 +276,32 @@ pub struct CatalogPage {
     packages: Vec<(String, String)>,
     resources: Vec<Held>,
     people: Vec<Delegate>,
-    roles: Vec<(String, &'static str)>,
+    is_external: bool,
+    give: Give,
     may_edit: bool,
     may_packages: bool,
     may_resources: bool,
     may_delegate: bool,
+}
+
+/// The form that gives a role on a catalog: what was typed, what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Give {
+    who: String,
+    roles: Vec<super::requests::Choosable>,
+    error: Option<String>,
+}
+
+impl Give {
+    fn of(fields: &Fields, error: Option<String>) -> Give {
+        let chosen = fields.get("role");
+        let roles = on_catalogs().map(|role| {
+            let definition = role.definition().to_string();
+            let is_chosen = chosen == Some(definition.as_str());
+            choice(definition, role.name(), is_chosen)
+        });
+        Give { who: fields.typed("who"), roles: roles.collect(), error }
+    }
 }
 
 /// A resource of a catalog.
@@ -229,7 +318,7 @@ struct Held {
 struct Delegate {
     id: String,
     who: String,
-    name: String,
+    name: SignInName,
     role: &'static str,
 }
 
@@ -240,17 +329,30 @@ async fn show(
     Asked(fields): Asked,
 ) -> Result {
     let catalog: CatalogId = id("catalog", &catalog)?;
+    let give = Give::of(&Fields::default(), None);
+    page(&catalog_page(&app, &session, catalog, &fields, give).await?)
+}
+
+async fn catalog_page(
+    app: &App,
+    session: &Session,
+    catalog: CatalogId,
+    fields: &Fields,
+    give: Give,
+) -> Result<CatalogPage> {
     let shown = ResourceWith { roles: true, environment: true, scopes: false };
     let with = CatalogWith { packages: true, resources: Some(shown) };
     let view = app.catalog(&session.caller, catalog, with).await?;
     let may = |action| session.caller.reach(action).includes(catalog);
-    let found = Notice::new(Tone::Bad, "There is nobody of this name; nothing was changed.");
-    let notice = match fields.get("done") {
-        Some("nobody") => Some(found),
-        code => words::done(code),
+    let people = delegates(app, session, catalog).await?;
+    let notice = match (fields.get("done"), fields.get("one")) {
+        (Some("given"), Some(one)) => people.iter().find(|other| other.id == one).map(|given| {
+            Notice::new(Tone::Ok, format!("{} has the role {} now.", given.who, given.role))
+        }),
+        (code, _) => words::done(code),
     };
-    page(&CatalogPage {
-        frame: frame(Some(&session), &view.catalog.display_name, Place::Catalogs)
+    Ok(CatalogPage {
+        frame: frame(Some(session), &view.catalog.display_name, Place::Catalogs)
             .crumb("Catalogs", "/governance/catalogs")
             .notice(notice),
         id: catalog.to_string(),
@@ -263,8 +365,9 @@ async fn show(
             .map(|package| (package.id.to_string(), package.display_name))
             .collect(),
         resources: view.resources.unwrap_or_default().into_iter().map(Held::of).collect(),
-        people: delegates(&app, &session, catalog).await?,
-        roles: on_catalogs().map(|role| (role.definition().to_string(), role.name())).collect(),
+        people,
+        is_external: view.catalog.is_externally_visible,
+        give,
         may_edit: may(Action::EditCatalog),
         may_packages: may(Action::ManagePackages),
         may_resources: may(Action::ManageResources),
@@ -318,6 +421,7 @@ async fn delegates(app: &App, session: &Session, catalog: CatalogId) -> Result<V
             let role = Role::of(one.role)?;
             let (who, name) = name(one.principal)
                 .unwrap_or_else(|| (one.principal.to_string(), "deleted".to_owned()));
+            let name = SignInName::new(&name);
             Some(Delegate { id: one.id.to_string(), who, name, role: role.name() })
         })
         .collect();
@@ -334,7 +438,8 @@ pub struct AddPage {
     targets: Vec<super::requests::Choosable>,
     target_name: Option<String>,
     search: String,
-    found: Vec<(String, String, String)>,
+    /// What was found; nothing if it could not be looked into.
+    found: Option<Vec<(String, String, String)>>,
 }
 
 async fn choose(
@@ -366,17 +471,18 @@ async fn add_page(
     let targets = app.targets(&session.caller, &listing).await?.items;
     let wanted: Option<TargetId> = fields.parsed("target");
     let search: String = fields.get("search").unwrap_or_default().chars().take(100).collect();
-    let mut found = Vec::new();
+    let mut found = None;
     let chosen = targets.iter().find(|target| Some(target.id) == wanted);
     if let Some(target) = chosen {
         let text = Some(search.as_str()).filter(|text| !text.is_empty());
         match app.discover(&session.caller, target.id, text, MAX_FOUND).await {
             Ok(list) => {
-                found.extend(list.into_iter().map(|one| {
+                let rows = list.into_iter().map(|one| {
                     let roles: Vec<String> =
                         one.roles.into_iter().map(|role| role.display_name).collect();
                     (one.origin_id, one.display_name, roles.join(", "))
-                }));
+                });
+                found = Some(rows.collect());
             }
             Err(accede_app::Error::Target { fault, .. }) => {
                 let text = format!("It could not be looked into. {}", sentence(&fault.to_string()));
@@ -492,15 +598,32 @@ async fn give(
     let catalog: CatalogId = id("catalog", &catalog)?;
     let name = fields.get("who").unwrap_or_default();
     let role = id("role", fields.get("role").unwrap_or_default())?;
-    let user = match app.user(&session.caller, name).await {
-        Ok(user) => user,
-        Err(accede_app::Error::NotFound { .. } | accede_app::Error::Invalid { .. }) => {
-            return Ok(see(format!("/governance/catalogs/{catalog}?done=nobody")));
+    let given = match app.user(&session.caller, name).await {
+        Ok(user) => {
+            app.create_role_assignment(&session.caller, user.id.0, role, Some(catalog)).await
         }
-        Err(error) => return Err(error.into()),
+        Err(accede_app::Error::NotFound { .. } | accede_app::Error::Invalid { .. }) => {
+            let text = "there is nobody with this sign-in name, so nothing was changed";
+            Err(accede_app::Error::invalid("who", text))
+        }
+        Err(error) => Err(error),
     };
-    app.create_role_assignment(&session.caller, user.id.0, role, Some(catalog)).await?;
-    Ok(see(format!("/governance/catalogs/{catalog}?done=added")))
+    match given {
+        Ok(given) => {
+            let one = given.id.to_string();
+            let address = Address::new(format!("/governance/catalogs/{catalog}"));
+            Ok(see(address.with("done", "given").with("one", one).text()))
+        }
+        Err(error) => {
+            let text = match &error {
+                accede_app::Error::Invalid { sentence: text, .. } => sentence(text),
+                error => sentence(&error.to_string()),
+            };
+            let give = Give::of(&fields, Some(text));
+            let whole = catalog_page(&app, &session, catalog, &Fields::default(), give).await?;
+            problem::again(error, |_| page(&whole))
+        }
+    }
 }
 
 async fn take(
@@ -557,10 +680,14 @@ pub mod samples_of {
             people: vec![Delegate {
                 id: "1".to_owned(),
                 who: NASTY.to_owned(),
-                name: "olga@contoso.example".to_owned(),
+                name: SignInName::new("olga@contoso.example"),
                 role: "Catalog owner",
             }],
-            roles: on_catalogs().map(|role| (role.definition().to_string(), role.name())).collect(),
+            is_external: may,
+            give: Give {
+                who: NASTY.to_owned(),
+                ..Give::of(&Fields::default(), may.then(|| NASTY.to_owned()))
+            },
             may_edit: may,
             may_packages: may,
             may_resources: may,
@@ -578,7 +705,7 @@ pub mod samples_of {
             targets: vec![choice("1", NASTY, name.is_some())],
             target_name: name.map(str::to_owned),
             search: String::new(),
-            found: vec![("42".to_owned(), NASTY.to_owned(), "Member".to_owned())],
+            found: name.map(|_| vec![("42".to_owned(), NASTY.to_owned(), "Member".to_owned())]),
         };
         vec![sample(None), sample(Some("crm"))]
     }

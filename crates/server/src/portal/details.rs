@@ -7,7 +7,8 @@ use accede_app::requests::{Answer, May};
 use accede_domain::Timestamp;
 use accede_domain::delivery::Phase;
 use accede_domain::id::{DeliveryId, RequestId};
-use accede_domain::request::State as RequestState;
+use accede_domain::permission::Action;
+use accede_domain::request::{State as RequestState, Wish};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -92,8 +93,8 @@ impl Role {
             _ => None,
         };
         let evidence = match (delivery.verified, delivery.acknowledged) {
-            (Some(at), _) => format!("verified {}", at.strftime("%Y-%m-%d %H:%M UTC")),
-            (None, Some(at)) => format!("acknowledged {}", at.strftime("%Y-%m-%d %H:%M UTC")),
+            (Some(at), _) => format!("verified {}", minute(at)),
+            (None, Some(at)) => format!("acknowledged {}", minute(at)),
             (None, None) => "none yet".to_owned(),
         };
         let retry = match delivery.phase {
@@ -119,6 +120,10 @@ impl Role {
             log,
         }
     }
+}
+
+fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A stage of the approval.
@@ -190,14 +195,15 @@ async fn show(
     let package_id = detail.view.summary.request.package;
     let title = format!("Request of {}", detail.view.summary.beneficiary.display_name);
     let frame = frame(Some(&session), title, Place::Packages)
-        .notice(words::done(fields.get("done")))
+        .notice(words::done_to(fields.get("done"), &detail.view.summary.request.state))
         .crumb("Access packages", "/governance/packages")
         .crumb(package, format!("/governance/packages/{package_id}"))
         .crumb("Requests", format!("/governance/packages/{package_id}/requests"));
-    page(&whole(frame, &detail, roles))
+    let may_assign = session.caller.reach(Action::Assign).includes(detail.view.summary.catalog);
+    page(&whole(frame, &detail, roles, may_assign))
 }
 
-fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>) -> DetailsPage {
+fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>, may_assign: bool) -> DetailsPage {
     let summary = &detail.view.summary;
     let request = &summary.request;
     let given: Vec<Answer> = serde_json::from_str(&request.answers).unwrap_or_default();
@@ -227,8 +233,8 @@ fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>) -> DetailsPage 
             .as_ref()
             .filter(|_| matches!(request.state, RequestState::DeliveryFailed { .. }))
             .map(|(_, text)| sentence(text)),
-        reprocess: may(detail.permissions.may_reprocess, &detail.view.reprocess),
-        cancel: may_cancel(detail),
+        reprocess: may(detail, may_assign),
+        cancel: may_cancel(detail, may_assign),
         roles,
         stages: detail.stages.iter().map(stage).collect(),
         history: detail
@@ -245,30 +251,75 @@ fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>) -> DetailsPage 
     }
 }
 
-fn may(allowed: bool, outcome: &May) -> Deed {
-    match outcome {
-        _ if !allowed => Deed::not(
+fn may(detail: &RequestDetail, may_assign: bool) -> Deed {
+    let request = &detail.view.summary.request;
+    match &detail.view.reprocess {
+        _ if !detail.permissions.may_reprocess => Deed::not(
             "To reprocess it you need to be assignment manager, package manager or owner of the \
              catalog.",
         ),
         May::Yes => Deed::Ready,
+        May::No { code: "ReprocessWindowExpired", why } => {
+            let until = detail.view.window_ends.map_or_else(
+                || sentence(why),
+                |ends| format!("It could be reprocessed until {}.", minute(ends)),
+            );
+            let gives = request.request_type.wish() == Wish::Add;
+            let first = if may_cancel(detail, may_assign).is_ready() {
+                "Cancel it below; then"
+            } else {
+                "Once it is canceled,"
+            };
+            match (gives, may_assign) {
+                (false, _) => Deed::not(until),
+                (true, false) => Deed::not(format!(
+                    "{until} {first} the person can request the access package again."
+                )),
+                (true, true) => Deed::Not {
+                    why: format!(
+                        "{until} {first} the person can request the access package again, or you can \
+                         give it to them:"
+                    ),
+                    link: Some((
+                        "New assignment".to_owned(),
+                        format!("/governance/packages/{}/assignments/new", request.package),
+                    )),
+                },
+            }
+        }
         May::No { why, .. } => Deed::not(sentence(why)),
     }
 }
 
-fn may_cancel(detail: &RequestDetail) -> Deed {
-    let state = detail.view.summary.request.state;
+fn may_cancel(detail: &RequestDetail, may_assign: bool) -> Deed {
+    let request = &detail.view.summary.request;
+    let state = request.state;
     let event = accede_domain::request::Event::Cancel;
     match state {
+        // Beside Reprocess it is said already that it is being canceled.
         _ if !detail.permissions.may_cancel => Deed::Hidden,
-        RequestState::Canceling { .. } => Deed::not("It is being canceled."),
+        RequestState::Canceling { .. } => Deed::Hidden,
+        RequestState::Delivering { .. } if request.request_type.wish() == Wish::Remove => {
+            Deed::not("Access is being taken back; that cannot be canceled.")
+        }
+        RequestState::Delivering { .. } => Deed::Not {
+            why: "It is being delivered at present. To stop it and take back what it gave, remove \
+                  its assignment."
+                .to_owned(),
+            link: request.assignment.filter(|_| may_assign).map(|assignment| {
+                let package = request.package;
+                (
+                    "Remove the access…".to_owned(),
+                    format!("/governance/packages/{package}/assignments/{assignment}/remove"),
+                )
+            }),
+        },
         RequestState::Submitted
         | RequestState::PendingApproval
         | RequestState::Scheduled { .. }
         | RequestState::PartiallyDelivered { .. }
         | RequestState::DeliveryFailed { .. } => Deed::Ready,
-        RequestState::Delivering { .. }
-        | RequestState::Delivered { .. }
+        RequestState::Delivered { .. }
         | RequestState::Denied { .. }
         | RequestState::Canceled { .. } => Deed::not(sentence(event.advice(&state))),
     }

@@ -30,15 +30,25 @@ pub struct FormPage {
     pub back: String,
 }
 
-/// Which field a verb found fault with, and what it said.
+/// Which fields are wrong, and what was said about each.
 #[derive(Debug, Clone, Default)]
-pub struct Wrong(Option<(String, String)>);
+pub struct Wrong(Vec<(String, String)>);
 
 impl Wrong {
     /// What is wrong with this field.
     pub fn with(&self, name: &str) -> Option<String> {
-        self.0.as_ref().filter(|(path, _)| path == name).map(|(_, text)| text.clone())
+        self.0.iter().find(|(path, _)| path == name).map(|(_, text)| text.clone())
     }
+}
+
+/// What can be seen to be wrong with a form beside the first fault that its verb names, so that all
+/// of it is told at once. What is not about a field is left out.
+pub fn also(checks: impl IntoIterator<Item = Result<(), Error>>) -> Vec<(String, String)> {
+    let told = |check: Result<(), Error>| match check {
+        Err(Error::Invalid { path, sentence: text }) => Some((path, sentence(&text))),
+        _ => None,
+    };
+    checks.into_iter().filter_map(told).collect()
 }
 
 /// Writes the form again with what a verb found wrong, keeping what was typed. Refusals that have
@@ -48,6 +58,19 @@ impl Wrong {
 ///
 /// What is not about the form: not found, forbidden, a fault of ours.
 pub fn again(error: Error, build: impl FnOnce(&Wrong) -> FormPage) -> Result {
+    again_with(error, Vec::new(), build)
+}
+
+/// The same, with what is wrong [`also`].
+///
+/// # Errors
+///
+/// Like [`again`].
+pub fn again_with(
+    error: Error,
+    also: Vec<(String, String)>,
+    build: impl FnOnce(&Wrong) -> FormPage,
+) -> Result {
     let (wrong, told) = match error {
         Error::Invalid { path, sentence: text } => (Some((path, sentence(&text))), None),
         Error::Duplicate { sentence: text, .. } => {
@@ -57,10 +80,10 @@ pub fn again(error: Error, build: impl FnOnce(&Wrong) -> FormPage) -> Result {
         Error::Target { fault, .. } => (None, Some(sentence(&fault.to_string()))),
         error => return Err(Problem::from(error)),
     };
-    let wrong = Wrong(wrong);
-    let mut form = build(&wrong);
-    let beside = form.fields.iter().any(Input::is_wrong);
-    let told = told.or_else(|| wrong.0.filter(|_| !beside).map(|(_, text)| text));
+    let first = wrong.as_ref().map(|(_, text)| text.clone());
+    let mut form = build(&Wrong(wrong.into_iter().chain(also).collect()));
+    let beside = |text: &String| form.fields.iter().any(|field| field.tells(text));
+    let told = told.or(first.filter(|text| !beside(text)));
     if let Some(text) = told {
         form.frame.notice = Some(Notice::new(Tone::Bad, text));
     }

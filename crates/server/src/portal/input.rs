@@ -163,9 +163,9 @@ impl Input {
         self
     }
 
-    /// Whether something is wrong with it.
-    pub const fn is_wrong(&self) -> bool {
-        self.error.is_some()
+    /// Whether it says that this is wrong with it.
+    pub fn tells(&self, wrong: &str) -> bool {
+        self.error.as_deref() == Some(wrong)
     }
 
     /// Whether it is a set of choices, which a legend names rather than a label.

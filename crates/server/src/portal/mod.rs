@@ -49,8 +49,9 @@ use accede_app::App;
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::http::Method;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::middleware::{Next, from_fn};
@@ -61,6 +62,7 @@ use url::Url;
 use self::part::{Csrf, Frame, Place, Sections};
 use self::problem::{Problem, Result};
 use self::session::Session;
+use crate::api::error::ApiError;
 
 /// What the portal knows of its deployment.
 #[derive(Debug, Clone, Default)]
@@ -104,6 +106,7 @@ impl FromRef<Web> for Arc<Portal> {
 /// The portal's pages over an application. [`Session`]s are put beside requests by who mounts it.
 pub fn router(app: App, portal: Portal) -> Router {
     routes()
+        .method_not_allowed_fallback(above)
         .layer(from_fn(problem::dress))
         .layer(DefaultBodyLimit::max(form::MAX_FORM))
         .merge(assets::routes())
@@ -148,6 +151,40 @@ async fn start(session: Session) -> Response {
     Redirect::to(page).into_response()
 }
 
+/// Reading an address that only takes forms, as a reload of a refused one does: to the page that the
+/// form stands on.
+async fn above(request: Request) -> Response {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return ApiError::wrong_method().into_response();
+    }
+    let parts: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+    let page = match parts.as_slice() {
+        ["governance", "plans"] => "/governance/jobs".to_owned(),
+        ["governance", "failures", ..] => "/governance/failures".to_owned(),
+        ["governance", "packages", id, "assignments", ..] => {
+            format!("/governance/packages/{id}/assignments")
+        }
+        [section @ ("governance" | "my"), noun, id, ..] => format!("/{section}/{noun}/{id}"),
+        _ => "/".to_owned(),
+    };
+    see(page)
+}
+
+/// What a browser is told of an address that nothing is at: a page, where the API would say it in
+/// JSON. Addresses of the APIs keep their own answers.
+pub async fn stray(session: Option<Session>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_api = ["/v1.0", "/accede/"].iter().any(|api| path.starts_with(api));
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let wants_page = accept.is_some_and(|accept| accept.contains("text/html"));
+    if is_api || !wants_page || request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    let mut response = problem::dressed(session.as_ref(), Problem::nowhere().into_response());
+    seal(&mut response);
+    response
+}
+
 /// The frame of a page for who is signed in.
 fn frame(session: Option<&Session>, title: impl Into<String>, place: Place) -> Frame {
     Frame {
@@ -181,6 +218,11 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
 /// Headers that keep other sites out of these pages, and pages out of caches.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    seal(&mut response);
+    response
+}
+
+fn seal(response: &mut Response) {
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -194,5 +236,4 @@ async fn guard(request: Request, next: Next) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }

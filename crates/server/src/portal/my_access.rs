@@ -137,10 +137,13 @@ async fn show(
             May::No { why, .. } => Deed::not(sentence(&why)),
         },
     };
+    // The address says what was done; how it stands says whether it is still so.
+    let is_ending = matches!(summary.assignment.state, Standing::Ending { .. });
+    let notice = words::done(fields.get("done")).filter(|_| is_ending);
     page(&MyAssignmentPage {
         frame: frame(Some(&session), &summary.package_name, Place::MyAccess)
             .crumb("My access", "/my/access")
-            .notice(words::done(fields.get("done"))),
+            .notice(notice),
         row: Row::of(&summary, app.now()),
         give_back,
         request: request.map(|request| request.to_string()),

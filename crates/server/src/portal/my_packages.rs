@@ -190,20 +190,20 @@ impl Typed {
     }
 
     fn schedule(&self) -> Result<Schedule, Error> {
-        let moment = |text: &str, what: &str| match terms::moment(text) {
+        let moment = |text: &str, path: &str| match terms::moment(text) {
             Some(Ok(at)) => Ok(Some(at)),
             Some(Err(())) => {
-                let sentence = format!("{what} is not a date and time, such as 2026-06-01T09:00");
-                Err(Error::invalid("schedule", sentence))
+                Err(Error::invalid(path, "this is not a date and time, such as 2026-06-01T09:00"))
             }
             None => Ok(None),
         };
         if !self.has_period {
             return Ok(Schedule::default());
         }
-        let end = moment(&self.ends, "the end")?;
+        let start = moment(&self.begins, START)?;
+        let end = moment(&self.ends, END)?;
         Ok(Schedule {
-            start_date_time: moment(&self.begins, "the start")?,
+            start_date_time: start,
             expiration: end
                 .map_or(Expiration::NotSpecified, |end| Expiration::AfterDateTime { end }),
         })
@@ -228,8 +228,15 @@ struct Wrong {
     answers: BTreeMap<Uuid, String>,
     justification: Option<String>,
     period: Option<String>,
+    begins: Option<String>,
+    ends: Option<String>,
     notice: Option<Notice>,
 }
+
+/// Where the API names a start that is wrong.
+const START: &str = "schedule.startDateTime";
+/// Where the API names an end that is wrong.
+const END: &str = "schedule.expiration.endDateTime";
 
 impl Wrong {
     fn of(error: &Error, policy: &Policy, typed: &Typed) -> Wrong {
@@ -238,11 +245,9 @@ impl Wrong {
             Error::Invalid { path, sentence: why } if path.starts_with("answers") => {
                 let place = path.split(['[', ']']).nth(1).and_then(|n| n.parse::<usize>().ok());
                 let answered = typed.answers(policy);
-                match place.and_then(|n| answered.get(n)) {
-                    Some(answer) => {
-                        wrong.answers.insert(answer.question, sentence(why));
-                    }
-                    None => wrong.answers.extend(unanswered(policy, &answered)),
+                if let Some(answer) = place.and_then(|n| answered.get(n)) {
+                    let said = misshapen(policy, answer.question, why);
+                    wrong.answers.insert(answer.question, said.unwrap_or_else(|| sentence(why)));
                 }
             }
             Error::Invalid { path, sentence: why } if path == "justification" => {
@@ -251,20 +256,47 @@ impl Wrong {
             Error::Invalid { path, sentence: why } if path == "schedule" => {
                 wrong.period = Some(sentence(why));
             }
+            Error::Invalid { path, sentence: why } if path == START => {
+                wrong.begins = Some(sentence(why));
+            }
+            Error::Invalid { path, sentence: why } if path == END => {
+                wrong.ends = Some(sentence(why));
+            }
             Error::Refused(Refusal::Rule { code: "InvalidSchedule", .. }) => {
-                wrong.period =
-                    Some("Choose an end that lies in the future, after the start.".into());
+                wrong.ends = Some("Choose an end that lies in the future, after the start.".into());
             }
             Error::Refused(Refusal::RequestorJustificationRequired) => {
-                wrong.justification = Some("Say why you need it.".to_owned());
+                wrong.justification = Some(NO_REASON.to_owned());
             }
             other => wrong.notice = Some(refused(other)),
         }
         if wrong.notice.is_none() {
+            // Beside the first fault, which the verb named: whatever else is left open.
+            wrong.answers.extend(unanswered(policy, &typed.answers(policy)));
+            let asks_why =
+                policy.terms.request_approval_settings.is_requestor_justification_required;
+            if asks_why && typed.justification.trim().is_empty() {
+                wrong.justification = Some(NO_REASON.to_owned());
+            }
             let text = "The request was not sent. Correct what is marked below.";
             wrong.notice = Some(Notice::new(Tone::Bad, text));
         }
         wrong
+    }
+}
+
+const NO_REASON: &str = "Say why you need it.";
+
+/// What to say of an answer that its question's pattern refused.
+fn misshapen(policy: &Policy, question: Uuid, why: &str) -> Option<String> {
+    let asked = policy.terms.questions.iter().find(|one| one.id == question)?;
+    match &asked.kind {
+        QuestionKind::TextInput { regex_pattern: Some(pattern), .. } if why.contains(pattern) => {
+            Some(format!(
+                "The answer does not have the form that is asked for (the pattern {pattern})."
+            ))
+        }
+        _ => None,
     }
 }
 
@@ -472,12 +504,14 @@ fn inputs(policy: &Policy, typed: &Typed, wrong: &Wrong) -> Vec<Input> {
         inputs.push(
             Input::typed("begins", "From (UTC)", "datetime-local", &typed.begins, 0)
                 .hint("Empty: at once.")
-                .when("period", &["yes"]),
+                .when("period", &["yes"])
+                .wrong(wrong.begins.clone()),
         );
         inputs.push(
             Input::typed("ends", "Until (UTC)", "datetime-local", &typed.ends, 0)
                 .hint("Empty: as long as the policy allows. Never longer than that.")
-                .when("period", &["yes"]),
+                .when("period", &["yes"])
+                .wrong(wrong.ends.clone()),
         );
     }
     inputs

@@ -4,10 +4,11 @@ use accede_app::approvals::StageView;
 use accede_app::deliveries::{Named, RequestDetail};
 use accede_app::requests::{May, Narrowing, Request, RequestView, Whose};
 use accede_app::{App, Error, Listing};
+use accede_domain::approval;
 use accede_domain::delivery::Phase;
 use accede_domain::filter::Filter;
 use accede_domain::id::{RequestId, SubjectId};
-use accede_domain::request::{self, Denial, State as Standing, Type};
+use accede_domain::request::{self, Denial, State as Standing, Type, Wish};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -17,7 +18,7 @@ use axum::routing::get;
 use super::confirm::ConfirmPage;
 use super::form::{Address, Asked, Posted, id};
 use super::input::choice;
-use super::part::{Badge, Deed, Frame, Place, When};
+use super::part::{Badge, Deed, Frame, Notice, Place, When};
 use super::problem::{Result, sentence};
 use super::requests::Choosable;
 use super::session::Session;
@@ -85,7 +86,11 @@ pub struct MyRequestsPage {
 fn states(chosen: &[&str]) -> Vec<Choosable> {
     REQUEST_STATES
         .iter()
-        .map(|(name, words)| choice(*name, *words, chosen.contains(name)))
+        .map(|(name, words)| {
+            // To the rules, what nobody decided in time is denied as well.
+            let words = if *name == "denied" { "Denied or expired undecided" } else { *words };
+            choice(*name, words, chosen.contains(name))
+        })
         .collect()
 }
 
@@ -246,6 +251,17 @@ pub struct MyRequestPage {
     history: Vec<Line>,
 }
 
+const NOBODY_DECIDES: &str = "Somebody would have to approve it, but nobody could be found who may. \
+                              Ask whoever looks after the access package to assign it to you, or \
+                              to name another approver: then cancel this request and send a new one.";
+
+/// Whether an approval is awaited that nobody can give.
+fn nobody_decides(detail: &RequestDetail) -> bool {
+    let open = |stage: &&StageView| stage.row.stage.status == approval::Status::InProgress;
+    detail.view.summary.request.state == Standing::PendingApproval
+        && detail.stages.iter().find(open).is_some_and(|stage| stage.approvers.is_empty())
+}
+
 /// What a state means to who asked.
 const fn meaning(state: &Standing, kind: Type) -> &'static str {
     let is_removal = matches!(kind, Type::UserRemove | Type::AdminRemove | Type::SystemRemove);
@@ -284,8 +300,13 @@ async fn show(
     let detail = app.request_detail(&session.caller, request).await?;
     let frame = frame(Some(&session), &detail.view.summary.package_name, Place::MyRequests)
         .crumb("My requests", "/my/requests")
-        .notice(words::done(fields.get("done")));
+        .notice(told(fields.get("done"), &detail));
     page(&build(frame, &detail, may_cancel(&detail, &app)))
+}
+
+/// What was done just now, unless the page says it by itself.
+fn told(code: Option<&str>, detail: &RequestDetail) -> Option<Notice> {
+    words::done_to(code.filter(|code| *code != "canceled"), &detail.view.summary.request.state)
 }
 
 /// Whether the reader may cancel it, and what else to do.
@@ -308,10 +329,20 @@ fn may_cancel(detail: &RequestDetail, app: &App) -> Deed {
                     )),
                 }
             }
-            (Standing::Delivering { .. }, _) => Deed::not(
-                "It is being delivered at present. You can cancel it or give the access back as \
-                 soon as that is over.",
-            ),
+            (Standing::Delivering { .. }, Some(assignment))
+                if request.request_type.wish() == Wish::Add =>
+            {
+                Deed::Not {
+                    why:
+                        "It is being delivered and cannot be canceled any more. What it gives can \
+                          be taken back."
+                            .to_owned(),
+                    link: Some((
+                        "Give the access back instead".to_owned(),
+                        format!("/my/access/{assignment}"),
+                    )),
+                }
+            }
             _ => Deed::Hidden,
         },
     }
@@ -329,7 +360,11 @@ fn build(frame: Frame, detail: &RequestDetail, cancel: Deed) -> MyRequestPage {
         frame,
         id: request.id.to_string(),
         state: words::request_state(&request.state),
-        meaning: meaning(&request.state, request.request_type),
+        meaning: if nobody_decides(detail) {
+            NOBODY_DECIDES
+        } else {
+            meaning(&request.state, request.request_type)
+        },
         cancel,
         anew: may_again.then(|| {
             let like = request.id.to_string();
@@ -351,7 +386,10 @@ fn build(frame: Frame, detail: &RequestDetail, cancel: Deed) -> MyRequestPage {
                 what: words::happened(&line.kind),
                 at: When::minute(line.at),
                 who: line.actor.clone(),
-                detail: line.detail.clone(),
+                detail: match line.detail.as_str() {
+                    "" => String::new(),
+                    detail => sentence(detail),
+                },
             })
             .collect(),
     }

@@ -1,8 +1,8 @@
 //! What an access package gives: its resource roles, adding one, removing one.
 
-use accede_app::App;
-use accede_app::packages::{GivenRole, PackageWith, RoleChoice};
+use accede_app::packages::{GivenRole, PackageView, PackageWith, RoleChoice};
 use accede_app::resources::{ResourceView, ResourceWith};
+use accede_app::{App, Listing};
 use accede_domain::id::{PackageId, ResourceRoleId, ResourceScopeId};
 use askama::Template;
 use axum::Router;
@@ -11,7 +11,7 @@ use axum::routing::get;
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
-use super::packages::{below, head, holders, may_manage, must_manage, read};
+use super::packages::{below, gives_nothing, head, holders, may_manage, must_manage, read};
 use super::part::{Frame, Notice, Tone, When, plural};
 use super::pick::{Pick, PickPage, listing, next};
 use super::problem::{Result, again, sentence};
@@ -68,15 +68,39 @@ async fn roles(
     Path(text): Path<String>,
     Asked(fields): Asked,
 ) -> Result {
-    let with = PackageWith { role_scopes: true, ..PackageWith::default() };
-    let view = read(&app, &session, &text, with).await?;
+    let with = PackageWith { role_scopes: true, policies: true, ..PackageWith::default() };
+    let mut view = read(&app, &session, &text, with).await?;
     let (frame, package) = head(&session, &view, "roles", "Resource roles");
+    let notice = words::done(fields.get("done")).or_else(|| gives_nothing(&session, &view));
+    let names = system_names(&app, &session, &view).await?;
+    for given in view.role_scopes.iter_mut().flatten() {
+        let system = &mut given.resource.origin_system;
+        if let Some((_, name)) = names.iter().find(|(origin, _)| origin == system) {
+            system.clone_from(name);
+        }
+    }
     page(&RolesPage {
-        frame: frame.notice(words::done(fields.get("done"))),
+        frame: frame.notice(notice),
         package,
         may_manage: may_manage(&session, &view.package),
         rows: view.role_scopes.unwrap_or_default().into_iter().map(RoleRow::of).collect(),
     })
+}
+
+/// The target systems of a package's catalog: what resources call them, and what people do.
+async fn system_names(
+    app: &App,
+    session: &Session,
+    view: &PackageView,
+) -> Result<Vec<(String, String)>> {
+    let with = ResourceWith { environment: true, ..ResourceWith::default() };
+    let listing = Listing { top: Some(accede_app::list::MAX_TOP), ..Listing::default() };
+    let catalog = Some(view.package.catalog);
+    let found = app.resources(&session.caller, catalog, None, &listing, with).await?;
+    let named = found.items.into_iter().filter_map(|one| {
+        one.environment.map(|target| (one.resource.origin_system, target.display_name))
+    });
+    Ok(named.collect())
 }
 
 /// The roles of a resource that a package does not give yet.

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::routing::{get, post};
 
 use super::form::{Address, Asked, Posted, id};
-use super::part::{Badge, Frame, Place, When, grouped};
+use super::part::{Badge, Frame, Notice, Place, SignInName, Tone, When, grouped};
 use super::pick::{matching, search};
 use super::problem::Result;
 use super::requests::PackageHead;
@@ -126,6 +126,21 @@ pub(super) fn head(
     (frame, PackageHead { id, name, tab })
 }
 
+/// What to tell who may change a package that can be asked for and gives nothing.
+pub(super) fn gives_nothing(session: &Session, view: &PackageView) -> Option<Notice> {
+    let is_none = |list: Option<usize>| list == Some(0);
+    let has_policy = view.policies.as_ref().is_some_and(|policies| !policies.is_empty());
+    let is_hollow = is_none(view.role_scopes.as_ref().map(Vec::len)) && has_policy;
+    (is_hollow && may_manage(session, &view.package)).then(|| Notice {
+        tone: Tone::Warn,
+        text: "It has a policy and no resource role: whoever gets it gets nothing.".to_owned(),
+        link: Some((
+            "Add a resource role".to_owned(),
+            format!("/governance/packages/{}/roles/add", view.package.id),
+        )),
+    })
+}
+
 /// The package of an address.
 pub(super) async fn read(
     app: &App,
@@ -210,11 +225,13 @@ async fn overview(
         incompatible_packages: true,
         incompatible_groups: true,
         incompatible_with: true,
-        ..PackageWith::default()
+        role_scopes: true,
+        policies: true,
     };
     let view = read(&app, &session, &text, with).await?;
     let (frame, package) = head(&session, &view, "overview", &view.package.display_name);
     let counts = counts(&app, &session, view.package.id).await?;
+    let notice = words::done(fields.get("done")).or_else(|| gives_nothing(&session, &view));
     let mut excludes: Vec<(String, String)> = view
         .incompatible_packages
         .unwrap_or_default()
@@ -226,7 +243,7 @@ async fn overview(
     excludes.dedup();
     let base = respond::base(portal.public_url.as_ref(), &headers, &uri);
     page(&PackagePage {
-        frame: frame.notice(words::done(fields.get("done"))),
+        frame: frame.notice(notice),
         link: format!("{base}/my/packages/{}", package.id),
         package,
         may_manage: may_manage(&session, &view.package),
@@ -290,7 +307,7 @@ pub struct AssignmentsPage {
 struct AssignmentRow {
     id: String,
     person: String,
-    person_upn: String,
+    person_upn: SignInName,
     policy: String,
     state: Badge,
     since: When,
@@ -305,7 +322,7 @@ impl AssignmentRow {
         AssignmentRow {
             id: assignment.id.to_string(),
             person: summary.beneficiary.display_name.clone(),
-            person_upn: summary.beneficiary.user_principal_name.clone(),
+            person_upn: SignInName::new(&summary.beneficiary.user_principal_name),
             policy: summary.policy_name.clone().unwrap_or_else(|| "–".to_owned()),
             state: words::assignment_state(&assignment.state),
             since: When::minute(assignment.start),
@@ -422,7 +439,7 @@ pub mod samples_of {
         let row = |id: &str, live| AssignmentRow {
             id: id.to_owned(),
             person: NASTY.to_owned(),
-            person_upn: "uma@contoso.example".to_owned(),
+            person_upn: SignInName::new("uma@contoso.example"),
             policy: "Employees ask".to_owned(),
             state: Badge::new(Tone::Ok, "ok", "Delivered"),
             since: When::minute(at(0)),

@@ -62,10 +62,14 @@ impl Badge {
 
 /// An instant, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
-#[template(source = "<time datetime=\"{{ iso }}\">{{ text }}</time>", ext = "html")]
+#[template(
+    source = "<time datetime=\"{{ iso }}\"><span>{{ day }}</span> <span>{{ hour }}</span></time>",
+    ext = "html"
+)]
 pub struct When {
     iso: String,
-    text: String,
+    day: String,
+    hour: String,
 }
 
 impl HtmlSafe for When {}
@@ -73,10 +77,7 @@ impl HtmlSafe for When {}
 impl When {
     /// To the minute.
     pub fn minute(at: Timestamp) -> When {
-        When {
-            iso: to_second(at).to_string(),
-            text: at.strftime("%Y-%m-%d %H:%M\u{a0}UTC").to_string(),
-        }
+        When::told(at, "%H:%M UTC")
     }
 
     /// Within a sentence.
@@ -86,11 +87,30 @@ impl When {
 
     /// To the second, for attempts and timelines.
     pub fn second(at: Timestamp) -> When {
+        When::told(at, "%H:%M:%S UTC")
+    }
+
+    fn told(at: Timestamp, hour: &str) -> When {
         When {
             iso: to_second(at).to_string(),
-            text: at.strftime("%Y-%m-%d %H:%M:%S\u{a0}UTC").to_string(),
+            day: at.strftime("%Y-%m-%d").to_string(),
+            hour: at.strftime(hour).to_string(),
         }
     }
+}
+
+/// A text with its instants as people read them: `2026-05-20 09:00 UTC` for `2026-05-20T09:00:00Z`.
+pub fn legible(text: &str) -> String {
+    let told = |word: &str| {
+        let core = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        match core.parse::<Timestamp>() {
+            Ok(at) if core.ends_with('Z') => {
+                word.replace(core, &at.strftime("%Y-%m-%d %H:%M UTC").to_string())
+            }
+            _ => word.to_owned(),
+        }
+    };
+    text.split_inclusive(char::is_whitespace).map(told).collect()
 }
 
 fn to_second(at: Timestamp) -> Timestamp {
@@ -129,6 +149,29 @@ pub fn grouped(n: i64) -> String {
         text.push(digit);
     }
     if n < 0 { format!("-{text}") } else { text }
+}
+
+/// A sign-in name in a narrow column: it may break before its `@`, rather than anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(
+    source = "{% for part in parts %}{% if !loop.first %}<wbr>{% endif %}{{ part }}{% endfor %}",
+    ext = "html"
+)]
+pub struct SignInName {
+    parts: Vec<String>,
+}
+
+impl HtmlSafe for SignInName {}
+
+impl SignInName {
+    /// Of this text.
+    pub fn new(text: &str) -> SignInName {
+        let parts = match text.split_once('@') {
+            Some((local, domain)) => vec![local.to_owned(), format!("@{domain}")],
+            None => vec![text.to_owned()],
+        };
+        SignInName { parts }
+    }
 }
 
 /// The token that every form carries, so that no other site can send it.
@@ -332,6 +375,19 @@ mod tests {
         assert_eq!(grouped(-1_234_567), "-1,234,567");
         assert_eq!(plural(1, "person"), "1 person");
         assert_eq!(plural(2, "person"), "2 people");
+    }
+
+    #[test]
+    fn a_sign_in_name_breaks_before_its_at_sign() {
+        let name = SignInName::new("uma.p@x.example").to_string();
+        assert_eq!(name, "uma.p<wbr>@x.example");
+    }
+
+    #[test]
+    fn instants_within_a_sentence_are_told_to_the_minute() {
+        let wire = "completed at 2026-11-09T18:40:25.52Z, or (2026-05-02T09:00:00Z); not 2026Z";
+        let told = "completed at 2026-11-09 18:40 UTC, or (2026-05-02 09:00 UTC); not 2026Z";
+        assert_eq!(legible(wire), told);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Making, changing and deleting people. Their list and page have a file of their own.
 
-use accede_app::fields::{MAX_ADDRESS, MAX_EMPLOYEE_ID, MAX_NAME, MAX_SHORT};
+use accede_app::fields::{
+    MAX_ADDRESS, MAX_EMPLOYEE_ID, MAX_NAME, MAX_SHORT, mail, principal_name, required,
+};
 use accede_app::users::{MAX_CHAIN, NewUser, User, UserChange};
 use accede_app::{App, Error};
 use accede_domain::id::UserId;
@@ -11,7 +13,7 @@ use axum::routing::{get, post};
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted};
-use super::form_page::{FormPage, Wrong, again};
+use super::form_page::{FormPage, Wrong, again, again_with, also};
 use super::input::{Input, choice};
 use super::part::{Frame, Place};
 use super::people::{named, read};
@@ -31,6 +33,7 @@ pub fn routes() -> Router<Web> {
         .route("/governance/people/{id}/delete", get(ask_delete).post(delete))
 }
 
+const UPN: &str = "userPrincipalName";
 const PASSWORD: &str = "passwordProfile.password";
 const PASSWORD_HINT: &str = "For signing in here with a local account. It is never shown again: \
                              give it to the person by a safe way.";
@@ -123,7 +126,15 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
     may_change(&session)?;
     match make(&app, &session, &fields).await {
         Ok(user) => Ok(see(format!("{}?done=created", address(&user)))),
-        Err(error) => again(at_field(error), |wrong| new_form(&session, &fields, wrong)),
+        Err(error) => {
+            let also = also([
+                required("displayName", &fields.typed("displayName"), MAX_NAME).map(drop),
+                principal_name(UPN, &fields.typed(UPN)).map(drop),
+                mail("mail", fields.get("mail")).map(drop),
+                manager(&app, &session, &fields).await.map(drop),
+            ]);
+            again_with(at_field(error), also, |wrong| new_form(&session, &fields, wrong))
+        }
     }
 }
 

@@ -84,6 +84,10 @@ impl PlanPage {
         format!("Reprocess {}", plural(self.eligible, "request"))
     }
 
+    const fn is_run(&self) -> bool {
+        self.job.is_some()
+    }
+
     fn eligible(&self) -> String {
         grouped(self.eligible)
     }
@@ -104,7 +108,8 @@ async fn make(State(app): State<App>, Posted { session, fields }: Posted) -> Res
     } else {
         let ids: Vec<RequestId> = fields.all("id").filter_map(|id| id.parse().ok()).collect();
         if ids.is_empty() {
-            return Ok(see(&back));
+            let mark = if back.contains('?') { '&' } else { '?' };
+            return Ok(see(format!("{back}{mark}done=unticked")));
         }
         Selection { ids: Some(ids), ..Selection::default() }
     };
@@ -132,7 +137,7 @@ async fn show(
     });
     let mut items = Vec::with_capacity(found.len());
     for item in found {
-        let skip = item.skip.map(|(_, text)| sentence(&text));
+        let skip = item.skip.map(|(code, _)| words::skipped(&code));
         items.push(read(&app, &session.caller, item.request, skip).await?);
     }
     let frame = frame(Some(&session), "Reprocess plan", Place::Jobs)
@@ -175,10 +180,9 @@ fn build(
     next: Option<String>,
 ) -> PlanPage {
     let plan = &view.plan;
-    let run = if plan.job.is_some() {
-        Deed::not("This plan was run.")
-    } else if plan.eligible == 0 {
-        Deed::not("Nothing of this selection can be reprocessed; the reasons are below.")
+    let run = if plan.job.is_some() || plan.eligible == 0 {
+        // The page's first sentence says it.
+        Deed::Hidden
     } else if view.expires < now {
         Deed::Not {
             why: "This plan is too old to be run: things may have changed since.".to_owned(),

@@ -17,7 +17,7 @@ use axum::routing::get;
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again};
-use super::packages::{below, head, may_manage, must_manage, read};
+use super::packages::{below, gives_nothing, head, may_manage, must_manage, read};
 use super::part::Frame;
 use super::policy_form::{self, Before, SETTINGS, is_set};
 use super::problem::Result;
@@ -105,12 +105,13 @@ async fn list(
     Path(text): Path<String>,
     Asked(fields): Asked,
 ) -> Result {
-    let with = PackageWith { policies: true, ..PackageWith::default() };
+    let with = PackageWith { policies: true, role_scopes: true, ..PackageWith::default() };
     let view = read(&app, &session, &text, with).await?;
     let (frame, package) = head(&session, &view, "policies", "Policies");
+    let notice = words::done(fields.get("done")).or_else(|| gives_nothing(&session, &view));
     let rows = view.policies.unwrap_or_default();
     page(&PoliciesPage {
-        frame: frame.notice(words::done(fields.get("done"))),
+        frame: frame.notice(notice),
         package,
         rows: rows.iter().map(|stored| Row::of(&stored.policy)).collect(),
         may_manage: may_manage(&session, &view.package),

@@ -430,6 +430,9 @@ impl Read {
         if path.starts_with("specificAllowedTargets") {
             return Some("targets".to_owned());
         }
+        if path == "expiration.endDateTime" {
+            return Some("lasts.date".to_owned());
+        }
         if path == "requestApprovalSettings.stages" {
             return Some("stages".to_owned());
         }

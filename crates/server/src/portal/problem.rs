@@ -10,8 +10,9 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::frame;
-use super::part::{Frame, Place};
+use super::part::{Frame, Place, legible};
 use super::session::Session;
+use super::words;
 use crate::api::error::ApiError;
 
 /// The results of handlers.
@@ -45,6 +46,18 @@ impl Problem {
             },
             error: error.into(),
         }
+    }
+}
+
+impl Problem {
+    /// An address that no page has.
+    pub fn nowhere() -> Problem {
+        let told = Told {
+            title: "Not found",
+            sentence: "There is no page at this address.".to_owned(),
+            advice: "Look whether the address is whole, or begin at the start page.",
+        };
+        Problem { told, error: Error::not_found("page", "address").into() }
     }
 }
 
@@ -90,7 +103,13 @@ impl From<Error> for Problem {
                 "It was recorded. Try again; if it stays so, tell whoever operates this server.",
             ),
         };
-        let sentence = sentence(&error.to_string());
+        let sentence = match &error {
+            // Nobody knows ids by heart.
+            Error::NotFound { what, id } if uuid::Uuid::try_parse(id).is_ok() => {
+                format!("There is no such {what}, or you may not see it.")
+            }
+            error => sentence(&error.to_string()),
+        };
         Problem { told: Told { title, sentence, advice }, error: error.into() }
     }
 }
@@ -119,9 +138,10 @@ pub fn again(error: Error, page: impl FnOnce(&Error) -> Result<Response>) -> Res
     Ok(response)
 }
 
-/// An error's text as a sentence: a capital first, a full stop last, no ticks around what was given.
+/// An error's text as a sentence: a capital first, a full stop last, no ticks around what was given,
+/// instants and states in words.
 pub fn sentence(text: &str) -> String {
-    let text = text.replace('`', "");
+    let text = legible(&words::states_told(text).replace('`', ""));
     let mut letters = text.chars();
     let mut told: String = match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
@@ -147,9 +167,14 @@ impl IntoResponse for Problem {
 
 /// Writes the page of a refusal, in the frame of who is signed in.
 pub async fn dress(session: Option<Session>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let response = next.run(request).await;
+    dressed(session.as_ref(), response)
+}
+
+/// A refusal as a page in the frame of who is signed in; anything else as it is.
+pub fn dressed(session: Option<&Session>, mut response: Response) -> Response {
     let Some(told) = response.extensions_mut().remove::<Told>() else { return response };
-    let frame = frame(session.as_ref(), told.title, Place::Nowhere);
+    let frame = frame(session, told.title, Place::Nowhere);
     let page = ProblemPage { frame, sentence: told.sentence, advice: told.advice };
     let (parts, _) = response.into_parts();
     match page.render() {
@@ -196,5 +221,8 @@ mod tests {
     fn errors_become_sentences() {
         assert_eq!(sentence("there is no catalog `x`"), "There is no catalog x.");
         assert_eq!(sentence(""), ".");
+        let wire = "a request in state `deliveryFailed` cannot begin at 2026-05-20T09:00:00.5Z";
+        let told = "A request in state “Delivery failed” cannot begin at 2026-05-20 09:00 UTC.";
+        assert_eq!(sentence(wire), told);
     }
 }

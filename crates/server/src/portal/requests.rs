@@ -16,7 +16,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 
 use super::form::{Address, Asked, Fields, id};
-use super::part::{Badge, Frame, Place, When, grouped, how_long};
+use super::part::{Badge, Frame, Place, SignInName, When, grouped, how_long};
 use super::problem::Result;
 use super::session::Session;
 use super::words::{self, REQUEST_STATES};
@@ -149,7 +149,7 @@ pub struct Choosable {
 pub struct Row {
     id: String,
     person: String,
-    person_upn: String,
+    person_upn: SignInName,
     by: Option<String>,
     kind: &'static str,
     package: String,
@@ -178,7 +178,7 @@ impl Row {
         Row {
             id: request.id.to_string(),
             person: summary.beneficiary.display_name.clone(),
-            person_upn: summary.beneficiary.user_principal_name.clone(),
+            person_upn: SignInName::new(&summary.beneficiary.user_principal_name),
             by: Some(summary.requestor.display_name.clone())
                 .filter(|_| request.requestor != request.subject),
             kind: words::request_type(request.request_type),
@@ -367,7 +367,7 @@ impl RequestsPage {
         let row = |n: usize, name: &str, state: Badge, not: Option<&str>| Row {
             id: format!("5d2b7f66-80a4-4f9e-8f0b-3b1b2c60000{n}"),
             person: name.to_owned(),
-            person_upn: format!("person{n}@contoso.example"),
+            person_upn: SignInName::new(&format!("person{n}@contoso.example")),
             by: (n == 2).then(|| "Max Weber".to_owned()),
             kind: "Request for access",
             package: "Campaign".to_owned(),

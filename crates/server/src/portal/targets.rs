@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
-use super::form_page::{FormPage, Wrong, again};
-use super::input::Input;
+use super::form_page::{FormPage, Wrong, again_with};
+use super::input::{Input, choice};
 use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, plural};
 use super::pick::search;
 use super::problem::{Result, sentence};
@@ -294,18 +294,29 @@ fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPa
     ];
     for field in kind.settings {
         let name = format!("settings.{}", field.name);
-        let hint = sentence(field.meaning);
-        let input = if field.name == "caCertificate" {
-            Input::text(&name, words::spaced(field.name), typed.typed(&name), 0)
-        } else {
-            Input::line(&name, words::spaced(field.name), typed.typed(&name), 0)
+        let mut hint = sentence(field.meaning);
+        let (label, value) = (label(field.name), typed.typed(&name));
+        let input = match field.name {
+            "caCertificate" => Input::text(&name, label, value, 0),
+            name_of_list if LISTS.contains(&name_of_list) => {
+                hint.push_str(" One a line, or with commas between.");
+                Input::text(&name, label, value, 0)
+            }
+            flag if FLAGS.contains(&flag) => {
+                let one = |sent: &str, words: &str| choice(sent, words, value == sent);
+                let choices =
+                    vec![one("", "As by default"), one("true", "Yes"), one("false", "No")];
+                Input::select(&name, label, choices)
+            }
+            _ => Input::line(&name, label, value, 0),
         };
-        inputs.push(input.hint(hint).wrong(wrong.with(&name)));
+        let input = input.hint(hint).wrong(wrong.with(&name));
+        inputs.push(if is_required(kind, field.name) { input.required() } else { input });
     }
     for field in kind.secrets {
         let name = format!("secrets.{}", field.name);
         let hint = format!("{} It is sealed and never shown again.", sentence(field.meaning));
-        let input = Input::typed(&name, words::spaced(field.name), "password", "", 0);
+        let input = Input::typed(&name, label(field.name), "password", "", 0).required();
         inputs.push(input.hint(hint).wrong(wrong.with(&name)));
     }
     let owners = "Owners of catalogs may add its resources to their catalogs";
@@ -323,8 +334,80 @@ fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPa
     }
 }
 
+/// Settings that are yes or no.
+const FLAGS: [&str; 6] =
+    ["createAccounts", "checkBeforeAdd", "allowPlain", "startTls", "checkMail", "observable"];
+/// Settings that are lists.
+const LISTS: [&str; 2] = ["resources", "refuseResources"];
+
+/// What people call a setting or secret.
+fn label(name: &str) -> String {
+    let words = match name {
+        "baseUrl" | "url" => "Address",
+        "createAccounts" => "Make missing accounts",
+        "userName" => "User name there",
+        "externalId" => "External id there",
+        "batchMembers" => "Members in one call",
+        "checkBeforeAdd" => "Look before adding",
+        "caCertificate" => "Certificate authority (PEM)",
+        "allowPlain" => "Allow an unencrypted connection",
+        "bearerToken" => "Bearer token",
+        "startTls" => "Turn to TLS (StartTLS)",
+        "bindDn" => "Name to sign in as (DN)",
+        "bindPassword" => "Password to sign in with",
+        "peopleBase" => "Where people are (DN)",
+        "personFilterAttribute" => "Attribute of a person",
+        "personValue" => "What the attribute is compared with",
+        "checkMail" => "Check the mail address too",
+        "groupsBase" => "Where groups are (DN)",
+        "groupKind" => "Kind of groups",
+        "placeholderMember" => "Placeholder of an empty group (DN)",
+        "name" => "Name of the shared truth",
+        "mode" => "How it behaves",
+        "retryAfterSeconds" => "Seconds to wait when throttled",
+        "latencyMs" => "Milliseconds that a call takes",
+        "resources" => "Resources that exist",
+        "refuseResources" => "Resources that are refused",
+        "batchSize" => "People in one call",
+        "observable" => "Roles can be read back",
+        other => return words::spaced(other),
+    };
+    words.to_owned()
+}
+
+/// Whether a kind cannot do without a setting.
+fn is_required(kind: &Kind, name: &str) -> bool {
+    matches!(
+        (kind.name, name),
+        ("scim", "baseUrl")
+            | ("ldap", "url" | "bindDn" | "peopleBase" | "groupsBase" | "groupKind")
+    )
+}
+
+/// What of a kind's settings and secrets is missing, to be told beside the first fault.
+fn missing(kind: &Kind, fields: &Fields) -> Vec<(String, String)> {
+    let settings = kind.settings.iter().filter(|field| is_required(kind, field.name));
+    let settings = settings.map(|field| format!("settings.{}", field.name));
+    let secrets = kind.secrets.iter().map(|field| format!("secrets.{}", field.name));
+    let name = std::iter::once("name".to_owned());
+    let open = name.chain(settings).chain(secrets).filter(|name| !fields.has(name));
+    open.map(|name| (name, "It is missing; fill it in.".to_owned())).collect()
+}
+
+/// A list as it was typed: one a line, with commas between, or as JSON.
+fn listed(text: &str) -> Value {
+    if let Ok(list @ Value::Array(_)) = serde_json::from_str(text) {
+        return list;
+    }
+    let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+}
+
 /// A setting as its kind wants it: yes or no, a number, a list, or text.
-fn setting(text: &str) -> Value {
+fn setting(name: &str, text: &str) -> Value {
+    if LISTS.contains(&name) {
+        return listed(text);
+    }
     match serde_json::from_str(text) {
         Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_))) => value,
         _ => Value::String(text.to_owned()),
@@ -339,7 +422,7 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
     let mut settings = Map::new();
     for field in kind.settings {
         if let Some(text) = fields.get(&format!("settings.{}", field.name)) {
-            settings.insert(field.name.to_owned(), setting(text));
+            settings.insert(field.name.to_owned(), setting(field.name, text));
         }
     }
     let mut secrets = BTreeMap::new();
@@ -359,7 +442,9 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
     };
     match app.create_target(&session.caller, &new, None).await {
         Ok(view) => Ok(see(format!("/governance/targets/{}?done=created", view.id))),
-        Err(error) => again(error, |wrong| form(&session, kind, &fields, wrong)),
+        Err(error) => {
+            again_with(error, missing(kind, &fields), |wrong| form(&session, kind, &fields, wrong))
+        }
     }
 }
 
@@ -492,8 +577,14 @@ pub mod samples_of {
 
     #[test]
     fn settings_are_read_as_what_they_look_like() {
-        assert_eq!(setting("true"), Value::Bool(true));
-        assert_eq!(setting("8"), serde_json::json!(8));
-        assert_eq!(setting("https://x.example"), Value::String("https://x.example".to_owned()));
+        assert_eq!(setting("startTls", "true"), Value::Bool(true));
+        assert_eq!(setting("batchSize", "8"), serde_json::json!(8));
+        assert_eq!(setting("url", "https://x.example"), serde_json::json!("https://x.example"));
+        assert_eq!(setting("resources", "lobby"), serde_json::json!(["lobby"]));
+        assert_eq!(
+            setting("resources", "lobby, 2\r\nroof\n"),
+            serde_json::json!(["lobby", "2", "roof"])
+        );
+        assert_eq!(setting("resources", "[\"a,b\"]"), serde_json::json!(["a,b"]));
     }
 }

@@ -63,7 +63,16 @@ pub fn lasts(expiration: &Expiration) -> String {
 /// an approval begins with it.
 pub fn period(request: &Request) -> Option<String> {
     let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
-    if request.state == State::PendingApproval {
+    // What was never accepted has no period of its own, but one that was asked for.
+    let settings = &request.terms.request_approval_settings;
+    let is_undecided = match request.state {
+        State::PendingApproval => true,
+        State::Denied { .. } | State::Canceled { .. } => {
+            settings.is_approval_required_for_add && request.assignment.is_none()
+        }
+        _ => false,
+    };
+    if is_undecided {
         let from = request.begins.map_or("from its approval".to_owned(), |at| {
             format!("from {}, or from its approval if that is later", told(at))
         });

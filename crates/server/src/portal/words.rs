@@ -47,6 +47,19 @@ pub const REQUEST_STATES: [(&str, &str); 8] = [
     ("canceled", "Canceled"),
 ];
 
+/// A sentence of the rules with the names of states in words: `delivered` as “Delivered”, and
+/// partiallyDelivered without ticks as `partially delivered`.
+pub fn states_told(text: &str) -> String {
+    let mut told = text.to_owned();
+    for (name, words) in REQUEST_STATES {
+        told = told.replace(&format!("`{name}`"), &format!("“{words}”"));
+        if name.chars().any(char::is_uppercase) {
+            told = told.replace(name, &words.to_lowercase());
+        }
+    }
+    told
+}
+
 /// What a request asks for.
 pub const fn request_type(kind: Type) -> &'static str {
     match kind {
@@ -188,6 +201,7 @@ pub fn skipped(code: &str) -> String {
         "ReprocessWindowExpired" => "Too old: the window for reprocessing is over",
         "RequestNotReprocessable" => "Nothing to reprocess in this state",
         "RequestDelivering" => "Being delivered at present",
+        "RequestCanceling" => "Being canceled",
         "SubjectInactive" => "The person is disabled or deleted",
         "EndPassed" => "The access would have ended by now",
         "IncompatibleAccess" => "Separation of duties",
@@ -234,11 +248,32 @@ pub fn spaced(name: &str) -> String {
     text
 }
 
+/// What was done just now with a request, as long as it is true: addresses are read again later.
+pub fn done_to(code: Option<&str>, state: &State) -> Option<Notice> {
+    let is_under_way = state.is_open() && !matches!(state, State::Canceling { .. });
+    let code = match (code?, state) {
+        ("submitted", _) if is_under_way => "submitted",
+        ("reprocessed", State::Delivering { .. }) => "reprocessed",
+        ("canceled", State::Canceling { .. }) => "canceling",
+        ("canceled", State::Canceled { .. }) => "canceled",
+        ("tried", State::Delivering { .. } | State::Canceling { .. }) => "tried",
+        ("waiting", _) => "waiting",
+        _ => return None,
+    };
+    done(Some(code))
+}
+
 /// What was done just now, by the code in the address.
 pub fn done(code: Option<&str>) -> Option<Notice> {
     let text = match code? {
+        "unticked" => {
+            let text = "Nothing was selected, so nothing was planned. Tick the requests to \
+                        reprocess, then press Reprocess again.";
+            return Some(Notice::new(Tone::Warn, text));
+        }
         "reprocessed" => "Reprocess started. Only what is not delivered is tried again.",
         "canceled" => "The request was canceled.",
+        "canceling" => "The request is being canceled; what it gave is taken back.",
         "tried" => "It is being tried now.",
         "waiting" => "Nothing was waiting; nothing was changed.",
         "stopped" => "The job was stopped. What had its turn stands.",

@@ -11,6 +11,8 @@ mod packages;
 mod people;
 mod policies;
 mod portal;
+mod portal_catalogs;
+mod portal_mine;
 mod portal_packages;
 mod portal_policies;
 mod process;

@@ -125,6 +125,11 @@ impl Reader {
         self.send(Request::get(path), String::new()).await
     }
 
+    /// Reads a page as somebody who takes only this.
+    pub async fn accepting(&self, path: &str, accept: &str) -> Page {
+        self.send(Request::get(path).header("accept", accept), String::new()).await
+    }
+
     /// Sends a form with the token that the reader's pages carry.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.post_with(path, &self.token, fields).await

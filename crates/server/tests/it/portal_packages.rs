@@ -301,6 +301,12 @@ async fn connecting_a_target_begins_with_its_kind() {
     assert!(!kinds.html.contains("no such kind"));
     gus.get(&format!("{new}?kind=fax")).await.answers(200, &["no such kind", "new?kind=scim"]);
     gus.get(&format!("{new}?kind=scim")).await.answers(200, &["Connect: SCIM 2.0"]);
+    let open = gus.post(new, &[("kind", "ldap"), ("name", "crew")]).await;
+    open.answers(400, &["Where groups are (DN)", "As by default", "id=\"settings.url-error\""]);
+    open.says(&["id=\"settings.groupsBase-error\"", "id=\"secrets.bindPassword-error\""]);
+    let test = [("kind", "chaos"), ("name", "lab"), ("settings.resources", "lobby, roof")];
+    let made = gus.post(new, &test).await.leads();
+    gus.get(&made).await.answers(200, &["lobby", "roof"]);
     gus.post(new, &[("kind", "fax")]).await.answers(200, &["no such kind"]);
     let sam = Reader::new(&world, "sam", &[]).await;
     sam.get(new).await.answers(403, &["You may not do this"]);
