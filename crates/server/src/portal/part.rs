@@ -81,8 +81,8 @@ impl When {
     }
 
     /// Within a sentence.
-    pub fn words(&self) -> &str {
-        &self.text
+    pub fn words(&self) -> String {
+        format!("{} {}", self.day, self.hour)
     }
 
     /// To the second, for attempts and timelines.
