@@ -246,6 +246,12 @@ impl App {
             row.fault = None;
         }
         circuits::save(tx, target, &row).await?;
+        if let (State::Open { .. }, Some((code, message))) = (after.state, &row.fault) {
+            // What waits without having been tried is held up by the same.
+            let fault = Fault::new(Class::Target, code, message.clone());
+            let last = self.remember(tx, target, &fault, self.now()).await?;
+            circuits::blame(tx, target, &last).await?;
+        }
         let action = match (before.state, after.state) {
             (State::Closed, State::Open { .. }) => "target circuit opened",
             (State::Open { .. } | State::Trial { .. }, State::Closed) => "target circuit closed",

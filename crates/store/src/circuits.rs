@@ -4,6 +4,7 @@ use accede_domain::Timestamp;
 use accede_domain::circuit::{Circuit, Reason, State};
 use accede_domain::id::TargetId;
 
+use crate::deliveries::LastFault;
 use crate::{Error, Result, Row, Sql, Tx, params};
 
 /// A target's circuit with the words of what opened it.
@@ -123,6 +124,23 @@ pub async fn to_check(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<V
         )
         .await?;
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Gives what waits at a target, and was never tried, the cause for which it waits.
+pub async fn blame(tx: &mut Tx<'_>, target: TargetId, fault: &LastFault) -> Result<u64> {
+    tx.execute(
+        "update deliveries
+         set cause_id = $2, fault_class = $3, fault_code = $4, fault_message = $5
+         where target_id = $1 and phase = 'due' and cause_id is null",
+        params![
+            target,
+            fault.cause,
+            fault.class.name().to_owned(),
+            fault.code.clone(),
+            fault.message.clone()
+        ],
+    )
+    .await
 }
 
 /// The targets whose circuit is open.

@@ -49,6 +49,7 @@ async fn a_target_that_is_down_for_days_is_left_alone_and_then_everything_goes_o
     world.pass(days(4)).await;
     let meanwhile = hr.calls();
     let circuit = world.circuit(hr.id()).await;
+    let causes = world.app.list_failures(&world.admin()).await.unwrap();
     let mut failed = 0;
     for request in &requests {
         failed += usize::from(world.state(*request).await == "deliveryFailed");
@@ -57,6 +58,7 @@ async fn a_target_that_is_down_for_days_is_left_alone_and_then_everything_goes_o
     world.pass(hours(1)).await;
 
     assert_eq!(meanwhile, Vec::<String>::new(), "nothing is called but checks");
+    assert_eq!((causes.len(), causes[0].cause.deliveries), (1, 13), "who was not tried is counted");
     assert!(circuit.circuit.is_out_of_order(world.now()));
     assert_eq!(circuit.fault.unwrap().0, "dns");
     assert_eq!(failed, 12, "after the window of grants nobody waits without knowing");
