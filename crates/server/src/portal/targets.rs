@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use accede_app::targets::{FoundResource, KINDS, Kind, NewTarget, TargetView};
-use accede_app::{App, Caller, Listing};
+use accede_app::targets::{FoundResource, KINDS, Kind, NewTarget, TargetChange, TargetView};
+use accede_app::{App, Caller, Error, Listing};
 use accede_domain::circuit::{Reason, State as Circuit};
 use accede_domain::id::TargetId;
 use accede_domain::permission::{Action, Reach};
@@ -33,6 +33,7 @@ pub fn routes() -> Router<Web> {
         .route("/governance/targets", get(list))
         .route("/governance/targets/new", get(new).post(create))
         .route("/governance/targets/{id}", get(show))
+        .route("/governance/targets/{id}/edit", get(edit).post(change))
         .route("/governance/targets/{id}/check", post(check))
         .route("/governance/targets/{id}/pause", get(ask_to_pause).post(pause))
         .route("/governance/targets/{id}/resume", post(resume))
@@ -281,11 +282,27 @@ fn kind(fields: &Fields) -> Option<&'static Kind> {
 }
 
 fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPage {
+    let hint =
+        "Small letters, digits and hyphens. It names the system in the API and never changes.";
+    let name = Input::line("name", "Short name", typed.typed("name"), 64);
+    let mut fields = vec![name.required().hint(hint).wrong(wrong.with("name"))];
+    fields.extend(inputs(kind, typed, wrong, true));
+    FormPage {
+        frame: frame(Some(session), format!("Connect: {}", kind.title), Place::Targets)
+            .crumb("Target systems", "/governance/targets")
+            .crumb("Connect a target system", "/governance/targets/new"),
+        lead: "Nothing is sent to it before you check it or an access package needs it.".to_owned(),
+        action: "/governance/targets/new".to_owned(),
+        hidden: vec![("kind", kind.name.to_owned())],
+        fields,
+        button: "Connect the target system",
+        back: "/governance/targets".to_owned(),
+    }
+}
+
+/// What is asked of a target system when it is connected and later.
+fn inputs(kind: &Kind, typed: &Fields, wrong: &Wrong, is_new: bool) -> Vec<Input> {
     let mut inputs = vec![
-        Input::line("name", "Short name", typed.typed("name"), 64)
-            .required()
-            .hint("Small letters, digits and hyphens. It names the system in the API and never changes.")
-            .wrong(wrong.with("name")),
         Input::line("displayName", "Name", typed.typed("displayName"), 256)
             .hint("What people read.")
             .wrong(wrong.with("displayName")),
@@ -316,21 +333,104 @@ fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPa
     for field in kind.secrets {
         let name = format!("secrets.{}", field.name);
         let hint = format!("{} It is sealed and never shown again.", sentence(field.meaning));
-        let input = Input::typed(&name, label(field.name), "password", "", 0).required();
-        inputs.push(input.hint(hint).wrong(wrong.with(&name)));
+        let input = Input::typed(&name, label(field.name), "password", "", 0);
+        let input = if is_new {
+            input.hint(hint).required()
+        } else {
+            input.hint(format!("{hint} Leave it empty to keep the one that is there."))
+        };
+        inputs.push(input.wrong(wrong.with(&name)));
     }
     let owners = "Owners of catalogs may add its resources to their catalogs";
     inputs.push(Input::check("catalogOwnersMayAdd", owners, typed.has("catalogOwnersMayAdd")));
+    inputs
+}
+
+/// The form of a target system that is connected, with what is typed or what there is.
+fn edit_form(
+    session: &Session,
+    view: &TargetView,
+    kind: &Kind,
+    typed: &Fields,
+    wrong: &Wrong,
+) -> FormPage {
+    let back = format!("/governance/targets/{}", view.id);
     FormPage {
-        frame: frame(Some(session), format!("Connect: {}", kind.title), Place::Targets)
+        frame: frame(Some(session), format!("Edit {}", view.display_name), Place::Targets)
             .crumb("Target systems", "/governance/targets")
-            .crumb("Connect a target system", "/governance/targets/new"),
-        lead: "Nothing is sent to it before you check it or an access package needs it.".to_owned(),
-        action: "/governance/targets/new".to_owned(),
-        hidden: vec![("kind", kind.name.to_owned())],
-        fields: inputs,
-        button: "Connect the target system",
-        back: "/governance/targets".to_owned(),
+            .crumb(&view.display_name, &back),
+        lead: "What is due is delivered with the new settings. Check it after you saved them."
+            .to_owned(),
+        action: format!("{back}/edit"),
+        hidden: vec![("version", view.version.to_string())],
+        fields: inputs(kind, typed, wrong, false),
+        button: "Save",
+        back,
+    }
+}
+
+/// A target system whose settings can be changed, and its kind.
+async fn changeable(
+    app: &App,
+    session: &Session,
+    target: &str,
+) -> Result<(TargetView, &'static Kind)> {
+    session.caller.may_everywhere(Action::ManageTargets)?;
+    let target: TargetId = id("target system", target)?;
+    let view = app.target(&session.caller, target).await?;
+    let kind = KINDS.iter().find(|kind| kind.name == view.kind);
+    let kind = kind.ok_or_else(|| Error::not_found("settings of target system", &view.name))?;
+    Ok((view, kind))
+}
+
+async fn edit(State(app): State<App>, session: Session, Path(target): Path<String>) -> Result {
+    let (view, kind) = changeable(&app, &session, &target).await?;
+    let owners = if view.catalog_owners_may_add { "yes" } else { "" };
+    let mut fields = Fields::of([
+        ("displayName", view.display_name.clone()),
+        ("description", view.description.clone().unwrap_or_default()),
+        ("catalogOwnersMayAdd", owners.to_owned()),
+    ]);
+    for (name, value) in view.settings.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        fields.add(format!("settings.{name}"), text);
+    }
+    page(&edit_form(&session, &view, kind, &fields, &Wrong::default()))
+}
+
+async fn change(
+    State(app): State<App>,
+    Path(target): Path<String>,
+    Posted { session, fields }: Posted,
+) -> Result {
+    let (view, kind) = changeable(&app, &session, &target).await?;
+    let had = view.settings.as_ref().and_then(Value::as_object);
+    let mut settings = Map::new();
+    for field in kind.settings {
+        let before = had.and_then(|had| had.get(field.name));
+        let now = fields.get(&format!("settings.{}", field.name));
+        let now = now.map(|text| setting(field.name, text));
+        if now.as_ref() != before {
+            settings.insert(field.name.to_owned(), now.unwrap_or(Value::Null));
+        }
+    }
+    let secrets = kind.secrets.iter().filter_map(|field| {
+        let typed = fields.owned(&format!("secrets.{}", field.name))?;
+        Some((field.name.to_owned(), Some(typed)))
+    });
+    let wanted = TargetChange {
+        display_name: Some(fields.owned("displayName").unwrap_or_default()),
+        description: Some(fields.owned("description")),
+        settings,
+        secrets: secrets.collect(),
+        catalog_owners_may_add: Some(fields.has("catalogOwnersMayAdd")),
+        expected: fields.parsed("version"),
+    };
+    match app.change_target(&session.caller, view.id, &wanted).await {
+        Ok(_) => Ok(see(format!("/governance/targets/{}?done=saved", view.id))),
+        Err(error) => {
+            again_with(error, Vec::new(), |wrong| edit_form(&session, &view, kind, &fields, wrong))
+        }
     }
 }
 

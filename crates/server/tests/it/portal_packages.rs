@@ -307,7 +307,18 @@ async fn connecting_a_target_begins_with_its_kind() {
     let test = [("kind", "chaos"), ("name", "lab"), ("settings.resources", "lobby, roof")];
     let made = gus.post(new, &test).await.leads();
     gus.get(&made).await.answers(200, &["lobby", "roof"]);
+    let edit = format!("{}/edit", made.split('?').next().unwrap());
+    let form = gus.get(&edit).await;
+    form.answers(200, &["Edit lab", "&#34;lobby&#34;", "Resources that exist"]);
+    let version = hidden(&form.html, "version").to_owned();
+    let typed = [("displayName", "Lab"), ("settings.resources", "cellar"), ("version", &version)];
+    let saved = gus.post(&edit, &typed).await.leads();
+    let page = gus.get(&saved).await;
+    page.answers(200, &["<h1>Lab</h1>", "cellar"]);
+    page.hides(&["lobby"]);
+    gus.post(&edit, &typed).await.answers(412, &["Somebody else changed this"]);
     gus.post(new, &[("kind", "fax")]).await.answers(200, &["no such kind"]);
     let sam = Reader::new(&world, "sam", &[]).await;
     sam.get(new).await.answers(403, &["You may not do this"]);
+    sam.get(&edit).await.answers(403, &["You may not do this"]);
 }

@@ -470,3 +470,13 @@ async fn only_who_may_change_policies_finds_how() {
         .expect(404);
     stage.olga.post_with(&format!("{}/new", stage.tab), "stale", &PLAIN).await.expect(403);
 }
+
+#[tokio::test]
+async fn an_end_that_is_over_is_told_at_its_field() {
+    let world = World::new().await;
+    let stage = Stage::of(&world).await;
+    let past = [("lasts", "date"), ("lasts.date", "2020-01-01T00:00")];
+
+    let refused = stage.send(&past).await;
+    refused.answers(400, &["id=\"lasts.date-error\"", "2020-01-01 00:00 UTC is over already"]);
+}
