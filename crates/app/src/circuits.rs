@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use accede_domain::Timestamp;
 use accede_domain::circuit::{self, Circuit, Heard, Reason, Recent, State};
 use accede_domain::delivery::{self, Answer};
 use accede_domain::fault::{Class, Fault};
@@ -87,7 +88,7 @@ impl App {
                     return Ok((before, before));
                 }
                 if trip.is_some() {
-                    row.fault = worst(answers).map(|fault| (fault.code, fault.message));
+                    row.fault = worst(answers);
                 }
                 self.store_circuit(tx, target, before, row).await
             })
@@ -193,7 +194,7 @@ impl App {
                     return Ok((before, before));
                 }
                 if let Err(fault) = found {
-                    row.fault = Some((fault.code.clone(), fault.message.clone()));
+                    row.fault = Some(fault.clone());
                 } else {
                     // What waits becomes ready, so that there is something to try it with.
                     circuits::release(tx, target, now).await?;
@@ -246,10 +247,9 @@ impl App {
             row.fault = None;
         }
         circuits::save(tx, target, &row).await?;
-        if let (State::Open { .. }, Some((code, message))) = (after.state, &row.fault) {
+        if let (State::Open { .. }, Some(fault)) = (after.state, &row.fault) {
             // What waits without having been tried is held up by the same.
-            let fault = Fault::new(Class::Target, code, message.clone());
-            let last = self.remember(tx, target, &fault, self.now()).await?;
+            let last = self.remember(tx, target, fault, self.now()).await?;
             circuits::blame(tx, target, &last).await?;
         }
         let action = match (before.state, after.state) {
@@ -262,8 +262,8 @@ impl App {
             object_type: "target",
             object_id: target.to_string(),
             catalog: None,
-            detail: json!({ "fault": row.fault.map(|(code, message)| json!({
-                "code": code, "message": message,
+            detail: json!({ "fault": row.fault.map(|fault| json!({
+                "code": fault.code, "message": fault.message,
             })) }),
         };
         audit::record(self, tx, &Caller::system(), event, self.now()).await?;
@@ -281,9 +281,9 @@ impl App {
                 tracing::info!(%target, "target answers a check: a few calls try it");
                 self.wake();
             }
-            (State::Open { .. } | State::Trial { .. }, State::Closed) => {
+            (State::Open { since, .. } | State::Trial { since, .. }, State::Closed) => {
                 tracing::info!(%target, "target is called again: its circuit is closed");
-                self.try_once_more(target).await?;
+                self.try_once_more(target, since).await?;
                 self.wake();
             }
             _ => {}
@@ -291,16 +291,17 @@ impl App {
         Ok(())
     }
 
-    /// What was given up because the target as a whole was in trouble gets one more try now that it
-    /// is not: a reprocess job of the server's own.
-    async fn try_once_more(&self, target: TargetId) -> Result<()> {
+    /// What was given up because the target was in trouble since then gets one more try now that it is
+    /// not: a reprocess job of the server's own.
+    async fn try_once_more(&self, target: TargetId, since: Timestamp) -> Result<()> {
         let caller = Caller::system();
         let causes = self
             .store()
             .read(async |tx| Ok::<_, Error>(causes::list(tx, &Reach::Everywhere).await?))
             .await?;
         let given_up = causes.iter().filter(|cause| {
-            cause.target == target && cause.class == Class::Target && 0 < cause.requests
+            let may_pass = matches!(cause.class, Class::Target | Class::Transient | Class::Unknown);
+            cause.target == target && may_pass && since <= cause.last_seen && 0 < cause.requests
         });
         for cause in given_up {
             let selection = Selection { cause: Some(cause.id), ..Selection::default() };
@@ -346,8 +347,7 @@ impl App {
                     if row.delivery == before || circuit.circuit.state == State::Closed {
                         return Ok(());
                     }
-                    if let Some((code, message)) = circuit.fault {
-                        let fault = Fault::new(Class::Target, &code, message);
+                    if let Some(fault) = circuit.fault {
                         row.fault = Some(self.remember(tx, *target, &fault, now).await?);
                     }
                     deliveries::save(tx, &row, before.epoch).await?;

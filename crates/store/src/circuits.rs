@@ -2,6 +2,7 @@
 
 use accede_domain::Timestamp;
 use accede_domain::circuit::{Circuit, Reason, State};
+use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
 
 use crate::deliveries::LastFault;
@@ -12,14 +13,14 @@ use crate::{Error, Result, Row, Sql, Tx, params};
 pub struct CircuitRow {
     /// Where it stands.
     pub circuit: Circuit,
-    /// The last fault of the target as a whole, by code and in words; kept until it is closed.
-    pub fault: Option<(String, String)>,
+    /// The fault that opened it, or that a check met since; kept until it is closed.
+    pub fault: Option<Fault>,
 }
 
 macro_rules! columns {
     () => {
         "c.state, c.reason, c.code, c.message, c.since_at_ms, c.check_at_ms, c.strikes, c.passed,
-         c.quiet_until_ms"
+         c.quiet_until_ms, c.class"
     };
 }
 
@@ -45,9 +46,12 @@ impl CircuitRow {
         };
         let code: Option<String> = row.get(2)?;
         let message: Option<String> = row.get(3)?;
+        let class: Option<String> = row.get(9)?;
+        let class = class.and_then(|name| Class::parse(&name));
+        let fault = class.zip(code.zip(message));
         Ok(CircuitRow {
             circuit: Circuit { state, quiet_until: row.get(8)? },
-            fault: code.zip(message),
+            fault: fault.map(|(class, (code, message))| Fault::new(class, code, message)),
         })
     }
 }
@@ -86,24 +90,25 @@ pub async fn save(tx: &mut Tx<'_>, target: TargetId, row: &CircuitRow) -> Result
             ("trial", Some(reason), Some(since), None, strikes, passed)
         }
     };
-    let (code, message) = row.fault.clone().unzip();
+    let fault = row.fault.as_ref();
     tx.execute(
         "update circuits
          set state = $2, reason = $3, code = $4, message = $5, since_at_ms = $6, check_at_ms = $7,
-             strikes = $8, passed = $9, quiet_until_ms = $10, held_until_ms = $11
+             strikes = $8, passed = $9, quiet_until_ms = $10, held_until_ms = $11, class = $12
          where target_id = $1",
         params![
             target,
             name,
             reason.map(|reason| reason.name().to_owned()),
-            code,
-            message,
+            fault.map(|fault| fault.code.clone()),
+            fault.map(|fault| fault.message.clone()),
             since,
             check_at,
             strikes,
             passed,
             circuit.quiet_until,
-            circuit.held_until()
+            circuit.held_until(),
+            fault.map(|fault| fault.class.name().to_owned())
         ],
     )
     .await?;

@@ -17,6 +17,7 @@ create table circuits (
     target_id uuid primary key references targets (id) on delete cascade,
     state text not null check (state in ('closed', 'open', 'trial')),
     reason text check (reason in ('unavailable', 'credentials')),
+    class text,
     code text,
     message text,
     since_at_ms bigint,

@@ -60,7 +60,7 @@ async fn a_target_that_is_down_for_days_is_left_alone_and_then_everything_goes_o
     assert_eq!(meanwhile, Vec::<String>::new(), "nothing is called but checks");
     assert_eq!((causes.len(), causes[0].cause.deliveries), (1, 13), "who was not tried is counted");
     assert!(circuit.circuit.is_out_of_order(world.now()));
-    assert_eq!(circuit.fault.unwrap().0, "dns");
+    assert_eq!(circuit.fault.unwrap().code, "dns");
     assert_eq!(failed, 12, "after the window of grants nobody waits without knowing");
     assert_eq!(delivered(&world, &requests).await, 12);
     assert_eq!(world.state(removal).await, "delivered");

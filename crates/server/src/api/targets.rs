@@ -97,13 +97,13 @@ fn health_json(view: &TargetView) -> Value {
         }
         Circuit::Trial { since, reason, .. } => ("onTrial", Some(since), None, Some(reason)),
     };
-    let (code, message) = view.circuit.fault.clone().unzip();
+    let fault = view.circuit.fault.as_ref();
     json!({
         "state": state,
         "isOutOfOrder": view.is_out_of_order,
         "reason": reason.map(|reason| reason.name()),
-        "code": code,
-        "message": message,
+        "code": fault.map(|fault| &fault.code),
+        "message": fault.map(|fault| &fault.message),
         "sinceDateTime": since.map(time::text),
         "nextCheckDateTime": check_at.map(time::text),
         "quietUntilDateTime": circuit.quiet_until.map(time::text),

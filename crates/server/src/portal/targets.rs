@@ -93,7 +93,7 @@ impl Row {
 /// Why it is not called and what happens next, in words.
 fn trouble(view: &TargetView) -> Option<String> {
     let circuit = &view.circuit.circuit;
-    let why = view.circuit.fault.as_ref().map(|(_, message)| sentence(message));
+    let why = view.circuit.fault.as_ref().map(|fault| sentence(&fault.message));
     let why = why.unwrap_or_else(|| "It was in trouble with most calls.".to_owned());
     match circuit.state {
         Circuit::Closed => None,
