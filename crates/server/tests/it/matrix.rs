@@ -199,7 +199,8 @@ async fn rights_inside_a_batch_are_those_outside() {
             let answer = answer.expect(200);
             for (path, n) in some.iter().zip(0..) {
                 let responses = answer["responses"].as_array().unwrap();
-                let inside = responses.iter().find(|one| one["id"] == n.to_string()).unwrap();
+                let id = n.to_string();
+                let inside = responses.iter().find(|one| one["id"].as_str() == Some(&id)).unwrap();
                 let outside = door.get(path).await;
                 assert_eq!(inside["status"], outside.status, "{name} {path}");
             }
