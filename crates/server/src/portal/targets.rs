@@ -375,9 +375,9 @@ async fn changeable(
     session: &Session,
     target: &str,
 ) -> Result<(TargetView, &'static Kind)> {
-    session.caller.may_everywhere(Action::ManageTargets)?;
     let target: TargetId = id("target system", target)?;
     let view = app.target(&session.caller, target).await?;
+    session.caller.may_everywhere(Action::ManageTargets)?;
     let kind = KINDS.iter().find(|kind| kind.name == view.kind);
     let kind = kind.ok_or_else(|| Error::not_found("settings of target system", &view.name))?;
     Ok((view, kind))

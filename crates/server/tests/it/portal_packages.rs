@@ -320,5 +320,5 @@ async fn connecting_a_target_begins_with_its_kind() {
     gus.post(new, &[("kind", "fax")]).await.answers(200, &["no such kind"]);
     let sam = Reader::new(&world, "sam", &[]).await;
     sam.get(new).await.answers(403, &["You may not do this"]);
-    sam.get(&edit).await.answers(403, &["You may not do this"]);
+    sam.get(&edit).await.answers(404, &["Not found"]);
 }

@@ -9,6 +9,7 @@ mod assignments;
 mod audit;
 mod catalogs;
 mod causes;
+mod circuits;
 mod creations;
 mod deliveries;
 mod desk;
