@@ -409,6 +409,8 @@ impl History {
                 // The process may die before it takes in what the call says of its target.
                 if self.dice.below(20) != 0 {
                     app.note_call(target, &answers).await.map_err(|error| format!("{error:?}"))?;
+                    // A circuit that opens gives what waits its cause.
+                    self.look().await?;
                 }
                 if calls.is_empty() {
                     self.count("call not sent after its deadline");
