@@ -200,17 +200,14 @@ impl App {
         let now = self.now();
         let (user, _) = caller.require_user()?;
         caller.may_act_for_self()?;
-        // To whom the approval is nothing, it is not there.
-        self.get_approval(caller, id).await?;
         let justification = justification.map(str::trim).filter(|text| !text.is_empty());
-        if justification.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
-            let sentence = format!("at most {MAX_JUSTIFICATION} characters");
-            return Err(Error::invalid("justification", sentence));
-        }
         self.store()
             .write(async |tx| {
-                let place = requests::place(tx, id).await?;
-                let place = place.ok_or_else(|| Error::not_found("approval", id))?;
+                let place = seen(tx, caller, id).await?;
+                if justification.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
+                    let sentence = format!("at most {MAX_JUSTIFICATION} characters");
+                    return Err(Error::invalid("justification", sentence));
+                }
                 people::lock(tx, place.subject).await?;
                 let request = requests::lock(tx, id).await?;
                 let mut deed = Deed { app: self, tx, caller, now };
@@ -229,22 +226,8 @@ impl App {
     pub async fn get_approval(&self, caller: &Caller, id: RequestId) -> Result<ApprovalView> {
         self.store()
             .read(async |tx| {
-                let place = requests::place(tx, id).await?;
-                let place = place.ok_or_else(|| Error::not_found("approval", id))?;
-                let user = caller.user();
-                let involved = match user {
-                    Some(user) => {
-                        let mine = [place.subject, place.requestor];
-                        caller.subject().is_some_and(|subject| mine.contains(&subject))
-                            || rows::involves(tx, id, user).await?
-                    }
-                    None => false,
-                };
-                let action = accede_domain::permission::Action::ReadRequests;
-                if !involved && !caller.reach(action).includes(place.catalog) {
-                    return Err(Error::not_found("approval", id));
-                }
-                view(tx, id, user).await
+                seen(tx, caller, id).await?;
+                view(tx, id, caller.user()).await
             })
             .await
     }
@@ -280,6 +263,30 @@ impl App {
                 Ok(Page { items, next: found.next, count: found.count })
             })
             .await
+    }
+}
+
+/// Where a request belongs whose approval the caller may see; to whom it is nothing, it is not there.
+async fn seen(
+    tx: &mut accede_store::Tx<'_>,
+    caller: &Caller,
+    id: RequestId,
+) -> Result<requests::Place> {
+    let missing = || Error::not_found("approval", id);
+    let place = requests::place(tx, id).await?.ok_or_else(missing)?;
+    let mine = [place.subject, place.requestor];
+    let involved = match caller.user() {
+        Some(user) => {
+            caller.subject().is_some_and(|subject| mine.contains(&subject))
+                || rows::involves(tx, id, user).await?
+        }
+        None => false,
+    };
+    let action = accede_domain::permission::Action::ReadRequests;
+    if involved || caller.reach(action).includes(place.catalog) {
+        Ok(place)
+    } else {
+        Err(missing())
     }
 }
 

@@ -13,13 +13,13 @@ use accede_domain::permission::Reach;
 use accede_domain::retry::after;
 use accede_store::circuits::{self, CircuitRow};
 use accede_store::targets::{self, Checked, TargetRow};
-use accede_store::{assignments, causes, deliveries, people};
+use accede_store::{causes, deliveries, people};
 use serde_json::json;
 
 use crate::deed::Deed;
 use crate::reprocess::Selection;
 use crate::resources::within_deadline;
-use crate::targets::MAX_TARGETS_CHECKED;
+use crate::worker::MAX_TARGETS;
 use crate::{App, Caller, Error, Result, audit};
 
 /// Grants that are given up in one sweep because their window ended while nothing could be called.
@@ -84,10 +84,7 @@ impl App {
                     (None, Some(until)) => circuit::throttled(before, until),
                     (None, None) => circuit::passed(before),
                 };
-                if row.circuit == before {
-                    return Ok((before, before));
-                }
-                if trip.is_some() {
+                if trip.is_some() && row.circuit != before {
                     row.fault = worst(answers);
                 }
                 self.store_circuit(tx, target, before, row).await
@@ -116,9 +113,7 @@ impl App {
     /// The database's.
     pub(crate) async fn circuits_to_check(&self) -> Result<Vec<TargetId>> {
         let now = self.now();
-        self.store()
-            .read(async |tx| Ok(circuits::to_check(tx, now, MAX_TARGETS_CHECKED).await?))
-            .await
+        self.store().read(async |tx| Ok(circuits::to_check(tx, now, MAX_TARGETS).await?)).await
     }
 
     /// Checks a target whose circuit is open, if nobody else does: changes nothing in it.
@@ -162,26 +157,22 @@ impl App {
             Turn::Closed(before, after) => return self.announce(target, before, after).await,
             Turn::Check(row) => row,
         };
-        let found = match self.hands().get(&row) {
-            Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
-            Err(fault) => Err(fault),
-        };
-        self.note_check(target, &found).await
+        self.check(&row).await
     }
 
-    /// Takes in what a check found, whoever asked for it.
+    /// Asks a target whether it can be reached and used, and takes in what it says.
     ///
     /// # Errors
     ///
-    /// The database's.
-    pub(crate) async fn note_check(
-        &self,
-        target: TargetId,
-        found: &Result<String, Fault>,
-    ) -> Result<()> {
-        let now = self.now();
+    /// The database's. A target that does not answer is an answer.
+    pub(crate) async fn check(&self, row: &TargetRow) -> Result<()> {
+        let found = match self.hands().get(row) {
+            Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
+            Err(fault) => Err(fault),
+        };
+        let (target, now) = (row.id, self.now());
         let (retry, chance) = (&self.settings().retry, self.entropy().chance());
-        let checked = Checked::new(now, found);
+        let checked = Checked::new(now, &found);
         let (before, after) = self
             .store()
             .write(async |tx| {
@@ -190,16 +181,15 @@ impl App {
                 let before = row.circuit;
                 let trouble = found.as_ref().err().map(Reason::of);
                 row.circuit = circuit::checked(before, trouble, retry, chance, now);
-                if row.circuit == before {
-                    return Ok((before, before));
-                }
-                if let Err(fault) = found {
-                    row.fault = Some(fault.clone());
-                } else {
-                    // What waits becomes ready, so that there is something to try it with.
-                    circuits::release(tx, target, now).await?;
-                    if !targets::backlog(tx, target).await?.is_waiting() {
-                        row.circuit.state = State::Closed;
+                match &found {
+                    _ if row.circuit == before => {}
+                    Err(fault) => row.fault = Some(fault.clone()),
+                    Ok(_) => {
+                        // What waits becomes ready, so that there is something to try it with.
+                        circuits::release(tx, target, now).await?;
+                        if !targets::backlog(tx, target).await?.is_waiting() {
+                            row.circuit.state = State::Closed;
+                        }
                     }
                 }
                 self.store_circuit(tx, target, before, row).await
@@ -227,7 +217,7 @@ impl App {
     pub(crate) async fn nudge_circuits(&self) -> Result<()> {
         let open = self
             .store()
-            .read(async |tx| Ok::<_, Error>(circuits::open(tx, MAX_TARGETS_CHECKED).await?))
+            .read(async |tx| Ok::<_, Error>(circuits::open(tx, MAX_TARGETS).await?))
             .await?;
         for target in open {
             self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
@@ -235,6 +225,7 @@ impl App {
         Ok(())
     }
 
+    /// Stores a circuit, if it moved, with what follows from that in the same transaction.
     async fn store_circuit(
         &self,
         tx: &mut accede_store::Tx<'_>,
@@ -243,6 +234,9 @@ impl App {
         mut row: CircuitRow,
     ) -> Result<(Circuit, Circuit)> {
         let after = row.circuit;
+        if after == before {
+            return Ok((before, after));
+        }
         if after.state == State::Closed {
             row.fault = None;
         }
@@ -307,7 +301,7 @@ impl App {
             let selection = Selection { cause: Some(cause.id), ..Selection::default() };
             let plan = match self.plan_reprocess(&caller, &selection).await {
                 Ok(view) => view.plan,
-                Err(error @ (Error::Unavailable(_) | Error::Full)) => return Err(error),
+                Err(error) if error.is_outage() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%target, %error, "what was given up is not tried again");
                     continue;
@@ -342,20 +336,15 @@ impl App {
                     people::lock(tx, *subject).await?;
                     let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(()) };
                     let circuit = circuits::get(tx, *target).await?;
-                    let before = row.delivery;
-                    row.delivery = delivery::give_up(before, &self.settings().retry, now);
-                    if row.delivery == before || circuit.circuit.state == State::Closed {
+                    let given_up = delivery::give_up(row.delivery, &self.settings().retry, now);
+                    if row.delivery == given_up || circuit.circuit.state == State::Closed {
                         return Ok(());
                     }
                     if let Some(fault) = circuit.fault {
                         row.fault = Some(self.remember(tx, *target, &fault, now).await?);
                     }
-                    deliveries::save(tx, &row, before.epoch).await?;
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
-                    for assignment in assignments::concerned(deed.tx, *id).await? {
-                        deed.roll_up(assignment).await?;
-                    }
-                    Ok::<_, Error>(())
+                    deed.change(row, given_up, None).await
                 })
                 .await?;
         }

@@ -280,7 +280,7 @@ impl Deed<'_, '_> {
 
     /// Saves what a rule made of a delivery, and tells the assignments that it concerns, but for the
     /// one on whose behalf it was done: that one looks when all of it is done.
-    async fn change(
+    pub(crate) async fn change(
         &mut self,
         mut row: DeliveryRow,
         changed: Delivery,

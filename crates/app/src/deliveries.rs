@@ -5,7 +5,7 @@ use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
-use accede_store::{Tx, causes, deliveries, history, people};
+use accede_store::{Tx, deliveries, history, people};
 
 use crate::approvals::StageView;
 use crate::deed::Deed;
@@ -163,7 +163,7 @@ impl App {
     /// Not found unless it holds something up that the caller may read; forbidden unless they may
     /// reprocess in one of the catalogs whose packages it holds up.
     pub async fn retry_cause(&self, caller: &Caller, cause: CauseId) -> Result<usize> {
-        self.get_failure(caller, cause).await?;
+        let target = self.get_failure(caller, cause).await?.cause.target;
         let reach = caller.may_somewhere(Action::Reprocess)?;
         if !self.holds_up(cause, &reach).await? {
             return Err(caller.lacks(Action::Reprocess));
@@ -192,12 +192,7 @@ impl App {
             }
             after = last;
         }
-        self.store()
-            .write(async |tx| match causes::target_of(tx, cause).await? {
-                Some(target) => self.nudge_circuit(tx, target).await,
-                None => Ok(()),
-            })
-            .await?;
+        self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
         self.wake();
         Ok(total)
     }

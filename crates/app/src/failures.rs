@@ -25,15 +25,11 @@ impl App {
     /// Forbidden unless the caller may read requests somewhere.
     pub async fn list_failures(&self, caller: &Caller) -> Result<Vec<Failure>> {
         let reach = caller.may_somewhere(Action::ReadRequests)?;
-        self.failures_within(&reach).await
-    }
-
-    async fn failures_within(&self, reach: &Reach) -> Result<Vec<Failure>> {
         self.store()
             .read(async |tx| {
                 let mut found = Vec::new();
-                for cause in causes::list(tx, reach).await? {
-                    let packages = causes::packages(tx, cause.id, reach).await?;
+                for cause in causes::list(tx, &reach).await? {
+                    let packages = causes::packages(tx, cause.id, &reach).await?;
                     found.push(Failure { cause, packages });
                 }
                 Ok(found)
@@ -47,14 +43,19 @@ impl App {
     ///
     /// Not found otherwise.
     pub async fn get_failure(&self, caller: &Caller, id: CauseId) -> Result<Failure> {
-        let all = self.failures_within(&caller.reach(Action::ReadRequests)).await?;
-        all.into_iter()
-            .find(|failure| failure.cause.id == id)
-            .ok_or_else(|| crate::Error::not_found("failure", id))
+        let reach = caller.reach(Action::ReadRequests);
+        self.store()
+            .read(async |tx| {
+                let cause = causes::get(tx, id, &reach).await?;
+                let cause = cause.ok_or_else(|| crate::Error::not_found("failure", id))?;
+                let packages = causes::packages(tx, id, &reach).await?;
+                Ok(Failure { cause, packages })
+            })
+            .await
     }
 
     /// Whether a cause holds something up in a catalog within reach.
     pub(crate) async fn holds_up(&self, id: CauseId, reach: &Reach) -> Result<bool> {
-        Ok(self.failures_within(reach).await?.iter().any(|failure| failure.cause.id == id))
+        self.store().read(async |tx| Ok(causes::get(tx, id, reach).await?.is_some())).await
     }
 }

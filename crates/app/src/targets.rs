@@ -129,9 +129,6 @@ pub struct TargetView {
     pub version: i64,
 }
 
-/// Most targets whose circuits are checked in one round.
-pub(crate) const MAX_TARGETS_CHECKED: usize = 1_000;
-
 impl App {
     /// The targets.
     ///
@@ -442,11 +439,7 @@ impl App {
     pub async fn check_target(&self, caller: &Caller, id: TargetId) -> Result<TargetView> {
         may_manage(caller, id)?;
         let row = self.target_row(id).await?;
-        let found = match self.hands().get(&row) {
-            Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
-            Err(fault) => Err(fault),
-        };
-        self.note_check(id, &found).await?;
+        self.check(&row).await?;
         self.store()
             .read(async |tx| {
                 let row = targets::get(tx, id).await?.ok_or_else(|| missing(id))?;

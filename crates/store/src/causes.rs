@@ -69,12 +69,6 @@ pub async fn seen(tx: &mut Tx<'_>, new: NewCause<'_>) -> Result<CauseId> {
     row.get(0)
 }
 
-/// The target of a cause.
-pub async fn target_of(tx: &mut Tx<'_>, id: CauseId) -> Result<Option<TargetId>> {
-    let row = tx.query_opt("select target_id from causes where id = $1", params![id]).await?;
-    row.map(|row| row.get(0)).transpose()
-}
-
 /// A cause with what it holds up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
@@ -117,8 +111,21 @@ pub const MAX_CAUSES: i64 = 500;
 
 /// The causes of what is not delivered, the largest first, as far as the reader's catalogs reach.
 pub async fn list(tx: &mut Tx<'_>, reach: &Reach) -> Result<Vec<Cause>> {
+    select(tx, reach, None).await
+}
+
+/// One cause, if it holds something up as far as the reader's catalogs reach.
+pub async fn get(tx: &mut Tx<'_>, id: CauseId, reach: &Reach) -> Result<Option<Cause>> {
+    Ok(select(tx, reach, Some(id)).await?.pop())
+}
+
+async fn select(tx: &mut Tx<'_>, reach: &Reach, only: Option<CauseId>) -> Result<Vec<Cause>> {
     let mut values = params![MAX_CAUSES].to_vec();
-    let scope = catalogs(reach, &mut values);
+    let mut scope = catalogs(reach, &mut values);
+    if let Some(id) = only {
+        values.push(id.into());
+        scope.push_str(&format!(" and d.cause_id = ${}", values.len()));
+    }
     let text = format!(
         "select c.id, c.target_id, t.name, t.display_name, t.kind, c.class, c.code, c.fingerprint,
              c.example, c.first_seen_at_ms, c.last_seen_at_ms, count(*) as n,

@@ -494,6 +494,20 @@ pub struct Hold {
     pub until: Option<Timestamp>,
 }
 
+impl Named {
+    /// Why a try that is due at `at` is put off, if so.
+    pub fn put_off(&self, at: Timestamp) -> Option<&Hold> {
+        self.hold
+            .as_ref()
+            .filter(|hold| hold.reason.is_some() || hold.until.is_some_and(|until| at < until))
+    }
+
+    /// When a try that is due at `at` can be made at the earliest.
+    pub fn ready_at(&self, at: Timestamp) -> Timestamp {
+        self.put_off(at).and_then(|hold| hold.until).map_or(at, |until| until.max(at))
+    }
+}
+
 macro_rules! names {
     () => {
         "t.name, t.display_name, t.is_paused, o.display_name, e.display_name,

@@ -164,6 +164,10 @@ async fn a_reader_sees_the_causes_of_their_catalogs_only() {
             assert_eq!(causes::list(tx, &mine).await?.len(), 1, "{engine}");
             assert_eq!(causes::list(tx, &foreign).await?, [], "{engine}");
             assert_eq!(causes::list(tx, &nothing).await?, [], "{engine}");
+            let listed = causes::list(tx, &mine).await?.pop();
+            assert_eq!(causes::get(tx, cause, &mine).await?, listed, "{engine}");
+            assert_eq!(causes::get(tx, cause, &foreign).await?, None, "{engine}");
+            assert_eq!(causes::get(tx, nth(801), &mine).await?, None, "{engine}");
             assert_eq!(causes::packages(tx, cause, &mine).await?.len(), 1, "{engine}");
             assert_eq!(causes::packages(tx, cause, &foreign).await?, [], "{engine}");
             Ok(())
@@ -184,6 +188,7 @@ async fn the_list_of_causes_reads_what_failed_only() {
             no_scan(tx, "list", async |tx| causes::list(tx, &everywhere).await).await?;
             let mine = Reach::Catalogs(vec![desk.shelf.catalog]);
             no_scan(tx, "mine", async |tx| causes::list(tx, &mine).await).await?;
+            no_scan(tx, "one", async |tx| causes::get(tx, cause, &mine).await).await?;
             no_scan(tx, "packages", async |tx| causes::packages(tx, cause, &mine).await).await
         })
         .await;
