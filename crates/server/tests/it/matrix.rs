@@ -94,17 +94,26 @@ async fn table() -> String {
                 let body = (!reads).then(|| doors::base(&ids, &path));
                 door.send(route.method.clone(), &path, body).await
             };
-            letters.push(match answer.status {
-                401 => 'u',
-                403 => 'f',
-                404 => 'h',
-                400 => 'b',
-                _ => 'a',
-            });
+            letters.push(letter(answer.status));
         }
     }
+    lines(&routes, &letters)
+}
+
+/// What a status says of the caller's rights.
+fn letter(status: u16) -> char {
+    match status {
+        401 => 'u',
+        403 => 'f',
+        404 => 'h',
+        400 => 'b',
+        _ => 'a',
+    }
+}
+
+fn lines(routes: &[Route], letters: &[String]) -> String {
     let mut lines = String::new();
-    for (route, letters) in routes.iter().zip(&letters) {
+    for (route, letters) in routes.iter().zip(letters) {
         writeln!(lines, "{letters} {} {}", route.method, route.path).unwrap();
     }
     lines
@@ -153,19 +162,12 @@ async fn portal_table() -> String {
             };
             letters.push(match page.status {
                 303 if page.to.starts_with("/signin") && !path.starts_with("/sign") => 'u',
-                401 => 'u',
-                403 => 'f',
-                404 => 'h',
-                400 | 422 => 'b',
-                _ => 'a',
+                422 => 'b',
+                status => letter(status),
             });
         }
     }
-    let mut lines = String::new();
-    for (route, letters) in routes.iter().zip(&letters) {
-        writeln!(lines, "{letters} {} {}", route.method, route.path).unwrap();
-    }
-    lines
+    lines(&routes, &letters)
 }
 
 #[tokio::test]
