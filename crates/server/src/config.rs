@@ -145,7 +145,8 @@ const SETTINGS: &[Setting] = &[
         "delivery.backoff_base",
         Kind::Time,
         "PT5S",
-        "The longest first wait before a delivery is tried again; it doubles with each try.",
+        "The longest first wait before a delivery is tried again; it doubles with each try. A target in \
+         trouble is checked after six times as long, see docs/api/targets.md.",
     ),
     setting("delivery.backoff_cap", Kind::Time, "PT1H", "The longest wait between two tries."),
     setting(

@@ -126,11 +126,8 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
         Phase::Failed { .. } => ("failed", None),
         Phase::Stuck { probe_at, .. } => ("stuck", Some(probe_at)),
     };
-    let hold = named.hold.as_ref().filter(|hold| {
-        hold.reason.is_some() || next.zip(hold.until).is_some_and(|(next, until)| next < until)
-    });
-    let hold = hold.filter(|_| next.is_some());
-    let next = next.map(|at| hold.and_then(|hold| hold.until).map_or(at, |until| until.max(at)));
+    let hold = next.and_then(|at| named.put_off(at));
+    let next = next.map(|at| named.ready_at(at));
     let observed = match delivery.observed {
         Observed::Never => "never",
         Observed::Unknown => "unknown",

@@ -16,7 +16,7 @@ use axum::routing::get;
 use super::form::{Address, Asked, Fields, Posted, id};
 use super::input::Input;
 use super::my_requests::StageTold;
-use super::part::{Badge, Frame, Notice, Place, Tone, When, how_long};
+use super::part::{Badge, Frame, Notice, Place, Tone, When, how_long, minute};
 use super::problem::{Result, again, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, terms, words};
@@ -206,7 +206,7 @@ fn build(
     }
     add("Period", terms::period(request));
     add("Policy", summary.policy_name.clone());
-    add("Requested", Some(request.created_at.strftime("%Y-%m-%d %H:%M UTC").to_string()));
+    add("Requested", Some(minute(request.created_at)));
     let open = approval.stages.iter().find(|stage| is_open(stage));
     let to_decide = open.filter(|stage| stage.assigned_to_me);
     let closed = match (open, mine(approval)) {
@@ -264,9 +264,7 @@ fn over(stage: Option<&StageView>, reader: Option<UserId>) -> String {
         Some(name) => name,
         None => "Somebody",
     };
-    let when = row
-        .reviewed_at
-        .map_or_else(String::new, |at| format!(" at {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+    let when = row.reviewed_at.map_or_else(String::new, |at| format!(" at {}", minute(at)));
     format!("{who} {verb} it{when}.")
 }
 

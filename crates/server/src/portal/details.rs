@@ -15,7 +15,7 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 
 use super::form::{Asked, Posted, id};
-use super::part::{Badge, Deed, Frame, Place, When, how_long};
+use super::part::{Badge, Deed, Frame, Place, When, how_long, minute};
 use super::problem::{Result, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, terms, words};
@@ -78,7 +78,12 @@ impl Role {
     fn of(named: &Named, log: Vec<Line>, may: bool, now: Timestamp) -> Role {
         let row = &named.row;
         let delivery = &row.delivery;
-        let next = match delivery.phase {
+        // A target at rest is not called when the row alone would be due.
+        let phase = match delivery.phase {
+            Phase::Due { at } => Phase::Due { at: named.ready_at(at) },
+            phase => phase,
+        };
+        let next = match phase {
             Phase::Due { at } if now < at => {
                 Some(format!("in {}", how_long(at.duration_since(now))))
             }
@@ -97,7 +102,7 @@ impl Role {
             (None, Some(at)) => format!("acknowledged {}", minute(at)),
             (None, None) => "none yet".to_owned(),
         };
-        let retry = match delivery.phase {
+        let retry = match phase {
             _ if !may => Deed::Hidden,
             Phase::Due { at } if now < at => Deed::Ready,
             Phase::Stuck { .. } => Deed::Ready,
@@ -120,10 +125,6 @@ impl Role {
             log,
         }
     }
-}
-
-fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A stage of the approval.

@@ -18,7 +18,7 @@ use axum::routing::get;
 use super::confirm::ConfirmPage;
 use super::form::{Address, Asked, Posted, id};
 use super::input::choice;
-use super::part::{Badge, Deed, Frame, Notice, Place, When};
+use super::part::{Badge, Deed, Frame, Notice, Place, When, minute};
 use super::problem::{Result, sentence};
 use super::requests::Choosable;
 use super::session::Session;
@@ -153,10 +153,10 @@ impl StageTold {
             lines.push(sentence(resolution));
         }
         if let (Some(due), true) = (row.stage.due, row.reviewed_at.is_none()) {
-            lines.push(format!("To be decided by {}", due.strftime("%Y-%m-%d %H:%M UTC")));
+            lines.push(format!("To be decided by {}", minute(due)));
         }
         if let (Some(who), Some(at)) = (&view.reviewer, row.reviewed_at) {
-            lines.push(format!("By {who}, {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+            lines.push(format!("By {who}, {}", minute(at)));
         }
         if let Some(why) = &row.justification {
             lines.push(format!("“{why}”"));

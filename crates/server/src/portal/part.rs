@@ -99,14 +99,17 @@ impl When {
     }
 }
 
+/// An instant within a sentence, to the minute: `2026-05-20 09:00 UTC`.
+pub fn minute(at: Timestamp) -> String {
+    When::minute(at).words()
+}
+
 /// A text with its instants as people read them: `2026-05-20 09:00 UTC` for `2026-05-20T09:00:00Z`.
 pub fn legible(text: &str) -> String {
     let told = |word: &str| {
         let core = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
         match core.parse::<Timestamp>() {
-            Ok(at) if core.ends_with('Z') => {
-                word.replace(core, &at.strftime("%Y-%m-%d %H:%M UTC").to_string())
-            }
+            Ok(at) if core.ends_with('Z') => word.replace(core, &minute(at)),
             _ => word.to_owned(),
         }
     };

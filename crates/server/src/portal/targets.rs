@@ -18,7 +18,7 @@ use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again_with};
 use super::input::{Input, choice};
-use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, plural};
+use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, minute, plural};
 use super::pick::search;
 use super::problem::{Result, sentence};
 use super::session::Session;
@@ -108,7 +108,7 @@ fn trouble(view: &TargetView) -> Option<String> {
             Some(format!(
                 "Not called since {}. {why} {advice} Next check: {}. What waits goes out by itself \
                  then, removals first.",
-                When::minute(since).words(),
+                minute(since),
                 When::second(check_at).words(),
             ))
         }

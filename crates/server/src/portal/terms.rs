@@ -7,7 +7,7 @@ use accede_domain::policy::{Question, QuestionKind, Terms};
 use accede_domain::request::State;
 use accede_domain::schedule::Expiration;
 
-use super::part::plural;
+use super::part::{minute, plural};
 use super::words;
 
 /// A length of time: `30 days`, `1 year and 6 months`.
@@ -53,7 +53,7 @@ pub fn lasts(expiration: &Expiration) -> String {
     match expiration {
         Expiration::NotSpecified | Expiration::NoExpiration => "until it is removed".to_owned(),
         Expiration::AfterDateTime { end } => {
-            format!("until {}", end.strftime("%Y-%m-%d %H:%M UTC"))
+            format!("until {}", minute(*end))
         }
         Expiration::AfterDuration { duration: length } => duration(length),
     }
@@ -62,7 +62,6 @@ pub fn lasts(expiration: &Expiration) -> String {
 /// When the access that a request asks for begins and ends, as far as that is known: what waits for
 /// an approval begins with it.
 pub fn period(request: &Request) -> Option<String> {
-    let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
     // What was never accepted has no period of its own, but one that was asked for.
     let settings = &request.terms.request_approval_settings;
     let is_undecided = match request.state {
@@ -74,7 +73,7 @@ pub fn period(request: &Request) -> Option<String> {
     };
     if is_undecided {
         let from = request.begins.map_or("from its approval".to_owned(), |at| {
-            format!("from {}, or from its approval if that is later", told(at))
+            format!("from {}, or from its approval if that is later", minute(at))
         });
         let allowed = &request.terms.expiration;
         let asked = match request.schedule.expiration {
@@ -93,9 +92,9 @@ pub fn period(request: &Request) -> Option<String> {
         return Some(format!("{for_how_long}, {from}{most}"));
     }
     match (request.begins, request.end) {
-        (Some(begins), Some(end)) => Some(format!("{} to {}", told(begins), told(end))),
-        (Some(begins), None) => Some(format!("from {}, without end", told(begins))),
-        (None, Some(end)) => Some(format!("until {}", told(end))),
+        (Some(begins), Some(end)) => Some(format!("{} to {}", minute(begins), minute(end))),
+        (Some(begins), None) => Some(format!("from {}, without end", minute(begins))),
+        (None, Some(end)) => Some(format!("until {}", minute(end))),
         (None, None) => None,
     }
 }
