@@ -70,6 +70,7 @@ impl Deed<'_, '_> {
     }
 
     /// Moves a request by one event and records that; the effects are the caller's to carry out.
+    /// [`Deed::begin`] saves the request itself, once, together with its assignment.
     async fn transition(
         &mut self,
         request: &mut Request,
@@ -89,7 +90,9 @@ impl Deed<'_, '_> {
             self.check_alone(request).await?;
         }
         request.state = after;
-        requests::save(self.tx, request).await?;
+        if !effects.contains(&Effect::BeginDelivery) {
+            requests::save(self.tx, request).await?;
+        }
         let kind = kind(&event, &after);
         let detail = why.unwrap_or_default();
         let record = audit::Event {
@@ -158,6 +161,7 @@ impl Deed<'_, '_> {
     }
 
     async fn begin_remove(&mut self, request: &mut Request) -> Result<()> {
+        requests::save(self.tx, request).await?;
         if let Some(id) = request.assignment {
             self.end(id).await?;
             self.roll_up_into(id, Some(request)).await?;
@@ -511,6 +515,7 @@ impl Deed<'_, '_> {
         mut held: Option<&mut Request>,
     ) -> Result<()> {
         let mut assignment = assignments::lock(self.tx, id).await?;
+        let before = assignment.state;
         let edges = deliveries::of_assignment(self.tx, id).await?;
         let outcome = if assignment.state.is_live() {
             let live = edges.iter().filter(|edge| edge.is_live);
@@ -530,8 +535,7 @@ impl Deed<'_, '_> {
             }
             gone.then_some(Outcome::All)
         };
-        let stored = assignments::get(self.tx, id).await?.map(|stored| stored.state);
-        if stored != Some(assignment.state) {
+        if before != assignment.state {
             assignments::save(self.tx, &mut assignment).await?;
         }
         let Some(outcome) = outcome else { return Ok(()) };

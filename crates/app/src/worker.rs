@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use accede_connectors::{CALL_DEADLINE, Connector, Done, Item, Person, Presence, Role, Wanted};
@@ -409,6 +410,8 @@ impl App {
         let mut swept_at: Option<tokio::time::Instant> = None;
         let mut tidied_at: Option<tokio::time::Instant> = None;
         let mut stopping = false;
+        let mut jobs: Option<tokio::task::JoinHandle<()>> = None;
+        let stop = Arc::new(AtomicBool::new(false));
         report("recover", self.recover().await);
         loop {
             let away = !stopping && self.is_away().await;
@@ -439,7 +442,11 @@ impl App {
                         Err(error) => report::<()>("targets", Err(error)),
                     }
                 }
-                report("jobs", self.work_jobs().await);
+                if jobs.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                    let (app, stop) = (self.clone(), Arc::clone(&stop));
+                    // Targets are called while a job's items have their turns.
+                    jobs = Some(tokio::spawn(async move { app.run_jobs(&stop).await }));
+                }
                 if self.fill_lanes(&mut lanes, &sender).await {
                     // A target changed since it was read: read them anew before anything else.
                     read_at = None;
@@ -448,11 +455,18 @@ impl App {
             }
             let in_flight: usize = lanes.values().map(|lane| lane.in_flight).sum();
             if stopping && in_flight == 0 {
+                if let Some(running) = jobs.take() {
+                    // One that broke down was told as any panic is; its items keep their turn.
+                    let _ = running.await;
+                }
                 return;
             }
             let pause = if away { AWAY_PAUSE } else { IDLE };
             tokio::select! {
-                () = &mut shutdown, if !stopping => stopping = true,
+                () = &mut shutdown, if !stopping => {
+                    stopping = true;
+                    stop.store(true, Ordering::Relaxed);
+                }
                 () = self.woken(), if !stopping && !away => {}
                 () = tokio::time::sleep(pause) => {}
                 Some((target, strained)) = finished.recv() => {
@@ -461,6 +475,17 @@ impl App {
                         note(&mut lanes, target, strained);
                     }
                 }
+            }
+        }
+    }
+
+    /// Gives the items of jobs their turns until none waits, or `stop`.
+    async fn run_jobs(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            match self.work_jobs().await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return report::<()>("jobs", Err(error)),
             }
         }
     }
