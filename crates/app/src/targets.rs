@@ -20,7 +20,7 @@ use crate::resources::{Environment, of_target, within_deadline};
 use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
 
 pub use accede_connectors::kinds::{KINDS, Kind};
-pub use accede_connectors::settings::Field;
+pub use accede_connectors::settings::{Field, Form};
 pub use accede_connectors::{FoundResource, FoundRole};
 pub use accede_store::targets::Backlog;
 

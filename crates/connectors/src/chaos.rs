@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::egress::Policy;
 use crate::roles::Membership;
-use crate::settings::{Field, Problem, Reader, problem};
+use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::{
     Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
 };
@@ -554,21 +554,58 @@ impl Connector for Chaos {
 
 /// The settings of a chaos target.
 pub const SETTINGS: &[Field] = &[
-    Field { name: "name", meaning: "targets of one name share one truth; default the target's id" },
-    Field {
-        name: "mode",
-        meaning: "`ok`, `refuse`, `transient`, `targetFault`, `throttle`, `timeoutBefore`, \
+    Field::new(
+        "name",
+        "Name of the shared truth",
+        "targets of one name share one truth; default the target's id",
+    ),
+    Field::new(
+        "mode",
+        "How it behaves",
+        "`ok`, `refuse`, `transient`, `targetFault`, `throttle`, `timeoutBefore`, \
                   `timeoutAfter` or `lie`; without it the target stays as it was",
-    },
-    Field { name: "code", meaning: "the code of the fault; default fits the mode" },
-    Field { name: "message", meaning: "what the target says when it refuses" },
-    Field { name: "retryAfterSeconds", meaning: "what `throttle` asks to wait; default 30" },
-    Field { name: "latencyMs", meaning: "how long every call takes, 0 to 60000; default 0" },
-    Field { name: "resources", meaning: "ids of the resources that exist; none means every id" },
-    Field { name: "refuseResources", meaning: "ids of the resources that alone are refused" },
-    Field { name: "batchSize", meaning: "how many people one call takes, 1 to 1000; default 100" },
-    Field { name: "observable", meaning: "whether roles can be read back; default `true`" },
-    Field { name: "createAccounts", meaning: "whether grants make accounts; default `true`" },
+    ),
+    Field::new("code", "Code of the fault", "the code of the fault; default fits the mode"),
+    Field::new("message", "What it says", "what the target says when it refuses"),
+    Field::new(
+        "retryAfterSeconds",
+        "Seconds to wait when throttled",
+        "what `throttle` asks to wait; default 30",
+    ),
+    Field::new(
+        "latencyMs",
+        "Milliseconds that a call takes",
+        "how long every call takes, 0 to 60000; default 0",
+    ),
+    Field::new(
+        "resources",
+        "Resources that exist",
+        "ids of the resources that exist; none means every id",
+    )
+    .form(Form::List),
+    Field::new(
+        "refuseResources",
+        "Resources that are refused",
+        "ids of the resources that alone are refused",
+    )
+    .form(Form::List),
+    Field::new(
+        "batchSize",
+        "People in one call",
+        "how many people one call takes, 1 to 1000; default 100",
+    ),
+    Field::new(
+        "observable",
+        "Roles can be read back",
+        "whether roles can be read back; default `true`",
+    )
+    .form(Form::Flag),
+    Field::new(
+        "createAccounts",
+        "Make missing accounts",
+        "whether grants make accounts; default `true`",
+    )
+    .form(Form::Flag),
 ];
 
 #[derive(Clone, Copy)]

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::dn::Dn;
 use crate::egress::Policy;
 use crate::roles::Membership;
-use crate::settings::{Field, Problem, Reader, problem};
+use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::Authorities;
 use crate::{
     Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
@@ -33,51 +33,73 @@ use people::Account;
 
 /// The settings of an LDAP target.
 pub const SETTINGS: &[Field] = &[
-    Field {
-        name: "url",
-        meaning: "`ldaps://host` or `ldap://host`, with `:port` where it differs",
-    },
-    Field { name: "startTls", meaning: "whether `ldap://` turns to TLS; default `true`" },
-    Field {
-        name: "allowPlain",
-        meaning: "allows `ldap://` without TLS to another machine; default `false`",
-    },
-    Field {
-        name: "caCertificate",
-        meaning: "the authority of the server's certificate, as PEM text; default the machine's",
-    },
-    Field { name: "bindDn", meaning: "the name that we sign in as" },
-    Field { name: "peopleBase", meaning: "where people are searched, with everything below" },
-    Field {
-        name: "personFilterAttribute",
-        meaning: "the attribute that tells people apart; default `uid`",
-    },
-    Field {
-        name: "personValue",
-        meaning: "what the attribute is compared with: `userPrincipalName`, `mail`, `localPart` (of \
+    Field::new("url", "Address", "`ldaps://host` or `ldap://host`, with `:port` where it differs")
+        .required(),
+    Field::new(
+        "startTls",
+        "Turn to TLS (StartTLS)",
+        "whether `ldap://` turns to TLS; default `true`",
+    )
+    .form(Form::Flag),
+    Field::new(
+        "allowPlain",
+        "Allow an unencrypted connection",
+        "allows `ldap://` without TLS to another machine; default `false`",
+    )
+    .form(Form::Flag),
+    Field::new(
+        "caCertificate",
+        "Certificate authority (PEM)",
+        "the authority of the server's certificate, as PEM text; default the machine's",
+    )
+    .form(Form::Lines),
+    Field::new("bindDn", "Name to sign in as (DN)", "the name that we sign in as").required(),
+    Field::new(
+        "peopleBase",
+        "Where people are (DN)",
+        "where people are searched, with everything below",
+    )
+    .required(),
+    Field::new(
+        "personFilterAttribute",
+        "Attribute of a person",
+        "the attribute that tells people apart; default `uid`",
+    ),
+    Field::new(
+        "personValue",
+        "What the attribute is compared with",
+        "what the attribute is compared with: `userPrincipalName`, `mail`, `localPart` (of \
                   the userPrincipalName), `objectId` or `subject`; default fits the attribute",
-    },
-    Field {
-        name: "checkMail",
-        meaning: "refuses an entry found by `localPart` whose `mail` is another's; default `true`",
-    },
-    Field {
-        name: "groupsBase",
-        meaning: "where groups are searched; no group elsewhere is changed",
-    },
-    Field {
-        name: "groupKind",
-        meaning: "`groupOfNames`, `groupOfUniqueNames`, `posixGroup` or `group`",
-    },
-    Field {
-        name: "placeholderMember",
-        meaning: "a name put into a group that may not be empty when its last member goes",
-    },
+    ),
+    Field::new(
+        "checkMail",
+        "Check the mail address too",
+        "refuses an entry found by `localPart` whose `mail` is another's; default `true`",
+    )
+    .form(Form::Flag),
+    Field::new(
+        "groupsBase",
+        "Where groups are (DN)",
+        "where groups are searched; no group elsewhere is changed",
+    )
+    .required(),
+    Field::new(
+        "groupKind",
+        "Kind of groups",
+        "`groupOfNames`, `groupOfUniqueNames`, `posixGroup` or `group`",
+    )
+    .required(),
+    Field::new(
+        "placeholderMember",
+        "Placeholder of an empty group (DN)",
+        "a name put into a group that may not be empty when its last member goes",
+    ),
 ];
 
 /// The secrets of an LDAP target.
 pub const SECRETS: &[Field] =
-    &[Field { name: "bindPassword", meaning: "the password of `bindDn`" }];
+    &[Field::new("bindPassword", "Password to sign in with", "the password of `bindDn`")
+        .required()];
 
 /// How many people go into one modify.
 const BATCH: usize = 100;

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::egress::Policy;
 use crate::http::{Http, LIST_LIMIT};
 use crate::roles::Membership;
-use crate::settings::{Field, Problem, Reader, problem};
+use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::Authorities;
 use crate::{
     CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
@@ -34,38 +34,54 @@ use lists::{MAX_RESOURCES, NoList};
 
 /// The settings of a SCIM target.
 pub const SETTINGS: &[Field] = &[
-    Field { name: "baseUrl", meaning: "the address below which `/Users` and `/Groups` are" },
-    Field {
-        name: "createAccounts",
-        meaning: "whether a grant makes a missing account; default `false`",
-    },
-    Field {
-        name: "userName",
-        meaning: "what is a person's userName: `userPrincipalName` (default) or `mail`",
-    },
-    Field {
-        name: "externalId",
-        meaning: "what is a person's externalId: `subject` (default) or `objectId`",
-    },
-    Field {
-        name: "batchMembers",
-        meaning: "how many members go into one PATCH, 1 to 1000; default 100",
-    },
-    Field {
-        name: "checkBeforeAdd",
-        meaning: "whether members are read before one is added, which tells access that existed \
+    Field::new("baseUrl", "Address", "the address below which `/Users` and `/Groups` are")
+        .required(),
+    Field::new(
+        "createAccounts",
+        "Make missing accounts",
+        "whether a grant makes a missing account; default `false`",
+    )
+    .form(Form::Flag),
+    Field::new(
+        "userName",
+        "User name there",
+        "what is a person's userName: `userPrincipalName` (default) or `mail`",
+    ),
+    Field::new(
+        "externalId",
+        "External id there",
+        "what is a person's externalId: `subject` (default) or `objectId`",
+    ),
+    Field::new(
+        "batchMembers",
+        "Members in one call",
+        "how many members go into one PATCH, 1 to 1000; default 100",
+    ),
+    Field::new(
+        "checkBeforeAdd",
+        "Look before adding",
+        "whether members are read before one is added, which tells access that existed \
                   before and avoids duplicates; default `true`",
-    },
-    Field {
-        name: "caCertificate",
-        meaning: "the authority of the server's certificate, as PEM text; default the machine's",
-    },
-    Field { name: "allowPlain", meaning: "allows `http://` to another machine; default `false`" },
+    )
+    .form(Form::Flag),
+    Field::new(
+        "caCertificate",
+        "Certificate authority (PEM)",
+        "the authority of the server's certificate, as PEM text; default the machine's",
+    )
+    .form(Form::Lines),
+    Field::new(
+        "allowPlain",
+        "Allow an unencrypted connection",
+        "allows `http://` to another machine; default `false`",
+    )
+    .form(Form::Flag),
 ];
 
 /// The secrets of a SCIM target.
 pub const SECRETS: &[Field] =
-    &[Field { name: "bearerToken", meaning: "the token that the target gave for this server" }];
+    &[Field::new("bearerToken", "Bearer token", "the token that the target gave for this server")
+        .required()];
 
 /// Time kept back so that a method ends by itself before the worker's deadline.
 const RESERVE: Duration = Duration::from_secs(2);

@@ -22,23 +22,62 @@ impl Problem {
     }
 }
 
-/// One setting or secret, for people.
+/// One setting or secret, for people: all that the portal's forms and the documents know of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// Its name in `settings` or `secrets`.
     pub name: &'static str,
+    /// What people call it.
+    pub label: &'static str,
     /// What it is for, its values and its default.
     pub meaning: &'static str,
+    /// How people fill it in.
+    pub form: Form,
+    /// Whether a target cannot do without it.
+    pub required: bool,
+}
+
+/// How people fill in a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line of text: a word, a number, an address.
+    Line,
+    /// Several lines, such as a certificate.
+    Lines,
+    /// Yes or no.
+    Flag,
+    /// A list of texts.
+    List,
+}
+
+impl Field {
+    /// A line of text that may be left out.
+    pub const fn new(name: &'static str, label: &'static str, meaning: &'static str) -> Field {
+        Field { name, label, meaning, form: Form::Line, required: false }
+    }
+
+    /// The same, filled in otherwise.
+    pub const fn form(mut self, form: Form) -> Field {
+        self.form = form;
+        self
+    }
+
+    /// The same, which a target cannot do without.
+    pub const fn required(mut self) -> Field {
+        self.required = true;
+        self
+    }
 }
 
 /// Largest number of calls to one target at once; its pace is kept by the worker.
 pub const MAX_CONCURRENCY: u64 = 32;
 
 /// Settings that every kind has.
-pub const COMMON: &[Field] = &[Field {
-    name: "concurrency",
-    meaning: "how many calls may be in flight at once, 1 to 32; default 8",
-}];
+pub const COMMON: &[Field] = &[Field::new(
+    "concurrency",
+    "Calls at once",
+    "how many calls may be in flight at once, 1 to 32; default 8",
+)];
 
 /// The settings of one target while they are read.
 pub struct Reader<'a> {
@@ -216,8 +255,7 @@ mod tests {
 
     use super::*;
 
-    const KNOWN: &[Field] =
-        &[Field { name: "baseUrl", meaning: "" }, Field { name: "createAccounts", meaning: "" }];
+    const KNOWN: &[Field] = &[Field::new("baseUrl", "", ""), Field::new("createAccounts", "", "")];
 
     fn read(settings: Value) -> Result<(), Problem> {
         let secrets = BTreeMap::new();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use accede_app::targets::{FoundResource, KINDS, Kind, NewTarget, TargetChange, TargetView};
+use accede_app::targets::{
+    Field, Form, FoundResource, KINDS, Kind, NewTarget, TargetChange, TargetView,
+};
 use accede_app::{App, Caller, Error, Listing};
 use accede_domain::circuit::{Reason, State as Circuit};
 use accede_domain::id::TargetId;
@@ -312,32 +314,34 @@ fn inputs(kind: &Kind, typed: &Fields, wrong: &Wrong, is_new: bool) -> Vec<Input
     for field in kind.settings {
         let name = format!("settings.{}", field.name);
         let mut hint = sentence(field.meaning);
-        let (label, value) = (label(field.name), typed.typed(&name));
-        let input = match field.name {
-            "caCertificate" => Input::text(&name, label, value, 0),
-            name_of_list if LISTS.contains(&name_of_list) => {
+        let (label, value) = (field.label, typed.typed(&name));
+        let input = match field.form {
+            Form::Line => Input::line(&name, label, value, 0),
+            Form::Lines => Input::text(&name, label, value, 0),
+            Form::List => {
                 hint.push_str(" One a line, or with commas between.");
                 Input::text(&name, label, value, 0)
             }
-            flag if FLAGS.contains(&flag) => {
+            Form::Flag => {
                 let one = |sent: &str, words: &str| choice(sent, words, value == sent);
                 let choices =
                     vec![one("", "As by default"), one("true", "Yes"), one("false", "No")];
                 Input::select(&name, label, choices)
             }
-            _ => Input::line(&name, label, value, 0),
         };
         let input = input.hint(hint).wrong(wrong.with(&name));
-        inputs.push(if is_required(kind, field.name) { input.required() } else { input });
+        inputs.push(if field.required { input.required() } else { input });
     }
     for field in kind.secrets {
         let name = format!("secrets.{}", field.name);
         let hint = format!("{} It is sealed and never shown again.", sentence(field.meaning));
-        let input = Input::typed(&name, label(field.name), "password", "", 0);
-        let input = if is_new {
-            input.hint(hint).required()
-        } else {
-            input.hint(format!("{hint} Leave it empty to keep the one that is there."))
+        let input = Input::typed(&name, field.label, "password", "", 0);
+        let input = match (is_new, field.required) {
+            (true, true) => input.hint(hint).required(),
+            (true, false) => input.hint(hint),
+            (false, _) => {
+                input.hint(format!("{hint} Leave it empty to keep the one that is there."))
+            }
         };
         inputs.push(input.wrong(wrong.with(&name)));
     }
@@ -409,7 +413,7 @@ async fn change(
     for field in kind.settings {
         let before = had.and_then(|had| had.get(field.name));
         let now = fields.get(&format!("settings.{}", field.name));
-        let now = now.map(|text| setting(field.name, text));
+        let now = now.map(|text| setting(field, text));
         if now.as_ref() != before {
             settings.insert(field.name.to_owned(), now.unwrap_or(Value::Null));
         }
@@ -434,63 +438,14 @@ async fn change(
     }
 }
 
-/// Settings that are yes or no.
-const FLAGS: [&str; 6] =
-    ["createAccounts", "checkBeforeAdd", "allowPlain", "startTls", "checkMail", "observable"];
-/// Settings that are lists.
-const LISTS: [&str; 2] = ["resources", "refuseResources"];
-
-/// What people call a setting or secret.
-fn label(name: &str) -> String {
-    let words = match name {
-        "baseUrl" | "url" => "Address",
-        "createAccounts" => "Make missing accounts",
-        "userName" => "User name there",
-        "externalId" => "External id there",
-        "batchMembers" => "Members in one call",
-        "checkBeforeAdd" => "Look before adding",
-        "caCertificate" => "Certificate authority (PEM)",
-        "allowPlain" => "Allow an unencrypted connection",
-        "bearerToken" => "Bearer token",
-        "startTls" => "Turn to TLS (StartTLS)",
-        "bindDn" => "Name to sign in as (DN)",
-        "bindPassword" => "Password to sign in with",
-        "peopleBase" => "Where people are (DN)",
-        "personFilterAttribute" => "Attribute of a person",
-        "personValue" => "What the attribute is compared with",
-        "checkMail" => "Check the mail address too",
-        "groupsBase" => "Where groups are (DN)",
-        "groupKind" => "Kind of groups",
-        "placeholderMember" => "Placeholder of an empty group (DN)",
-        "name" => "Name of the shared truth",
-        "mode" => "How it behaves",
-        "retryAfterSeconds" => "Seconds to wait when throttled",
-        "latencyMs" => "Milliseconds that a call takes",
-        "resources" => "Resources that exist",
-        "refuseResources" => "Resources that are refused",
-        "batchSize" => "People in one call",
-        "observable" => "Roles can be read back",
-        other => return words::spaced(other),
-    };
-    words.to_owned()
-}
-
-/// Whether a kind cannot do without a setting.
-fn is_required(kind: &Kind, name: &str) -> bool {
-    matches!(
-        (kind.name, name),
-        ("scim", "baseUrl")
-            | ("ldap", "url" | "bindDn" | "peopleBase" | "groupsBase" | "groupKind")
-    )
-}
-
 /// What of a kind's settings and secrets is missing, to be told beside the first fault.
 fn missing(kind: &Kind, fields: &Fields) -> Vec<(String, String)> {
-    let settings = kind.settings.iter().filter(|field| is_required(kind, field.name));
-    let settings = settings.map(|field| format!("settings.{}", field.name));
-    let secrets = kind.secrets.iter().map(|field| format!("secrets.{}", field.name));
+    let settings = kind.settings.iter().map(|field| ("settings", field));
+    let all = settings.chain(kind.secrets.iter().map(|field| ("secrets", field)));
+    let needed = all.filter(|(_, field)| field.required);
+    let needed = needed.map(|(list, field)| format!("{list}.{}", field.name));
     let name = std::iter::once("name".to_owned());
-    let open = name.chain(settings).chain(secrets).filter(|name| !fields.has(name));
+    let open = name.chain(needed).filter(|name| !fields.has(name));
     open.map(|name| (name, "It is missing; fill it in.".to_owned())).collect()
 }
 
@@ -504,8 +459,8 @@ fn listed(text: &str) -> Value {
 }
 
 /// A setting as its kind wants it: yes or no, a number, a list, or text.
-fn setting(name: &str, text: &str) -> Value {
-    if LISTS.contains(&name) {
+fn setting(field: &Field, text: &str) -> Value {
+    if field.form == Form::List {
         return listed(text);
     }
     match serde_json::from_str(text) {
@@ -522,7 +477,7 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
     let mut settings = Map::new();
     for field in kind.settings {
         if let Some(text) = fields.get(&format!("settings.{}", field.name)) {
-            settings.insert(field.name.to_owned(), setting(field.name, text));
+            settings.insert(field.name.to_owned(), setting(field, text));
         }
     }
     let mut secrets = BTreeMap::new();
@@ -677,14 +632,13 @@ pub mod samples_of {
 
     #[test]
     fn settings_are_read_as_what_they_look_like() {
-        assert_eq!(setting("startTls", "true"), Value::Bool(true));
-        assert_eq!(setting("batchSize", "8"), serde_json::json!(8));
-        assert_eq!(setting("url", "https://x.example"), serde_json::json!("https://x.example"));
-        assert_eq!(setting("resources", "lobby"), serde_json::json!(["lobby"]));
-        assert_eq!(
-            setting("resources", "lobby, 2\r\nroof\n"),
-            serde_json::json!(["lobby", "2", "roof"])
-        );
-        assert_eq!(setting("resources", "[\"a,b\"]"), serde_json::json!(["a,b"]));
+        let line = Field::new("any", "", "");
+        let list = line.form(Form::List);
+        assert_eq!(setting(&line, "true"), Value::Bool(true));
+        assert_eq!(setting(&line, "8"), serde_json::json!(8));
+        assert_eq!(setting(&line, "https://x.example"), serde_json::json!("https://x.example"));
+        assert_eq!(setting(&list, "lobby"), serde_json::json!(["lobby"]));
+        assert_eq!(setting(&list, "lobby, 2\r\nroof\n"), serde_json::json!(["lobby", "2", "roof"]));
+        assert_eq!(setting(&list, "[\"a,b\"]"), serde_json::json!(["a,b"]));
     }
 }
