@@ -181,7 +181,7 @@ pub(super) fn must_name_package(caller: &Caller, query: &Query) -> Result<()> {
             StatusCode::FORBIDDEN,
             "accessDenied",
             "with roles on catalogs only, name one access package: \
-             $filter=accessPackage/id eq '…'",
+             $filter=accessPackage/id eq '…' (`--package` on the command line)",
         ));
     }
     Ok(())

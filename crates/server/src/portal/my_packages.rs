@@ -202,6 +202,10 @@ impl Typed {
         }
         let start = moment(&self.begins, START)?;
         let end = moment(&self.ends, END)?;
+        if start.is_none() && end.is_none() {
+            let said = "say from when or until when you need it, or clear this box";
+            return Err(Error::invalid("schedule", said));
+        }
         Ok(Schedule {
             start_date_time: start,
             expiration: end
@@ -729,5 +733,7 @@ mod tests {
         assert_eq!(schedule.start_date_time, Some("2026-06-01T09:00:00Z".parse().unwrap()));
         typed.ends = "soon".to_owned();
         assert!(typed.schedule().is_err());
+        let bare = Typed { has_period: true, ..Typed::default() };
+        assert!(bare.schedule().is_err(), "a period that says nothing is no period");
     }
 }
