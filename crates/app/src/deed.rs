@@ -142,6 +142,8 @@ impl Deed<'_, '_> {
             return Ok(());
         }
         request.block = None;
+        let (roles_version, roles) =
+            packages::versioned_role_scopes(self.tx, request.package).await?;
         let assignment = Assignment {
             id: self.app.mint(self.now),
             subject: request.subject,
@@ -150,13 +152,16 @@ impl Deed<'_, '_> {
             state: assignment::State::Delivering,
             start: request.begins.unwrap_or(self.now),
             end: request.end,
+            roles_version,
             created_at: self.now,
             version: 1,
         };
         assignments::insert(self.tx, &assignment).await?;
         request.assignment = Some(assignment.id);
         requests::save(self.tx, request).await?;
-        self.sync_roles(&assignment).await?;
+        for role in &roles {
+            self.add_edge(&assignment, role).await?;
+        }
         self.roll_up_into(assignment.id, Some(request)).await
     }
 
@@ -221,9 +226,10 @@ impl Deed<'_, '_> {
         Ok(separation::conflict(package, &pairs, &excluded, &held, &groups))
     }
 
-    /// Makes the assignment the reason for exactly its package's present roles.
-    async fn sync_roles(&mut self, assignment: &Assignment) -> Result<()> {
-        let roles = packages::role_scopes(self.tx, assignment.package).await?;
+    /// Makes the assignment the reason for exactly its package's present roles. The caller saves it.
+    async fn sync_roles(&mut self, assignment: &mut Assignment) -> Result<()> {
+        let (version, roles) = packages::versioned_role_scopes(self.tx, assignment.package).await?;
+        assignment.roles_version = version;
         let edges = deliveries::of_assignment(self.tx, assignment.id).await?;
         for role in &roles {
             let known = edges.iter().any(|edge| edge.is_live && is_for(&edge.row.key, role));
@@ -334,8 +340,8 @@ impl Deed<'_, '_> {
         if assignment.state.is_live() {
             assignment.state =
                 assignment::step(assignment.state, assignment::Event::Open, self.now)?;
+            self.sync_roles(&mut assignment).await?;
             assignments::save(self.tx, &mut assignment).await?;
-            self.sync_roles(&assignment).await?;
             for edge in deliveries::of_assignment(self.tx, id).await? {
                 if edge.is_live {
                     self.reopen(edge.row, Some(id)).await?;
@@ -384,8 +390,8 @@ impl Deed<'_, '_> {
             // It is under way, but what was given up is not.
             return if by_itself { self.reopen_failed(id).await } else { Ok(()) };
         }
+        self.sync_roles(&mut assignment).await?;
         assignments::save(self.tx, &mut assignment).await?;
-        self.sync_roles(&assignment).await?;
         for edge in deliveries::of_assignment(self.tx, id).await? {
             if edge.is_live {
                 let verified = delivery::verify(edge.row.delivery, self.now);
@@ -414,20 +420,11 @@ impl Deed<'_, '_> {
         }))
     }
 
-    /// The roles of a package changed: its live assignments are given and taken what changed.
-    pub(crate) async fn roles_changed(
-        &mut self,
-        package: accede_domain::id::PackageId,
-    ) -> Result<()> {
-        for (id, subject) in assignments::live_of_package(self.tx, package).await? {
-            people::lock(self.tx, subject).await?;
-            let assignment = assignments::lock(self.tx, id).await?;
-            if assignment.state.is_live() {
-                self.sync_roles(&assignment).await?;
-                self.roll_up(id).await?;
-            }
-        }
-        Ok(())
+    /// Gives and takes what changed of a live assignment's package.
+    pub(crate) async fn catch_up(&mut self, mut assignment: Assignment) -> Result<()> {
+        self.sync_roles(&mut assignment).await?;
+        assignments::save(self.tx, &mut assignment).await?;
+        self.roll_up(assignment.id).await
     }
 
     /// A subject was deleted or disabled: their open requests end and their access is taken.

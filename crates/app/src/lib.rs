@@ -37,6 +37,7 @@ pub mod role_assignments;
 mod seal;
 pub mod settings;
 pub mod sign_in;
+pub mod spreads;
 mod sweeper;
 pub mod targets;
 pub mod text;

@@ -8,13 +8,13 @@ use accede_store::catalogs::Catalog;
 use accede_store::groups::{self, Group};
 use accede_store::packages::{self, Given, Usage};
 use accede_store::policies::{self, Stored};
-use accede_store::{Tx, catalogs, resources, separations};
+use accede_store::{Tx, catalogs, resources, separations, spreads};
 use serde_json::json;
 
 use crate::creations::{self, Repeat};
 use crate::list::ask;
 use crate::resources::distinct;
-use crate::{App, Caller, Error, Listing, Page, Result, audit, delivering, text};
+use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
 
 pub use accede_store::packages::{Given as GivenRole, Package};
 
@@ -282,7 +282,7 @@ impl App {
     }
 
     /// Lets a package give a resource role of its catalog. Who has the package already gets the
-    /// role too.
+    /// role too, soon after: see [`App::role_spread`].
     ///
     /// # Errors
     ///
@@ -333,7 +333,7 @@ impl App {
                 let detail = role_detail(&given);
                 self.audit_package(tx, caller, "resource role added", &package, detail, now)
                     .await?;
-                delivering::roles_changed(self, tx, id, now).await?;
+                spreads::begin(tx, id, now).await?;
                 Ok(given)
             })
             .await?;
@@ -341,8 +341,8 @@ impl App {
         Ok(given)
     }
 
-    /// Lets a package no longer give a resource role. Who has the package loses the role, unless
-    /// another package gives it to them.
+    /// Lets a package no longer give a resource role. Who has the package loses the role soon after,
+    /// unless another package gives it to them: see [`App::role_spread`].
     ///
     /// # Errors
     ///
@@ -366,7 +366,7 @@ impl App {
                 let detail = role_detail(&given);
                 self.audit_package(tx, caller, "resource role removed", &package, detail, now)
                     .await?;
-                delivering::roles_changed(self, tx, id, now).await
+                Ok(spreads::begin(tx, id, now).await?)
             })
             .await?;
         self.wake();

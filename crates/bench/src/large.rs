@@ -120,6 +120,7 @@ async fn one(
         state: AssignmentState::DeliveryFailed,
         start: at,
         end: None,
+        roles_version: 0,
         created_at: at,
         version: 1,
     };

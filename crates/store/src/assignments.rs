@@ -24,6 +24,8 @@ pub struct Assignment {
     pub start: Timestamp,
     /// First instant after its period, if it ends.
     pub end: Option<Timestamp>,
+    /// Which roles of its package it has: see [`crate::spreads`].
+    pub roles_version: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// Counts its changes.
@@ -33,11 +35,11 @@ pub struct Assignment {
 macro_rules! columns {
     () => {
         "a.id, a.subject_id, a.package_id, a.policy_id, a.state, a.start_at_ms, a.end_at_ms,
-         a.ended_at_ms, a.expired_at_ms, a.created_at_ms, a.version"
+         a.ended_at_ms, a.expired_at_ms, a.created_at_ms, a.version, a.roles_version"
     };
 }
 /// How many columns [`columns`] lists; joined columns follow.
-pub(crate) const WIDTH: usize = 11;
+pub(crate) const WIDTH: usize = 12;
 pub(crate) use columns;
 
 const fn column(state: &State) -> &'static str {
@@ -77,6 +79,7 @@ impl Assignment {
             end: row.get(first + 6)?,
             created_at: row.get(first + 9)?,
             version: row.get(first + 10)?,
+            roles_version: row.get(first + 11)?,
         })
     }
 
@@ -102,8 +105,8 @@ impl Assignment {
 pub async fn insert(tx: &mut Tx<'_>, assignment: &Assignment) -> Result<()> {
     tx.execute(
         "insert into assignments (id, subject_id, package_id, policy_id, state, start_at_ms,
-             end_at_ms, ended_at_ms, expired_at_ms, created_at_ms, version)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             end_at_ms, ended_at_ms, expired_at_ms, created_at_ms, version, roles_version)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         params![
             assignment.id,
             assignment.subject,
@@ -115,7 +118,8 @@ pub async fn insert(tx: &mut Tx<'_>, assignment: &Assignment) -> Result<()> {
             assignment.ended(),
             None::<Timestamp>,
             assignment.created_at,
-            assignment.version
+            assignment.version,
+            assignment.roles_version
         ],
     )
     .await?;
@@ -128,7 +132,7 @@ pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
         .execute(
             "update assignments
              set state = $3, end_at_ms = $4, ended_at_ms = coalesce(ended_at_ms, $5),
-                 expired_at_ms = $6, version = version + 1
+                 expired_at_ms = $6, roles_version = $7, version = version + 1
              where id = $1 and version = $2",
             params![
                 assignment.id,
@@ -136,7 +140,8 @@ pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
                 column(&assignment.state),
                 assignment.end,
                 assignment.ended(),
-                assignment.expired()
+                assignment.expired(),
+                assignment.roles_version
             ],
         )
         .await?;
@@ -200,22 +205,6 @@ pub async fn live_of_subject(tx: &mut Tx<'_>, subject: SubjectId) -> Result<Vec<
         )
         .await?;
     rows.iter().map(Assignment::from_row).collect()
-}
-
-/// The live assignments to a package, with their subjects, in the order subjects are locked.
-pub async fn live_of_package(
-    tx: &mut Tx<'_>,
-    package: PackageId,
-) -> Result<Vec<(AssignmentId, SubjectId)>> {
-    let rows = tx
-        .query(
-            "select id, subject_id from assignments
-             where package_id = $1 and state not in ('ending', 'expired')
-             order by subject_id",
-            params![package],
-        )
-        .await?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// Live assignments whose end has come: id and subject, oldest end first.

@@ -41,6 +41,7 @@ pub mod role_assignments;
 pub mod schema;
 pub mod separations;
 pub mod sessions;
+pub mod spreads;
 mod store;
 pub mod subjects;
 pub mod targets;

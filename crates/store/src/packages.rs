@@ -258,22 +258,35 @@ pub struct RoleScope {
 
 /// What a package gives, oldest first.
 pub async fn role_scopes(tx: &mut Tx<'_>, package: PackageId) -> Result<Vec<RoleScope>> {
+    Ok(versioned_role_scopes(tx, package).await?.1)
+}
+
+/// What a package gives, oldest first, and which version of its roles that is: both of one instant.
+pub async fn versioned_role_scopes(
+    tx: &mut Tx<'_>,
+    package: PackageId,
+) -> Result<(i64, Vec<RoleScope>)> {
     let rows = tx
         .query(
             "select x.role_id, x.scope_id, r.target_id, r.origin_id, o.origin_id, s.origin_id,
-                 r.keep_pre_existing, o.display_name, r.display_name, t.name, t.display_name
-             from resource_role_scopes x
-                 join resource_roles o on o.id = x.role_id
-                 join resource_scopes s on s.id = x.scope_id
-                 join resources r on r.id = o.resource_id
-                 join targets t on t.id = r.target_id
-             where x.package_id = $1 order by x.created_at_ms, x.role_id, x.scope_id",
+                 r.keep_pre_existing, o.display_name, r.display_name, t.name, t.display_name,
+                 p.roles_version
+             from packages p
+                 left join resource_role_scopes x on x.package_id = p.id
+                 left join resource_roles o on o.id = x.role_id
+                 left join resource_scopes s on s.id = x.scope_id
+                 left join resources r on r.id = o.resource_id
+                 left join targets t on t.id = r.target_id
+             where p.id = $1 order by x.created_at_ms, x.role_id, x.scope_id",
             params![package],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(RoleScope {
+    let version = rows.first().map(|row| row.get(11)).transpose()?.unwrap_or_default();
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // A package that gives nothing has a version all the same.
+        if row.get::<Option<ResourceRoleId>>(0)?.is_some() {
+            found.push(RoleScope {
                 role_id: row.get(0)?,
                 scope_id: row.get(1)?,
                 target_id: row.get(2)?,
@@ -285,9 +298,10 @@ pub async fn role_scopes(tx: &mut Tx<'_>, package: PackageId) -> Result<Vec<Role
                 resource_name: row.get(8)?,
                 target_name: row.get(9)?,
                 target_display_name: row.get(10)?,
-            })
-        })
-        .collect()
+            });
+        }
+    }
+    Ok((version, found))
 }
 
 /// One resource role that a package gives, with everything that Graph shows of it.

@@ -10,7 +10,18 @@ use crate::migrate::Migration;
 pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "the house", sql: THE_HOUSE },
     Migration { number: 2, name: "circuits of targets", sql: CIRCUITS },
+    Migration { number: 3, name: "spreading a package's roles", sql: ROLE_SPREADS },
 ];
+
+const ROLE_SPREADS: &str = "
+alter table packages add column roles_version bigint not null default 0;
+alter table packages add column roles_changed_at_ms bigint;
+create index packages_spreading on packages (roles_changed_at_ms)
+    where roles_changed_at_ms is not null;
+alter table assignments add column roles_version bigint not null default 0;
+create index assignments_behind on assignments (package_id, roles_version)
+    where state not in ('ending', 'expired')
+";
 
 const CIRCUITS: &str = "
 create table circuits (

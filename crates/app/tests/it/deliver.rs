@@ -413,7 +413,7 @@ async fn a_role_added_to_a_package_reaches_its_holders() {
     let meanwhile = world.assignment_state(request).await;
     world.pass(minutes(1)).await;
 
-    assert_eq!(meanwhile, "delivering");
+    assert_eq!(meanwhile, "delivered", "nobody waits for everybody");
     assert!(hr.has(&uma, "wiki") && hr.has(&uma, "staff"));
     assert_eq!(world.assignment_state(request).await, "delivered");
     assert_eq!(world.state(request).await, "delivered");
@@ -434,6 +434,52 @@ async fn a_role_removed_from_a_package_is_taken_from_its_holders() {
 
     assert!(hr.has(&uma, "staff") && !hr.has(&uma, "wiki"));
     assert_eq!(world.assignment_state(request).await, "delivered");
+}
+
+#[tokio::test]
+async fn a_change_of_roles_reaches_every_holder_though_the_server_dies_on_the_way() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let (staff, wiki) = (world.role(hr.id(), "staff").await, world.role(hr.id(), "wiki").await);
+    let package = world.package("Staff", &[&staff]).await;
+    let other = world.package("Writers", &[&staff]).await;
+    let mut people = Vec::new();
+    for n in 0..40 {
+        let person = world.person(&format!("p{n}")).await;
+        world.submit(&person, package).await;
+        people.push(person);
+    }
+    let spared = world.submit(&people[0], other).await;
+    world.pass(minutes(1)).await;
+
+    world.add_role(package, &wiki).await;
+    world.remove_role(package, &staff).await;
+    let asked = async || world.app.role_spread(&world.admin(), package).await.unwrap();
+    let at_first = asked().await;
+    // The first sweep is cut off as soon as it has begun to change anything.
+    let mut sweep = Box::pin(world.app.sweep_once());
+    let reached = loop {
+        assert!(futures_util::poll!(&mut sweep).is_pending(), "the sweep was not cut off");
+        let spread = asked().await;
+        if spread.behind < 40 {
+            break spread;
+        }
+    };
+    drop(sweep);
+    world.pass(minutes(1)).await;
+    let at_last = asked().await;
+
+    assert_eq!((at_first.holders, at_first.behind), (40, 40));
+    assert!(0 < reached.behind, "{reached:?}");
+    assert_eq!((at_last.holders, at_last.behind), (40, 0));
+    assert!(people.iter().all(|person| hr.has(person, "wiki")));
+    // Another package gives one of them the role that was taken.
+    assert!(hr.has(&people[0], "staff"));
+    assert!(people[1..].iter().all(|person| !hr.has(person, "staff")));
+    assert_eq!(world.state(spared).await, "delivered");
+    let calls = hr.calls().len();
+    world.pass(minutes(90)).await;
+    assert_eq!(hr.calls().len(), calls, "spreading once is enough");
 }
 
 #[tokio::test]

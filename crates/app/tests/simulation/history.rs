@@ -142,7 +142,7 @@ impl History {
             };
             let package = world.package_under(&format!("package {n}"), &given, terms).await;
             let keys = given.iter().map(|role| (role.target, role.origin.clone())).collect();
-            oracle.roles.insert(package, keys);
+            oracle.roles.insert(package, vec![keys]);
             packages.push(package);
         }
         if dice.below(2) == 0 {
@@ -286,9 +286,18 @@ impl History {
 
     async fn claim(&mut self, n: usize) -> Verdict {
         let app = self.workers[n].app.clone();
-        let swept = app.sweep_once().await.map_err(|error| format!("sweep: {error:?}"))?;
+        let behind = self.snapshot.assignments.values().any(|one| self.oracle.is_behind(one));
+        // The process may die while it brings people up to the roles of their packages.
+        let polls = if behind && self.dice.below(3) == 0 { self.dice.below(9) } else { usize::MAX };
+        let Some(swept) = drop_after(polls, app.sweep_once()).await else {
+            self.note(format!("worker {n}: dies in a sweep"));
+            self.count("crash during a sweep");
+            return self.die(n).await;
+        };
+        let swept = swept.map_err(|error| format!("sweep: {error:?}"))?;
         let now = self.world.now();
         let swept_state = Snapshot::take(&self.world.store).await;
+        self.oracle.spread(&swept_state)?;
         for assignment in swept_state.assignments.values() {
             must!(
                 !assignment.is_live() || assignment.end.is_none_or(|end| now < end),
@@ -803,7 +812,7 @@ impl History {
         let before = self.snapshot.clone();
         let admin = self.world.admin();
         let app = self.world.app.clone();
-        let done = if self.oracle.roles[&package].contains(&key) {
+        let done = if self.oracle.present_roles(package).contains(&key) {
             let outcome = app.remove_role_scope(&admin, package, role.role, role.scope).await;
             self.outcome("take-role", &outcome, &before).await?
         } else {
@@ -816,10 +825,11 @@ impl History {
             self.outcome("add-role", &outcome, &before).await?
         };
         must!(done, "a package could not be changed");
-        let roles = self.oracle.roles.get_mut(&package).unwrap();
+        let mut roles = self.oracle.present_roles(package).clone();
         if !roles.remove(&key) {
             roles.insert(key);
         }
+        self.oracle.roles.get_mut(&package).unwrap().push(roles);
         Ok(())
     }
 

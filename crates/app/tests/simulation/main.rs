@@ -69,6 +69,7 @@ const MUST_HAPPEN: &[&str] = &[
     "removed outside",
     "crash",
     "crash during a call",
+    "crash during a sweep",
     "call not sent after its deadline",
     "late answer discarded",
     "stuck revocation listed",

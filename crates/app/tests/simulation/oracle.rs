@@ -12,7 +12,7 @@ use accede_domain::fault::Class;
 use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, SubjectId, TargetId};
 use accede_domain::{SignedDuration, Timestamp};
 
-use crate::snapshot::{Delivery, Part, Snapshot};
+use crate::snapshot::{Assignment, Delivery, Part, Snapshot};
 use crate::target::{Owner, Sim, WORKED_ON};
 
 /// How long a claim holds; said here again, not taken from the rules.
@@ -29,7 +29,8 @@ struct Lease {
 
 /// What is known apart from the rows.
 pub struct Oracle {
-    pub roles: BTreeMap<PackageId, BTreeSet<(TargetId, String)>>,
+    /// What each package gives: at first, and after each change.
+    pub roles: BTreeMap<PackageId, Vec<BTreeSet<(TargetId, String)>>>,
     pub inactive: BTreeSet<SubjectId>,
     pub incompatible: Vec<(PackageId, PackageId)>,
     pub sims: BTreeMap<TargetId, std::sync::Arc<Sim>>,
@@ -71,7 +72,31 @@ impl Oracle {
         }
     }
 
-    /// Whether some assignment that lives now gives this role; from the assignments alone.
+    /// What a package gives now.
+    pub fn present_roles(&self, package: PackageId) -> &BTreeSet<(TargetId, String)> {
+        self.roles[&package].last().unwrap()
+    }
+
+    /// Whether a change of its package's roles has not reached an assignment.
+    pub fn is_behind(&self, assignment: &Assignment) -> bool {
+        assignment.is_live() && assignment.roles + 1 < self.roles[&assignment.package].len()
+    }
+
+    /// PKG-06: what a sweep leaves has every change of its package's roles.
+    pub fn spread(&self, snapshot: &Snapshot) -> Verdict {
+        for assignment in snapshot.assignments.values() {
+            must!(
+                !self.is_behind(assignment),
+                "PKG-06: a sweep left {} at change {} of its package's roles",
+                assignment.id,
+                assignment.roles
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether some assignment that lives now gives this role; from the assignments alone, each with
+    /// the changes of its package's roles that have reached it.
     pub fn wants(
         &self,
         snapshot: &Snapshot,
@@ -86,7 +111,8 @@ impl Oracle {
                     && assignment.is_live()
                     && assignment.start <= now
                     && assignment.end.is_none_or(|end| now < end)
-                    && self.roles[&assignment.package].contains(&(target, resource.to_owned()))
+                    && self.roles[&assignment.package][assignment.roles]
+                        .contains(&(target, resource.to_owned()))
             })
     }
 
@@ -300,8 +326,8 @@ impl Oracle {
                     }
                 }
                 must!(
-                    roles == self.roles[&assignment.package],
-                    "P9: assignment {id} is a reason for other roles than its package has"
+                    roles == self.roles[&assignment.package][assignment.roles],
+                    "P9: assignment {id} is a reason for other roles than its package gave it"
                 );
                 let expected = match (open, done, failed) {
                     (0, _, 0) => "delivered",
@@ -324,6 +350,7 @@ impl Oracle {
             }
             if let Some(before) = self.last.assignments.get(&id) {
                 must!(before.end == assignment.end, "I22: the end of {id} moved");
+                must!(before.roles <= assignment.roles, "{id} lost a change of its roles");
                 must!(
                     before.state != "expired" || state == "expired",
                     "assignment {id} came back from its end"

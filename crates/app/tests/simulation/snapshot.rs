@@ -68,6 +68,8 @@ pub struct Assignment {
     pub state: String,
     pub start: Timestamp,
     pub end: Option<Timestamp>,
+    /// How many changes of its package's roles it has.
+    pub roles: usize,
 }
 
 impl Assignment {
@@ -166,7 +168,8 @@ async fn read(tx: &mut accede_store::Tx<'_>) -> Result<Snapshot> {
     }
     let rows = tx
         .query(
-            "select id, subject_id, package_id, state, start_at_ms, end_at_ms from assignments",
+            "select id, subject_id, package_id, state, start_at_ms, end_at_ms, roles_version
+             from assignments",
             params![],
         )
         .await?;
@@ -178,6 +181,7 @@ async fn read(tx: &mut accede_store::Tx<'_>) -> Result<Snapshot> {
             state: row.get(3)?,
             start: row.get(4)?,
             end: row.get(5)?,
+            roles: usize::try_from(row.get::<i64>(6)?).unwrap(),
         };
         found.assignments.insert(assignment.id, assignment);
     }

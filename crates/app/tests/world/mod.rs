@@ -664,6 +664,9 @@ pub async fn left(
     if let Some(next) = next_event(tx).await?.filter(|next| *next <= now) {
         return Ok(Some(format!("something is due since {next}")));
     }
+    if !accede_store::spreads::open(tx, 1).await?.is_empty() {
+        return Ok(Some("a change of a package's roles has not reached everybody".to_owned()));
+    }
     let jobs = tx.query("select id from reprocess_jobs where state = 'running'", params![]).await?;
     Ok((!jobs.is_empty()).then(|| format!("{} job(s) are running", jobs.len())))
 }

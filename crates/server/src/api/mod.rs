@@ -28,6 +28,7 @@ pub mod respond;
 pub mod role_management;
 pub mod schedules;
 pub mod short;
+pub mod spreads;
 pub mod subjects;
 pub mod targets;
 #[cfg(test)]
@@ -81,6 +82,7 @@ pub fn routes() -> Router<App> {
         .merge(resource_requests::routes())
         .merge(resources::routes())
         .merge(role_management::routes())
+        .merge(spreads::routes())
         .merge(targets::routes())
         .merge(user_import::routes())
         .merge(users::routes())

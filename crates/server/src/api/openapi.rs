@@ -104,6 +104,12 @@ pub static OPERATIONS: &[Operation] = &[
         "stuckPage",
         &[],
     ),
+    read(
+        "/accede/v1/accessPackages/{id}/roleSpread",
+        "How many of a package's holders have the last change of its roles",
+        "roleSpread",
+        &[],
+    ),
     act(
         "/accede/v1/reprocessPlans",
         "Plan what would be tried again; nothing happens yet",
@@ -418,6 +424,16 @@ fn schemas() -> Value {
         ),
     );
     add("csv", text());
+    add(
+        "roleSpread",
+        thing(
+            json!({
+                "accessPackageId": id(), "state": { "enum": ["complete", "spreading"] },
+                "holders": number(), "reached": number(),
+            }),
+            &["accessPackageId", "state", "holders", "reached"],
+        ),
+    );
     add(
         "importReport",
         thing(

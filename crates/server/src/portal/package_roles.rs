@@ -11,7 +11,9 @@ use axum::routing::get;
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
-use super::packages::{below, gives_nothing, head, holders, may_manage, must_manage, read};
+use super::packages::{
+    below, gives_nothing, head, holders, may_manage, must_manage, read, with_spread,
+};
 use super::part::{Frame, Notice, Tone, When, plural};
 use super::pick::{Pick, PickPage, listing, next};
 use super::problem::{Result, again, sentence};
@@ -72,6 +74,7 @@ async fn roles(
     let mut view = read(&app, &session, &text, with).await?;
     let (frame, package) = head(&session, &view, "roles", "Resource roles");
     let notice = words::done(fields.get("done")).or_else(|| gives_nothing(&session, &view));
+    let notice = with_spread(&app, &session, &view.package, notice).await?;
     let names = system_names(&app, &session, &view).await?;
     for given in view.role_scopes.iter_mut().flatten() {
         let system = &mut given.resource.origin_system;
@@ -148,10 +151,10 @@ async fn add_page(
     lead.push(match holders(app, session, &view.package).await? {
         Some(0) => "Nobody has the access package yet.".to_owned(),
         Some(many) => format!(
-            "Who has the access package gets the role at once: {}.",
+            "Who has the access package gets the role soon after: {}.",
             plural(many, "assignment")
         ),
-        None => "Who has the access package gets the role at once.".to_owned(),
+        None => "Who has the access package gets the role soon after.".to_owned(),
     });
     Ok(PickPage {
         frame: below(session, "Add a resource role", &view.package)
@@ -236,12 +239,12 @@ async fn ask(
     let loses = match holders(&app, &session, &view.package).await? {
         Some(0) => "Nobody has the access package, so nobody loses the role.".to_owned(),
         Some(many) => format!(
-            "Who has the access package loses the role at once, unless another access package \
-             gives it to them: {}.",
+            "Who has the access package loses the role soon after, unless another access \
+             package gives it to them: {}.",
             plural(many, "assignment")
         ),
-        None => "Who has the access package loses the role at once, unless another access package \
-                 gives it to them."
+        None => "Who has the access package loses the role soon after, unless another access \
+                 package gives it to them."
             .to_owned(),
     };
     page(&ConfirmPage {

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::routing::{get, post};
 
 use super::form::{Address, Asked, Posted, id};
-use super::part::{Badge, Frame, Notice, Place, SignInName, Tone, When, grouped};
+use super::part::{Badge, Frame, Notice, Place, SignInName, Tone, When, grouped, plural};
 use super::pick::{matching, search};
 use super::problem::Result;
 use super::requests::PackageHead;
@@ -141,6 +141,32 @@ pub(super) fn gives_nothing(session: &Session, view: &PackageView) -> Option<Not
     })
 }
 
+/// A notice, with how far the last change of the package's roles has come while it has not reached
+/// everybody who holds it.
+pub(super) async fn with_spread(
+    app: &App,
+    session: &Session,
+    package: &Package,
+    notice: Option<Notice>,
+) -> Result<Option<Notice>> {
+    if !session.caller.reach(Action::ReadRequests).includes(package.catalog) {
+        return Ok(notice);
+    }
+    let spread = app.role_spread(&session.caller, package.id).await?;
+    if spread.behind == 0 {
+        return Ok(notice);
+    }
+    let text = format!(
+        "Its resource roles changed, and {} of {} have the change already.",
+        grouped(spread.reached()),
+        plural(spread.holders, "assignment")
+    );
+    Ok(Some(match notice {
+        Some(notice) => Notice { text: format!("{} {text}", notice.text), ..notice },
+        None => Notice::new(Tone::Info, text),
+    }))
+}
+
 /// The package of an address.
 pub(super) async fn read(
     app: &App,
@@ -232,6 +258,7 @@ async fn overview(
     let (frame, package) = head(&session, &view, "overview", &view.package.display_name);
     let counts = counts(&app, &session, view.package.id).await?;
     let notice = words::done(fields.get("done")).or_else(|| gives_nothing(&session, &view));
+    let notice = with_spread(&app, &session, &view.package, notice).await?;
     let mut excludes: Vec<(String, String)> = view
         .incompatible_packages
         .unwrap_or_default()

@@ -128,7 +128,14 @@ async fn changing_the_roles_of_a_package_reaches_who_has_it() {
 
     ada.resource(&catalog, "wiki", "authors").await;
     let added = id(&ada.role(&catalog, &package, "authors").await);
+    let spread = format!("/accede/v1/accessPackages/{package}/roleSpread");
+    let found = ada.get(&spread).await.expect(200);
+    assert_eq!((&found["state"], &found["holders"]), (&json!("spreading"), &json!(1)));
+    assert_eq!(found["reached"], 0);
+    assert_eq!(wiki.truth().len(), 1);
     world.work().await;
+    let found = ada.get(&spread).await.expect(200);
+    assert_eq!((&found["state"], &found["reached"]), (&json!("complete"), &json!(1)));
     assert_eq!(wiki.truth().len(), 2);
     let path = format!("{EM}/accessPackages/{package}/resourceRoleScopes/{added}");
     ada.delete(&path).await.expect(204);

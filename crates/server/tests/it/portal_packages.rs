@@ -90,7 +90,19 @@ async fn a_package_that_somebody_has_says_why_it_stays() {
     let why = ["cannot be deleted while assignments have not expired: 1", "remove them first"];
     olga.post(&delete, &[]).await.answers(409, &why);
     let add = format!("/governance/packages/{package}/roles/add");
-    olga.get(&add).await.answers(200, &["gets the role at once: 1 assignment"]);
+    olga.get(&add).await.answers(200, &["gets the role soon after: 1 assignment"]);
+
+    let wiki = world.group("Sites", &[], &[]).await.to_string();
+    ada.resource(&catalog, "AadGroup", &wiki).await;
+    ada.role(&catalog, &package, &wiki).await;
+    let on_its_way = "roles changed, and 0 of 1 assignment have the change already";
+    for page in ["", "/roles"] {
+        let page = format!("/governance/packages/{package}{page}");
+        olga.get(&page).await.answers(200, &[on_its_way]);
+    }
+    world.work().await;
+    let roles = format!("/governance/packages/{package}/roles?done=added");
+    assert!(!olga.get(&roles).await.html.contains("roles changed"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use accede_domain::assignment::State;
 use accede_store::assignments::{self, Assignment};
 use accede_store::deliveries;
 use accede_store::testing::stores;
-use accede_store::{Error, people};
+use accede_store::{Error, people, spreads};
 
 use crate::desk::{later, no_scan, nobody, set, within};
 use crate::shelf::{at, nth};
@@ -71,8 +71,6 @@ async fn a_person_has_a_package_once_at_a_time() {
             assert_eq!(assignments::live_of(tx, uma, package).await?, Some(live), "{engine}");
             assert_eq!(assignments::live_of(tx, desk.max.subject, package).await?, None);
             assert_eq!(assignments::live_of_subject(tx, uma).await?, [live], "{engine}");
-            let of_package = assignments::live_of_package(tx, package).await?;
-            assert_eq!(of_package, [(live.id, uma)], "{engine}");
             let held = people::packages_of(tx, uma).await?;
             let ids: Vec<_> = held.iter().map(|held| held.id).collect();
             assert_eq!(ids, [package], "{engine}");
@@ -166,13 +164,14 @@ async fn nothing_reads_all_assignments() {
         let desk = set(&store).await;
         within(&store, async |tx| {
             let (uma, package) = (desk.uma.subject, desk.shelf.package);
+            no_scan(tx, "spreads::open", async |tx| spreads::open(tx, 20).await).await?;
+            no_scan(tx, "spreads::over", async |tx| spreads::over(tx, later(), 20).await).await?;
+            no_scan(tx, "spreads::behind", async |tx| spreads::behind(tx, package, 20).await)
+                .await?;
+            no_scan(tx, "spreads::get", async |tx| spreads::get(tx, package).await).await?;
             no_scan(tx, "live_of", async |tx| assignments::live_of(tx, uma, package).await).await?;
             no_scan(tx, "live_of_subject", async |tx| assignments::live_of_subject(tx, uma).await)
                 .await?;
-            no_scan(tx, "live_of_package", async |tx| {
-                assignments::live_of_package(tx, package).await
-            })
-            .await?;
             no_scan(tx, "due_to_end", async |tx| assignments::due_to_end(tx, later(), 200).await)
                 .await?;
             no_scan(tx, "concerned", async |tx| assignments::concerned(tx, nth(1)).await).await?;

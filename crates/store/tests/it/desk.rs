@@ -80,6 +80,7 @@ impl Desk {
             state,
             start: at(1),
             end: None,
+            roles_version: 0,
             created_at: at(i64::try_from(n).unwrap()),
             version: 1,
         }

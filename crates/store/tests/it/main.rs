@@ -27,5 +27,6 @@ mod resources;
 mod role_assignments;
 mod separations;
 mod shelf;
+mod spreads;
 mod targets;
 mod users;
