@@ -64,6 +64,8 @@ impl App {
                 try_join_all(several.iter().map(|(id, subject)| self.catch_up(*id, *subject)))
                     .await?;
                 done += several.len();
+                // Whoever waits for the database has their turn between.
+                tokio::task::yield_now().await;
             }
         }
         for package in over {

@@ -456,16 +456,20 @@ async fn a_change_of_roles_reaches_every_holder_though_the_server_dies_on_the_wa
     world.remove_role(package, &staff).await;
     let asked = async || world.app.role_spread(&world.admin(), package).await.unwrap();
     let at_first = asked().await;
-    // The first sweep is cut off as soon as it has begun to change anything.
-    let mut sweep = Box::pin(world.app.sweep_once());
+    // Sweeps are cut off, each a little later, until one has changed something.
+    let mut polls = 0;
     let reached = loop {
-        assert!(futures_util::poll!(&mut sweep).is_pending(), "the sweep was not cut off");
+        polls += 1;
+        let mut sweep = Box::pin(world.app.sweep_once());
+        for _ in 0..polls {
+            assert!(futures_util::poll!(&mut sweep).is_pending(), "the sweep was not cut off");
+        }
+        drop(sweep);
         let spread = asked().await;
         if spread.behind < 40 {
             break spread;
         }
     };
-    drop(sweep);
     world.pass(minutes(1)).await;
     let at_last = asked().await;
 
@@ -477,9 +481,9 @@ async fn a_change_of_roles_reaches_every_holder_though_the_server_dies_on_the_wa
     assert!(hr.has(&people[0], "staff"));
     assert!(people[1..].iter().all(|person| !hr.has(person, "staff")));
     assert_eq!(world.state(spared).await, "delivered");
-    let calls = hr.calls().len();
+    hr.calls();
     world.pass(minutes(90)).await;
-    assert_eq!(hr.calls().len(), calls, "spreading once is enough");
+    assert!(hr.calls().is_empty(), "spreading once is enough");
 }
 
 #[tokio::test]
