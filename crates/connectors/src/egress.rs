@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use accede_domain::fault::{Class, Fault};
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
@@ -96,6 +97,31 @@ pub enum ConnectError {
         /// What the last address said.
         source: std::io::Error,
     },
+}
+
+impl ConnectError {
+    /// What it means for a call that could not be made; `setting` says where the host is given.
+    pub fn fault(self, setting: &str) -> Fault {
+        match self {
+            ConnectError::Denied(denied) => denied.fault(),
+            ConnectError::Dns { host, .. } => {
+                let message = format!("the name `{host}` could not be resolved; check `{setting}`");
+                Fault::new(Class::Target, "dns", message)
+            }
+            ConnectError::Refused { host, port, source } => {
+                let message = format!("`{host}` port {port} could not be reached: {source}");
+                Fault::new(Class::Transient, "unreachable", message)
+            }
+        }
+    }
+}
+
+impl Denied {
+    /// What it means for a call that may not be made.
+    pub fn fault(&self) -> Fault {
+        let message = format!("{self}; see `egress.allow` in the configuration");
+        Fault::new(Class::Target, "egress-denied", message)
+    }
 }
 
 impl Policy {

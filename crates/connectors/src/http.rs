@@ -183,7 +183,7 @@ impl Http {
             Fault::new(Class::Permanent, "malformed-id", format!("no address can be made: {error}"))
         })?;
         // Names are judged when they are resolved; addresses never are resolved.
-        self.egress.permits_url(&url).map_err(|denied| denied_fault(&denied))?;
+        self.egress.permits_url(&url).map_err(|denied| denied.fault())?;
         let mut request = self
             .client()?
             .request(call.method, url)
@@ -200,7 +200,7 @@ impl Http {
         let mut response = request.send().await.map_err(|error| self.unanswered(&error, writes))?;
         if let Some(peer) = response.remote_addr() {
             // INVARIANT: the address at the other end is what counts.
-            self.egress.permits(peer.ip()).map_err(|denied| denied_fault(&denied))?;
+            self.egress.permits(peer.ip()).map_err(|denied| denied.fault())?;
         }
         let status = response.status().as_u16();
         let headers = response.headers().clone();
@@ -228,10 +228,10 @@ impl Http {
     fn unanswered(&self, error: &reqwest::Error, writes: bool) -> Fault {
         for cause in causes(error) {
             if let Some(denied) = cause.downcast_ref::<Denied>() {
-                return denied_fault(denied);
+                return denied.fault();
             }
             match cause.downcast_ref::<ConnectError>() {
-                Some(ConnectError::Denied(denied)) => return denied_fault(denied),
+                Some(ConnectError::Denied(denied)) => return denied.fault(),
                 Some(ConnectError::Dns { host, .. }) => {
                     let message =
                         format!("the name `{host}` could not be resolved; check `baseUrl`");
@@ -325,11 +325,6 @@ pub fn encode(part: &str) -> String {
 
 const SEGMENT: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-
-fn denied_fault(denied: &Denied) -> Fault {
-    let message = format!("{denied}; see `egress.allow` in the configuration");
-    Fault::new(Class::Target, "egress-denied", message)
-}
 
 /// An error and what caused it, the outermost first. An I/O error hides what it wraps from
 /// `source`, so it is asked itself.

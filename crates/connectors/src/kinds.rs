@@ -6,7 +6,7 @@ use accede_domain::fault::{Class, Fault};
 
 use crate::egress::Policy;
 use crate::settings::{Field, Problem, Reader, nearest};
-use crate::{Connector, Settings, chaos, ldap, scim};
+use crate::{Connector, Settings, chaos, ldap, postgres, scim};
 
 /// A kind of target that can be opened from settings.
 pub struct Kind {
@@ -42,6 +42,14 @@ pub const KINDS: &[Kind] = &[
         settings: ldap::SETTINGS,
         secrets: ldap::SECRETS,
         open: ldap::open,
+    },
+    Kind {
+        name: "postgres",
+        title: "PostgreSQL",
+        meaning: "roles of a PostgreSQL cluster, given to the login roles that people have there",
+        settings: postgres::SETTINGS,
+        secrets: postgres::SECRETS,
+        open: postgres::open,
     },
     Kind {
         name: "chaos",

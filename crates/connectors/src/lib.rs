@@ -11,6 +11,7 @@ pub mod egress;
 mod http;
 pub mod kinds;
 pub mod ldap;
+pub mod postgres;
 mod roles;
 pub mod scim;
 pub mod settings;

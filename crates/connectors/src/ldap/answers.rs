@@ -4,8 +4,6 @@
 use accede_domain::fault::{Class, Fault};
 use ldap3::{LdapError, LdapResult, ResultEntry};
 
-use crate::egress::ConnectError;
-
 /// A result that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -165,23 +163,6 @@ pub(super) fn lost(error: &LdapError, if_sent: Class) -> Fault {
 
 pub(super) fn too_slow(class: Class) -> Fault {
     Fault::new(class, "timeout", "the call was sent and no answer came in time")
-}
-
-pub(super) fn unreached(error: ConnectError) -> Fault {
-    match error {
-        ConnectError::Denied(denied) => {
-            let message = format!("{denied}; see `egress.allow` in the configuration");
-            Fault::new(Class::Target, "egress-denied", message)
-        }
-        ConnectError::Dns { host, .. } => {
-            let message = format!("the name `{host}` could not be resolved; check `url`");
-            Fault::new(Class::Target, "dns", message)
-        }
-        ConnectError::Refused { host, port, source } => {
-            let message = format!("`{host}` port {port} could not be reached: {source}");
-            Fault::new(Class::Transient, "unreachable", message)
-        }
-    }
 }
 
 /// What went wrong between the connection and the sign-in; nothing was asked for yet.

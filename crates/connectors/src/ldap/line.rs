@@ -12,7 +12,7 @@ use ldap3::{
 use tokio::time::Instant;
 
 use super::answers::{
-    Answer, DefaultSuccess, Found, collect, lost, not_secured, refusal, too_slow, unreached,
+    Answer, DefaultSuccess, Found, collect, lost, not_secured, refusal, too_slow,
 };
 use super::{Encryption, Ldap, lock};
 use crate::CALL_DEADLINE;
@@ -244,7 +244,8 @@ impl Ldap {
     }
 
     async fn connect_and_bind(&self) -> Result<ldap3::Ldap, Fault> {
-        let stream = self.egress.connect(&self.host, self.port).await.map_err(unreached)?;
+        let stream = self.egress.connect(&self.host, self.port).await;
+        let stream = stream.map_err(|error| error.fault("url"))?;
         let stream = stream.into_std().map_err(|error| {
             Fault::new(Class::Transient, "unreachable", format!("no usable socket: {error}"))
         })?;

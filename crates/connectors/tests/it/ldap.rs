@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use accede_connectors::egress::Policy;
 use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::contract::{self, Bench, Wrong, person};
-use crate::proxy::LdapProxy;
+use crate::proxy::{LineProxy, Way};
 use crate::real::{Server, free_port};
 
 const SUFFIX: &str = "dc=example,dc=org";
@@ -24,7 +23,7 @@ const NOBODY: &str = "cn=nobody,dc=example,dc=org";
 
 struct Target {
     server: Server,
-    proxy: LdapProxy,
+    proxy: LineProxy,
     kind: &'static str,
     connector: Arc<dyn Connector>,
 }
@@ -56,7 +55,7 @@ impl Target {
     async fn start(kind: &'static str, environment: &[(&str, &str)]) -> Target {
         let server = Server::start("slapd", &[], environment);
         Target {
-            proxy: LdapProxy::before(server.port).await,
+            proxy: LineProxy::before(server.port).await,
             connector: open(settings(server.port, kind, json!({})), "secret"),
             kind,
             server,
@@ -185,8 +184,19 @@ impl Bench for Target {
     }
 
     fn lose_answers(&self, lose: bool) {
-        self.proxy.loses_answers.store(lose, Ordering::SeqCst);
+        self.proxy.rule(move |asked| match lose && is_change(asked) {
+            true => Way::LoseAnswer,
+            false => Way::Pass,
+        });
     }
+}
+
+/// A modify request: a sequence, its length, the message's id, then tag 0x66 (RFC 4511 4.6).
+fn is_change(message: &[u8]) -> bool {
+    let Some(&[0x30, length]) = message.get(..2) else { return false };
+    let skip = if length < 0x80 { 2 } else { 2 + usize::from(length & 0x7f) };
+    let Some(&[0x02, id_length]) = message.get(skip..skip + 2) else { return false };
+    message.get(skip + 2 + usize::from(id_length)) == Some(&0x66)
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod contract;
 mod directory;
 mod docs;
 mod ldap;
+mod postgres;
 mod proxy;
 mod real;
 mod scim;

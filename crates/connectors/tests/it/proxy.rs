@@ -159,67 +159,81 @@ async fn exchange(upstream: u16, head: &[String], request: &Request) -> std::io:
     Ok(answer)
 }
 
-/// A proxy for LDAP that loses the answers to changes while told so.
-#[derive(Clone)]
-pub struct LdapProxy {
-    pub port: u16,
-    pub loses_answers: Arc<std::sync::atomic::AtomicBool>,
+/// What becomes of what a client says on a line that stays open.
+pub enum Way {
+    /// The server answers it.
+    Pass,
+    /// The server is told this instead, and answers that.
+    Instead(Vec<u8>),
+    /// The server does it, its answer is lost, and so is the line.
+    LoseAnswer,
 }
 
-impl LdapProxy {
-    pub async fn before(upstream: u16) -> LdapProxy {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = LdapProxy {
+type LineRule = Arc<dyn Fn(&[u8]) -> Way + Send + Sync>;
+
+/// A proxy for protocols of long conversations: LDAP, PostgreSQL's. It judges what a client says
+/// piece by piece; a question that is asked alone is one piece.
+#[derive(Clone)]
+pub struct LineProxy {
+    pub port: u16,
+    rule: Arc<Mutex<LineRule>>,
+}
+
+impl LineProxy {
+    pub async fn before(upstream: u16) -> LineProxy {
+        LineProxy::on("127.0.0.1", upstream).await
+    }
+
+    /// The same on another address of this machine.
+    pub async fn on(address: &str, upstream: u16) -> LineProxy {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let proxy = LineProxy {
             port: listener.local_addr().unwrap().port(),
-            loses_answers: Arc::default(),
+            rule: Arc::new(Mutex::new(Arc::new(|_| Way::Pass))),
         };
-        let loses = Arc::clone(&proxy.loses_answers);
+        let shared = proxy.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let loses = Arc::clone(&loses);
+                let shared = shared.clone();
                 tokio::spawn(async move {
-                    let _client_left = forward(client, upstream, &loses).await;
+                    let _client_left = shared.forward(client, upstream).await;
                 });
             }
         });
         proxy
     }
-}
 
-async fn forward(
-    mut client: TcpStream,
-    upstream: u16,
-    loses: &std::sync::atomic::AtomicBool,
-) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(("127.0.0.1", upstream)).await?;
-    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
-    let mut change_is_under_way = false;
-    loop {
-        tokio::select! {
-            count = client.read(&mut asked) => {
-                let count = count?;
-                if count == 0 {
-                    return Ok(());
+    pub fn rule(&self, rule: impl Fn(&[u8]) -> Way + Send + Sync + 'static) {
+        *self.rule.lock().unwrap() = Arc::new(rule);
+    }
+
+    async fn forward(&self, mut client: TcpStream, upstream: u16) -> std::io::Result<()> {
+        let mut server = TcpStream::connect(("127.0.0.1", upstream)).await?;
+        let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+        let mut lose = false;
+        loop {
+            tokio::select! {
+                count = client.read(&mut asked) => {
+                    let count = count?;
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    let rule = Arc::clone(&self.rule.lock().unwrap());
+                    let way = rule(&asked[..count]);
+                    lose = matches!(way, Way::LoseAnswer);
+                    match way {
+                        Way::Instead(other) => server.write_all(&other).await?,
+                        Way::Pass | Way::LoseAnswer => server.write_all(&asked[..count]).await?,
+                    }
                 }
-                change_is_under_way = is_change(&asked[..count]);
-                server.write_all(&asked[..count]).await?;
-            }
-            count = server.read(&mut answered) => {
-                let count = count?;
-                let lost = loses.load(std::sync::atomic::Ordering::SeqCst);
-                if count == 0 || (change_is_under_way && lost) {
-                    return Ok(());
+                count = server.read(&mut answered) => {
+                    let count = count?;
+                    if count == 0 || lose {
+                        return Ok(());
+                    }
+                    client.write_all(&answered[..count]).await?;
                 }
-                client.write_all(&answered[..count]).await?;
             }
         }
     }
-}
-
-/// A modify request: a sequence, its length, the message's id, then tag 0x66 (RFC 4511 4.6).
-fn is_change(message: &[u8]) -> bool {
-    let Some(&[0x30, length]) = message.get(..2) else { return false };
-    let skip = if length < 0x80 { 2 } else { 2 + usize::from(length & 0x7f) };
-    let Some(&[0x02, id_length]) = message.get(skip..skip + 2) else { return false };
-    message.get(skip + 2 + usize::from(id_length)) == Some(&0x66)
 }

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long a server may take to start on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A server that ends with its test.
 pub struct Server {
     child: Child,
+    /// The signal that ends it; without one it is killed.
+    signal: Option<&'static str>,
     pub port: u16,
     pub directory: tempfile::TempDir,
 }
@@ -30,11 +35,11 @@ impl Server {
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut server = Server { child, port, directory };
+        let mut server = Server { child, signal: None, port, directory };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = server.child.try_wait().unwrap();
-            if ended.is_some() || Duration::from_secs(30) < started.elapsed() {
+            if ended.is_some() || PATIENCE < started.elapsed() {
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
                 panic!("{script} did not start; if it is missing, run scripts/install\n{said}");
             }
@@ -42,10 +47,27 @@ impl Server {
         }
         server
     }
+
+    /// The same, ended by a signal: it has children of its own to end, or memory to give back.
+    pub fn ends_by(mut self, signal: &'static str) -> Server {
+        self.signal = Some(signal);
+        self
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(signal) = self.signal {
+            let process = self.child.id().to_string();
+            let told = Command::new("kill").args(["-s", signal, &process]).status();
+            let told_at = Instant::now();
+            while told.is_ok()
+                && told_at.elapsed() < Duration::from_secs(10)
+                && matches!(self.child.try_wait(), Ok(None))
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         let _ended_before = self.child.kill();
         let _ended_before = self.child.wait();
     }

@@ -1,5 +1,10 @@
 //! Stories through HTTP: what clients of the API see and do.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod catalogs;
 mod doors;
@@ -16,6 +21,9 @@ mod portal_mine;
 mod portal_packages;
 mod portal_policies;
 mod process;
+#[path = "../../../connectors/tests/it/real.rs"]
+mod real;
+mod real_targets;
 mod reprocess;
 mod requests;
 mod role_management;

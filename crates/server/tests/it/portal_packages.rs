@@ -313,6 +313,8 @@ async fn connecting_a_target_begins_with_its_kind() {
     assert!(!kinds.html.contains("no such kind"));
     gus.get(&format!("{new}?kind=fax")).await.answers(200, &["no such kind", "new?kind=scim"]);
     gus.get(&format!("{new}?kind=scim")).await.answers(200, &["Connect: SCIM 2.0"]);
+    let postgres = gus.get(&format!("{new}?kind=postgres")).await;
+    postgres.answers(200, &["Connect: PostgreSQL", "Login of a person", "One a line, or with"]);
     let open = gus.post(new, &[("kind", "ldap"), ("name", "crew")]).await;
     open.answers(400, &["Where groups are (DN)", "As by default", "id=\"settings.url-error\""]);
     open.says(&["id=\"settings.groupsBase-error\"", "id=\"secrets.bindPassword-error\""]);

@@ -12,6 +12,7 @@ use accede_app::tokens::Wish;
 use accede_app::users::NewUser;
 use accede_app::{App, Caller, Clock, Settings};
 use accede_connectors::chaos::Chaos;
+use accede_connectors::egress::Policy;
 use accede_domain::Timestamp;
 use accede_domain::id::{GroupId, UserId};
 use accede_server::api::{self, Web};
@@ -83,6 +84,16 @@ pub struct Door<'w> {
 impl World {
     /// An empty organization.
     pub async fn new() -> World {
+        World::with(Settings::default()).await
+    }
+
+    /// An empty organization that may connect to servers on this machine.
+    pub async fn near() -> World {
+        let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
+        World::with(Settings { egress: Arc::new(egress), ..Settings::default() }).await
+    }
+
+    async fn with(settings: Settings) -> World {
         let store = match std::env::var("ACCEDE_TEST_WORLD").as_deref() {
             Ok("postgres") => accede_store::testing::postgres().await,
             _ => Store::open_in_memory().unwrap(),
@@ -91,7 +102,7 @@ impl World {
         let start: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let entropy = Arc::new(SeededEntropy::new(7));
-        let app = App::new(store.clone(), clock.clone(), entropy.clone(), Settings::default());
+        let app = App::new(store.clone(), clock.clone(), entropy.clone(), settings);
         app.prepare().await.unwrap();
         let web = Web { public_url: None, clock: clock.clone(), entropy };
         let router = api::mount(web, api::routes().with_state(app.clone()));

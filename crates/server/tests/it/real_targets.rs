@@ -1,0 +1,97 @@
+//! The main job against target systems that nobody here wrote: from connecting one to what is true in it.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::real::Server;
+use crate::world::{Door, EM, OURS, World, id};
+
+/// Runs SQL on a cluster of `tests/real/postgres` as its superuser.
+fn psql(port: u16, sql: &str) -> String {
+    let url = format!("postgres://postgres:secret@127.0.0.1:{port}/postgres");
+    let arguments = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql];
+    let output = Command::new("psql").args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{sql}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Lets a package of a new catalog give the only resource that a search finds; the package and its
+/// policy.
+async fn package_of(ada: &Door<'_>, target: &str, search: &str) -> (String, String) {
+    let path = format!("{OURS}/targets/{target}/discover?search={search}");
+    let found = ada.get(&path).await.expect(200);
+    let [only] = found["value"].as_array().unwrap().as_slice() else { panic!("{found:#}") };
+    let origin = only["originId"].as_str().unwrap();
+    let catalog = ada.catalog(&format!("{target} {search}")).await;
+    ada.resource(&catalog, target, origin).await;
+    let package = ada.package(&catalog, search).await;
+    ada.role(&catalog, &package, origin).await;
+    let policy = ada.open_policy(&package).await;
+    (package, policy)
+}
+
+/// Assigns a package, works, and answers the assignment as it came to be.
+async fn assigned(world: &World, ada: &Door<'_>, user: &str, of: &(String, String)) -> Value {
+    let (package, policy) = of;
+    let assignment =
+        json!({ "targetId": user, "assignmentPolicyId": policy, "accessPackageId": package });
+    let request = json!({ "requestType": "adminAdd", "assignment": assignment });
+    let request = ada.post(&format!("{EM}/assignmentRequests"), request).await.expect(201);
+    world.work().await;
+    let path = format!("{EM}/assignmentRequests/{}?$expand=assignment", id(&request));
+    ada.get(&path).await.expect(200)
+}
+
+#[tokio::test]
+async fn roles_of_postgres_are_given_and_taken_like_any_others() {
+    let cluster = Server::start("postgres", &[], &[]).ends_by("QUIT");
+    let authority = std::fs::read_to_string(cluster.directory.path().join("ca.pem")).unwrap();
+    let sql = |text: &str| psql(cluster.port, text);
+    sql(
+        "create role reporting; create role uma login; grant reporting to joiner with admin option",
+    );
+    let members = "select string_agg(m.rolname, ',') from pg_auth_members a \
+                   join pg_roles r on r.oid = a.roleid join pg_roles m on m.oid = a.member \
+                   where r.rolname = 'reporting' and m.rolname <> 'joiner'";
+    let world = World::near().await;
+    let ada = world.administrator().await;
+    let uma = world.user("uma").await.to_string();
+    let vic = world.user("vic").await.to_string();
+    let target = json!({
+        "name": "warehouse", "kind": "postgres",
+        "settings": {
+            "host": "localhost", "port": cluster.port, "user": "joiner", "caCertificate": authority,
+            "userName": "localPart", "domain": "harbourline.example",
+        },
+        "secrets": { "password": "secret" },
+    });
+    ada.post(&format!("{OURS}/targets"), target).await.expect(201);
+    let check = ada.act(&format!("{OURS}/targets/warehouse/check")).await.expect(200);
+    assert_eq!(check["ok"], true, "{check:#}");
+    let package = package_of(&ada, "warehouse", "report").await;
+
+    let request = assigned(&world, &ada, &uma, &package).await;
+    assert_eq!(request["state"], "delivered", "{request:#}");
+    assert_eq!(sql(members), "uma");
+
+    // Who has no login is told so; the request can be reprocessed when there is one.
+    let request = assigned(&world, &ada, &vic, &package).await;
+    assert_eq!(request["state"], "deliveryFailed", "{request:#}");
+    let failures = ada.get(&format!("{OURS}/failures")).await.expect(200);
+    assert_eq!(failures["value"][0]["code"], "account-missing", "{failures:#}");
+    sql("create role vic login");
+    let again = format!("{EM}/assignmentRequests/{}/reprocess", id(&request));
+    ada.act(&again).await.expect(202);
+    world.work().await;
+    assert_eq!(sql(members), "uma,vic");
+
+    // Ended, it is taken away again, and nobody else's is.
+    let path = format!("{EM}/assignments?$filter=target/objectId eq '{uma}'");
+    let assignment = id(&ada.get(&path).await.expect(200)["value"][0]);
+    let remove = json!({ "requestType": "adminRemove", "assignment": { "id": assignment } });
+    ada.post(&format!("{EM}/assignmentRequests"), remove).await.expect(201);
+    world.work().await;
+    assert_eq!(sql(members), "vic");
+}
