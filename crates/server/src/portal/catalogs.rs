@@ -513,6 +513,9 @@ async fn add(
     Posted { session, fields }: Posted,
 ) -> Result {
     let catalog: CatalogId = id("catalog", &catalog)?;
+    // Rights speak before what is typed.
+    let (manage, read) = (Action::ManageResources, Action::ReadCatalog);
+    session.caller.may_on(manage, catalog, read, "catalog", catalog)?;
     let new = NewResource {
         catalog,
         origin_system: fields.get("system").unwrap_or_default().to_owned(),
@@ -523,16 +526,11 @@ async fn add(
     };
     match app.add_resource(&session.caller, &new, None).await {
         Ok(_) => Ok(see(format!("/governance/catalogs/{catalog}?done=added"))),
-        Err(
-            error @ (accede_app::Error::Invalid { .. }
-            | accede_app::Error::Duplicate { .. }
-            | accede_app::Error::Refused(_)
-            | accede_app::Error::Target { .. }),
-        ) => {
+        Err(error) => {
             let notice = Notice::new(Tone::Bad, sentence(&error.to_string()));
-            page(&add_page(&app, &session, catalog, &fields, Some(notice)).await?)
+            let form = add_page(&app, &session, catalog, &fields, Some(notice)).await?;
+            problem::again(error, |_| page(&form))
         }
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -325,6 +325,7 @@ async fn set_password(
     Path(person): Path<String>,
     Posted { session, fields }: Posted,
 ) -> Result {
+    may_change(&session)?;
     let user = read(&app, &session, &person).await?;
     let password = fields.typed(PASSWORD);
     let set = if password == fields.typed("again") {

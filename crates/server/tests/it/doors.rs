@@ -95,6 +95,10 @@ impl Ids {
         let roles = resource["roles"].as_array().unwrap();
         let role = id(roles.iter().find(|role| role["displayName"] == "Member").unwrap());
         let scope = id(&resource["scopes"][0]);
+        let path = format!("{EM}/catalogs/{catalog}/resources?$filter=originId eq 'seats'");
+        let spare_resource = first(format!("{path}&$expand=roles,scopes")).await;
+        let spare_role = id(&spare_resource["roles"][0]);
+        let spare_scope = id(&spare_resource["scopes"][0]);
         let delivery = id(&first(format!("{OURS}/requests/{failed}/deliveries")).await);
         let cause = id(&first(format!("{OURS}/failures")).await);
         let path = format!("{EM}/accessPackageAssignmentApprovals/{waiting}/stages");
@@ -151,6 +155,8 @@ impl Ids {
             ("resourceRoles", role),
             ("scopes", scope.clone()),
             ("resourceScopes", scope),
+            ("spareRole", spare_role),
+            ("spareScope", spare_scope),
             ("roleDefinitions", definition),
             ("roleAssignments", held),
         ])
@@ -409,7 +415,9 @@ pub fn base(ids: &Ids, path: &str) -> Value {
         "accessPackages" => json!({ "displayName": "A", "catalog": of("catalogs") }),
         "assignmentPolicies" => json!({
             "displayName": "A", "description": "", "accessPackage": of("accessPackages"),
-            "allowedTargetScope": "allMemberUsers",
+            "allowedTargetScope": "allMemberUsers", "specificAllowedTargets": [],
+            "expiration": { "type": "noExpiration" }, "requestorSettings": {},
+            "requestApprovalSettings": {}, "questions": [],
         }),
         "assignmentRequests" => json!({
             "requestType": "adminAdd",

@@ -12,6 +12,7 @@ mod faults;
 mod forms;
 mod groups;
 mod matrix;
+mod matrix_forms;
 mod packages;
 mod people;
 mod policies;

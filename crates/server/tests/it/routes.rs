@@ -33,6 +33,13 @@ pub fn portal() -> Vec<Route> {
     within("src/portal")
 }
 
+/// What belongs to no noun: probes and the token endpoint.
+pub fn root() -> Vec<Route> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = ["serve.rs", "oauth.rs"].map(|name| std::fs::read_to_string(dir.join(name)));
+    files.into_iter().flat_map(|text| read(&text.unwrap())).collect()
+}
+
 fn within(dir: &str) -> Vec<Route> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();

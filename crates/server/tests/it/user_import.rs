@@ -135,6 +135,23 @@ async fn more_than_one_batch_arrives_whole() {
 }
 
 #[tokio::test]
+async fn every_wrong_cell_of_a_line_is_told() {
+    let world = World::new().await;
+    let csv = "userPrincipalName,displayName,mail,userType,accountEnabled,manager\n\
+               x,,y,Robot,perhaps,nobody@h.example\n";
+
+    let report = import(&world, csv, OnBadLine::Refuse).await;
+
+    assert_eq!((report.bad, report.bad_lines.len()), (1, 1));
+    let reason = &report.bad_lines[0].reason;
+    for column in
+        ["userPrincipalName", "displayName", "mail", "userType", "accountEnabled", "manager"]
+    {
+        assert!(reason.contains(&format!("`{column}`")), "{column} is not in {reason}");
+    }
+}
+
+#[tokio::test]
 async fn the_api_imports_for_those_who_manage_users() {
     let world = World::new().await;
     let ada = world.administrator().await;

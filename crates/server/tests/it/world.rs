@@ -186,6 +186,11 @@ impl World {
 }
 
 impl Door<'_> {
+    /// The token that is sent.
+    pub fn bearer(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same door, with one more header in every request.
     pub fn with(&self, name: &'static str, value: &str) -> Door<'_> {
         let mut headers = self.headers.clone();
