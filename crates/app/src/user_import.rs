@@ -7,7 +7,7 @@
 //! last, so that they may stand below their reports. An import that was interrupted is simply
 //! repeated.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use accede_domain::Timestamp;
 use accede_domain::id::{SubjectId, UserId};
@@ -81,13 +81,16 @@ const COLUMNS: [&str; 12] = [
     "manager",
 ];
 
-/// One line that is right.
+/// One line.
 struct Line {
     number: u64,
+    /// Empty if it is wrong.
     name: String,
     change: UserChange,
     /// The sign-in name or id of the manager; `Some(None)` clears, `None` leaves.
     manager: Option<Option<String>>,
+    /// What is wrong with it, cell by cell.
+    wrong: Vec<String>,
 }
 
 impl App {
@@ -105,10 +108,9 @@ impl App {
     ) -> Result<Report> {
         caller.may_everywhere(Action::ManageDirectory)?;
         let mut report = Report::default();
-        let mut lines = read(csv, &mut report)?;
-        self.check_managers(&mut lines, &mut report).await?;
-        report.bad_lines.sort_by_key(|bad| bad.line);
-        report.bad_lines.truncate(MAX_REPORTED);
+        let mut lines = read(csv)?;
+        self.check_managers(&mut lines).await?;
+        lines.retain(|line| line.wrong.is_empty() || report.refuse(line));
         if report.bad > 0 && on_bad_line == OnBadLine::Refuse {
             report.refused = true;
             return Ok(report);
@@ -124,7 +126,7 @@ impl App {
     }
 
     /// Finds managers who do not exist and people who would be above themselves.
-    async fn check_managers(&self, lines: &mut Vec<Line>, report: &mut Report) -> Result<()> {
+    async fn check_managers(&self, lines: &mut [Line]) -> Result<()> {
         let mut keys: Vec<String> = lines.iter().map(|line| key(&line.name)).collect();
         keys.extend(
             lines.iter().filter_map(|line| line.manager.clone().flatten()).map(|m| key(&m)),
@@ -169,7 +171,7 @@ impl App {
                 numbers.insert(name.clone(), *number);
             }
         }
-        for line in lines.iter() {
+        for line in lines.iter().filter(|line| line.wrong.is_empty()) {
             numbers.entry(key(&line.name)).or_insert_with(|| {
                 count += 1;
                 count - 1
@@ -183,17 +185,15 @@ impl App {
                 *place = Some(*manager);
             }
         }
-        let mut wrong: BTreeMap<u64, String> = BTreeMap::new();
-        for line in lines.iter() {
+        for line in lines.iter_mut() {
             let Some(manager) = &line.manager else { continue };
             let number = manager.as_ref().map(|name| numbers.get(&key(name)).copied());
             if number == Some(None) {
                 let name = manager.clone().unwrap_or_default();
                 let shown: String = name.chars().take(60).collect();
-                wrong.insert(
-                    line.number,
-                    format!("`manager`: there is no user `{shown}`, neither here nor in the file"),
-                );
+                line.wrong.push(format!(
+                    "`manager`: there is no user `{shown}`, neither here nor in the file"
+                ));
                 continue;
             }
             if let Some(report) = numbers.get(&key(&line.name))
@@ -202,28 +202,23 @@ impl App {
                 *place = number.flatten();
             }
         }
-        for line in lines.iter().filter(|line| matches!(line.manager, Some(Some(_)))) {
+        for line in lines.iter_mut().filter(|line| matches!(line.manager, Some(Some(_)))) {
             let Some(own) = numbers.get(&key(&line.name)).copied() else { continue };
             let mut at = above.get(own).copied().flatten();
             let mut steps = 0;
             while let Some(number) = at {
                 steps += 1;
                 if number == own || MAX_CHAIN < steps {
-                    let reason = if number == own {
+                    line.wrong.push(if number == own {
                         "`manager`: nobody can be their own manager, directly or through others"
                             .to_owned()
                     } else {
                         format!("`manager`: more than {MAX_CHAIN} people would be above each other")
-                    };
-                    wrong.entry(line.number).or_insert(reason);
+                    });
                     break;
                 }
                 at = above.get(number).copied().flatten();
             }
-        }
-        lines.retain(|line| !wrong.contains_key(&line.number));
-        for (line, reason) in wrong {
-            report.refuse(line, reason);
         }
         Ok(())
     }
@@ -348,17 +343,18 @@ impl App {
 }
 
 impl Report {
-    fn refuse(&mut self, line: u64, reason: String) {
+    /// Counts a wrong line and says why; it is not kept.
+    fn refuse(&mut self, line: &Line) -> bool {
         self.bad += 1;
-        // A margin above the limit, because lines come in two rounds and are sorted after.
-        if self.bad_lines.len() < 2 * MAX_REPORTED {
-            self.bad_lines.push(BadLine { line, reason });
+        if self.bad_lines.len() < MAX_REPORTED {
+            self.bad_lines.push(BadLine { line: line.number, reason: line.wrong.join("; ") });
         }
+        false
     }
 }
 
-/// Reads and checks all lines.
-fn read(csv: &[u8], report: &mut Report) -> Result<Vec<Line>> {
+/// Reads all lines and checks what each says by itself.
+fn read(csv: &[u8]) -> Result<Vec<Line>> {
     if MAX_BYTES < csv.len() {
         return Err(Error::Limit {
             what: "the size of a CSV file, in bytes,",
@@ -388,16 +384,14 @@ fn read(csv: &[u8], report: &mut Report) -> Result<Vec<Line>> {
         }
         let record = record.map_err(|error| Error::invalid("file", error.to_string()))?;
         let number = record.position().map_or(0, csv::Position::line);
-        match line(number, &columns, &record) {
-            Ok(line) => match seen.insert(key(&line.name), number) {
-                Some(first) => report.refuse(
-                    number,
-                    format!("`userPrincipalName`: `{}` stands in line {first} too", line.name),
-                ),
-                None => lines.push(line),
-            },
-            Err(reason) => report.refuse(number, reason),
+        let mut line = line(number, &columns, &record);
+        if !line.name.is_empty()
+            && let Some(first) = seen.insert(key(&line.name), number)
+        {
+            let name = &line.name;
+            line.wrong.push(format!("`userPrincipalName`: `{name}` stands in line {first} too"));
         }
+        lines.push(line);
     }
     Ok(lines)
 }
@@ -428,48 +422,68 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<&'static str>> {
     Ok(columns)
 }
 
-fn line(number: u64, columns: &[&'static str], record: &csv::StringRecord) -> Result<Line, String> {
+fn line(number: u64, columns: &[&'static str], record: &csv::StringRecord) -> Line {
+    let mut line = Line {
+        number,
+        name: String::new(),
+        change: UserChange::default(),
+        manager: None,
+        wrong: Vec::new(),
+    };
     if record.len() != columns.len() {
-        return Err(format!("has {} fields instead of {}", record.len(), columns.len()));
+        line.wrong.push(format!("has {} fields instead of {}", record.len(), columns.len()));
+        return line;
     }
-    let mut line =
-        Line { number, name: String::new(), change: UserChange::default(), manager: None };
+    // Somebody to try each cell on.
+    let nobody = (UserId(uuid::Uuid::nil()), SubjectId(uuid::Uuid::nil()));
+    let mut trial = User::new(nobody.0, nobody.1, "", Timestamp::UNIX_EPOCH);
     for (column, text) in columns.iter().zip(record) {
-        let value = Some(text.to_owned()).filter(|text| !text.is_empty());
-        let change = &mut line.change;
-        match *column {
-            "userPrincipalName" => {
-                line.name = fields::principal_name(column, text).map_err(|e| e.to_string())?;
-                change.user_principal_name = Some(line.name.clone());
-            }
-            "displayName" => change.display_name = Some(text.to_owned()),
-            "givenName" => change.given_name = Some(value),
-            "surname" => change.surname = Some(value),
-            "mail" => change.mail = Some(value),
-            "department" => change.department = Some(value),
-            "jobTitle" => change.job_title = Some(value),
-            "companyName" => change.company_name = Some(value),
-            "employeeId" => change.employee_id = Some(value),
-            "userType" => change.user_type = value,
-            "accountEnabled" => {
-                change.account_enabled = match text.to_ascii_lowercase().as_str() {
-                    "" => None,
-                    "true" | "yes" | "1" => Some(true),
-                    "false" | "no" | "0" => Some(false),
-                    _ => {
-                        let shown: String = text.chars().take(40).collect();
-                        return Err(format!(
-                            "`accountEnabled`: `{shown}` is neither true nor false"
-                        ));
-                    }
-                };
-            }
-            _ => line.manager = Some(value),
+        if *column == "manager" {
+            line.manager = Some(Some(text.to_owned()).filter(|text| !text.is_empty()));
+            continue;
+        }
+        let mut alone = UserChange::default();
+        let read = cell(column, text, &mut alone).and_then(|()| {
+            alone.apply(&mut trial).map_err(|error| error.to_string())?;
+            // It was readable alone, so it is beside the others.
+            cell(column, text, &mut line.change)
+        });
+        if let Err(reason) = read {
+            line.wrong.push(reason);
         }
     }
-    // Somebody to try the change on.
-    let nobody = (UserId(uuid::Uuid::nil()), SubjectId(uuid::Uuid::nil()));
-    let mut trial = User::new(nobody.0, nobody.1, &line.name, Timestamp::UNIX_EPOCH);
-    line.change.apply(&mut trial).map_err(|error| error.to_string())?;
-    Ok(line)
+    line.name = trial.user_principal_name;
+    line
+}
+
+/// Reads one cell into a change.
+fn cell(column: &str, text: &str, change: &mut UserChange) -> Result<(), String> {
+    let value = Some(text.to_owned()).filter(|text| !text.is_empty());
+    match column {
+        "userPrincipalName" => {
+            let name = fields::principal_name(column, text).map_err(|error| error.to_string())?;
+            change.user_principal_name = Some(name);
+        }
+        "displayName" => change.display_name = Some(text.to_owned()),
+        "givenName" => change.given_name = Some(value),
+        "surname" => change.surname = Some(value),
+        "mail" => change.mail = Some(value),
+        "department" => change.department = Some(value),
+        "jobTitle" => change.job_title = Some(value),
+        "companyName" => change.company_name = Some(value),
+        "employeeId" => change.employee_id = Some(value),
+        "userType" => change.user_type = value,
+        _ => {
+            change.account_enabled = match text.to_ascii_lowercase().as_str() {
+                "" => None,
+                "true" | "yes" | "1" => Some(true),
+                "false" | "no" | "0" => Some(false),
+                _ => {
+                    let shown: String = text.chars().take(40).collect();
+                    return Err(format!("`accountEnabled`: `{shown}` is neither true nor false"));
+                }
+            };
+        }
+    }
+    Ok(())
 }

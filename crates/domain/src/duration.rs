@@ -31,7 +31,7 @@ const REFERENCE: Timestamp = Timestamp::constant(946_684_800, 0);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedDuration {
     /// Not an ISO 8601 duration at all.
-    #[error("`{0}` is not a duration; write it as in ISO 8601, such as P14D, P1M or PT1H")]
+    #[error("`{0}` is not a duration; write it as in ISO 8601, such as {example}", example = example(.0))]
     NotIso(String),
     /// Going back in time.
     #[error("the duration `{0}` is negative; durations start at PT0S")]
@@ -39,6 +39,29 @@ pub enum MalformedDuration {
     /// Beyond [`MAX_YEARS`].
     #[error("the duration `{0}` is too long; at most {MAX_YEARS} years are allowed")]
     TooLong(String),
+}
+
+/// What to write instead: the same in ISO 8601 if the text is a number and a unit, as in `1h` or
+/// `30 days`; otherwise some durations.
+fn example(text: &str) -> String {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let iso = match unit.trim().to_ascii_lowercase().as_str() {
+        _ if number.is_empty() => None,
+        "s" | "sec" | "second" | "seconds" => Some(("PT", "S")),
+        "m" | "min" | "minute" | "minutes" => Some(("PT", "M")),
+        "h" | "hour" | "hours" => Some(("PT", "H")),
+        "d" | "day" | "days" => Some(("P", "D")),
+        "w" | "week" | "weeks" => Some(("P", "W")),
+        "mo" | "month" | "months" => Some(("P", "M")),
+        "y" | "year" | "years" => Some(("P", "Y")),
+        _ => None,
+    };
+    match iso {
+        Some((before, after)) => format!("{before}{number}{after}"),
+        None => "P14D, P1M or PT1H".to_owned(),
+    }
 }
 
 impl Duration {
@@ -276,6 +299,20 @@ mod tests {
                 "{text} gave {:?}",
                 text.parse::<Duration>()
             );
+        }
+    }
+
+    #[test]
+    fn who_writes_a_number_and_a_unit_is_told_how_to_spell_it() {
+        for (text, iso) in [("1h", "PT1H"), ("30 days", "P30D"), ("5m", "PT5M"), ("2 Weeks", "P2W")]
+        {
+            let told = text.parse::<Duration>().unwrap_err().to_string();
+            let end = format!("such as {iso}");
+            assert!(told.ends_with(&end), "{told}");
+        }
+        for text in ["soon", "14", "h", "１h"] {
+            let told = text.parse::<Duration>().unwrap_err().to_string();
+            assert!(told.ends_with("such as P14D, P1M or PT1H"), "{told}");
         }
     }
 

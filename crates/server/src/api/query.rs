@@ -44,7 +44,7 @@ pub struct Query {
     pub select: Vec<String>,
     /// `$expand`
     pub expand: Vec<Expand>,
-    /// `$top`, at most [`MAX_TOP`].
+    /// `$top`, from 1 to [`MAX_TOP`].
     pub top: Option<usize>,
     /// `$skip`, at most [`MAX_SKIP`].
     pub skip: usize,
@@ -145,8 +145,8 @@ impl Query {
             "orderby" => self.order = parse_order(value).map_err(syntax)?,
             "select" => self.select = names(value)?,
             "expand" => self.expand = expand::parse(value, depth, expands)?,
-            "top" => self.top = Some(number("$top", value, MAX_TOP)?),
-            "skip" => self.skip = number("$skip", value, MAX_SKIP)?,
+            "top" => self.top = Some(number("$top", value, 1, MAX_TOP)?),
+            "skip" => self.skip = number("$skip", value, 0, MAX_SKIP)?,
             "skiptoken" => self.skiptoken = Some(value.to_owned()),
             "count" => self.count = flag("$count", value)?,
             "search" => self.search = search(value)?,
@@ -191,15 +191,17 @@ fn decoded(text: &str) -> Result<String> {
     Ok(decoded.into_owned())
 }
 
-fn number(option: &str, value: &str, limit: usize) -> Result<usize> {
+fn number(option: &str, value: &str, least: usize, limit: usize) -> Result<usize> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     // Digits that do not fit a number are over the limit too.
     let number = digits.then(|| value.parse::<usize>().unwrap_or(usize::MAX));
-    number.filter(|number| *number <= limit).ok_or_else(|| {
+    number.filter(|number| (least..=limit).contains(number)).ok_or_else(|| {
         let shown: String = value.chars().take(40).collect();
         ApiError::bad_request(
             option,
-            format!("`{option}` is a whole number from 0 to {limit}, the limit, not `{shown}`"),
+            format!(
+                "`{option}` is a whole number from {least} to {limit}, the limit, not `{shown}`"
+            ),
         )
     })
 }

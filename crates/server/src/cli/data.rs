@@ -148,7 +148,8 @@ impl InitArgs {
         )?;
         writeln!(out, "\nNext: accede serve --data {data}")?;
         let next = match &self.admin {
-            Some(admin) => format!("then sign in as {admin} at http://{}/", config.listen),
+            // The address is serve's to tell: it may be given another, or take a free port.
+            Some(admin) => format!("then sign in as {admin} at the address that it prints"),
             None => format!("and: accede init --data {data} --admin UPN, to be able to sign in"),
         };
         writeln!(out, "      {next}")?;
