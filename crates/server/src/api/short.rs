@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_a_short_list_does_not_have_is_refused() {
-        for query in ["$filter=x eq 1", "$orderby=x", "$skiptoken=zz", "$top=0"] {
+        for query in ["$filter=x eq 1", "$orderby=x", "$skiptoken=zz"] {
             let refused = page(&Query::parse(query).unwrap(), items()).unwrap_err();
             assert_eq!(refused.status(), 400, "{query}");
         }

@@ -41,6 +41,60 @@ impl Wrong {
     }
 }
 
+/// Everything that is wrong with a form, gathered while it is read.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<Error>);
+
+impl Faults {
+    /// What was read, or nothing after noting what is wrong with its field.
+    ///
+    /// # Errors
+    ///
+    /// What is not about a field.
+    pub fn keep<T>(&mut self, read: Result<T, Error>) -> Result<Option<T>, Error> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(error @ Error::Invalid { .. }) => {
+                self.0.push(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes what is wrong with a field.
+    pub fn add(&mut self, field: impl Into<String>, advice: impl Into<String>) {
+        self.0.push(Error::invalid(field, advice));
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether somebody else was faster.
+    pub fn is_stale(&self) -> bool {
+        matches!(self.0.as_slice(), [Error::Stale])
+    }
+
+    /// Writes the form again with all of it, like [`again`].
+    ///
+    /// # Errors
+    ///
+    /// Like [`again`].
+    pub fn again(self, build: impl FnOnce(&Wrong) -> FormPage) -> Result {
+        let mut faults = self.0.into_iter();
+        let first = faults.next().unwrap_or(Error::Stale);
+        again_with(first, also(faults.map(Err)), build)
+    }
+}
+
+impl From<Error> for Faults {
+    fn from(error: Error) -> Faults {
+        Faults(vec![error])
+    }
+}
+
 /// What can be seen to be wrong with a form beside the first fault that its verb names, so that all
 /// of it is told at once. What is not about a field is left out.
 pub fn also(checks: impl IntoIterator<Item = Result<(), Error>>) -> Vec<(String, String)> {

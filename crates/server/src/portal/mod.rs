@@ -6,6 +6,7 @@
 mod approvals;
 mod assets;
 mod assign;
+mod assignments;
 mod catalogs;
 mod confirm;
 mod details;
@@ -54,7 +55,7 @@ use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use url::Url;
@@ -107,6 +108,7 @@ impl FromRef<Web> for Arc<Portal> {
 pub fn router(app: App, portal: Portal) -> Router {
     routes()
         .method_not_allowed_fallback(above)
+        .layer(from_fn_with_state(app.clone(), problem::name_catalog))
         .layer(from_fn(problem::dress))
         .layer(DefaultBodyLimit::max(form::MAX_FORM))
         .merge(assets::routes())
@@ -119,6 +121,7 @@ fn routes() -> Router<Web> {
     Router::new()
         .route("/", get(start))
         .merge(assign::routes())
+        .merge(assignments::routes())
         .merge(catalogs::routes())
         .merge(details::routes())
         .merge(failures::routes())

@@ -1,28 +1,27 @@
-//! Access packages: the list, and of each its overview and its assignments. Editing, what a package
-//! gives, its policies, what it excludes and its requests have files of their own.
+//! Access packages: the list, and of each its overview. Editing, what a package gives, its policies,
+//! what it excludes, its requests and assignments have files of their own.
 
 use std::sync::Arc;
 
-use accede_app::assignments::Summary;
 use accede_app::packages::{Package, PackageView, PackageWith};
 use accede_app::requests::Whose;
 use accede_app::{App, Listing};
 use accede_domain::filter::{Filter, parse_order};
-use accede_domain::id::{AssignmentId, PackageId};
+use accede_domain::id::PackageId;
 use accede_domain::permission::{Action, Reach};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
-use axum::routing::{get, post};
+use axum::routing::get;
 
-use super::form::{Address, Asked, Posted, id};
-use super::part::{Badge, Frame, Notice, Place, SignInName, Tone, When, grouped, plural};
+use super::form::{Address, Asked, id};
+use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, plural};
 use super::pick::{matching, search};
 use super::problem::Result;
 use super::requests::PackageHead;
 use super::session::Session;
-use super::{Portal, Web, frame, page, see, words};
+use super::{Portal, Web, frame, page, words};
 use crate::api::respond;
 
 /// Rows on a page.
@@ -33,8 +32,6 @@ pub fn routes() -> Router<Web> {
     Router::new()
         .route("/governance/packages", get(list))
         .route("/governance/packages/{id}", get(overview))
-        .route("/governance/packages/{id}/assignments", get(assignments))
-        .route("/governance/packages/{id}/assignments/{assignment}/reprocess", post(reprocess))
 }
 
 /// A package of the list.
@@ -316,92 +313,6 @@ async fn counts(app: &App, session: &Session, package: PackageId) -> Result<Vec<
     Ok(counts)
 }
 
-/// Who has a package.
-#[derive(Debug, Template)]
-#[template(path = "assignments.html")]
-pub struct AssignmentsPage {
-    frame: Frame,
-    package: PackageHead,
-    rows: Vec<AssignmentRow>,
-    total: String,
-    may_reprocess: bool,
-    may_assign: bool,
-    next: Option<String>,
-}
-
-/// An assignment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct AssignmentRow {
-    id: String,
-    person: String,
-    person_upn: SignInName,
-    policy: String,
-    state: Badge,
-    since: When,
-    until: Option<When>,
-    is_delivered: bool,
-    is_live: bool,
-}
-
-impl AssignmentRow {
-    fn of(summary: &Summary) -> AssignmentRow {
-        let assignment = &summary.assignment;
-        AssignmentRow {
-            id: assignment.id.to_string(),
-            person: summary.beneficiary.display_name.clone(),
-            person_upn: SignInName::new(&summary.beneficiary.user_principal_name),
-            policy: summary.policy_name.clone().unwrap_or_else(|| "–".to_owned()),
-            state: words::assignment_state(&assignment.state),
-            since: When::minute(assignment.start),
-            until: assignment.expired().or(assignment.end).map(When::minute),
-            is_delivered: assignment.state == accede_domain::assignment::State::Delivered,
-            is_live: assignment.state.is_live(),
-        }
-    }
-}
-
-async fn assignments(
-    State(app): State<App>,
-    session: Session,
-    Path(text): Path<String>,
-    Asked(fields): Asked,
-) -> Result {
-    let view = read(&app, &session, &text, PackageWith::default()).await?;
-    let package_id = view.package.id;
-    let (frame, package) = head(&session, &view, "assignments", "Assignments");
-    let listing = Listing {
-        filter: Filter::parse(&format!("accessPackage/id eq '{package_id}'")).ok(),
-        top: Some(ON_A_PAGE),
-        after: fields.get("after").map(str::to_owned),
-        count: true,
-        ..Listing::default()
-    };
-    let whose = Whose::Reach(Reach::Catalogs(Vec::new()));
-    let found = app.list_assignments(&session.caller, whose, &listing).await?;
-    let may = |action| session.caller.reach(action).includes(view.package.catalog);
-    let address = Address::new(format!("/governance/packages/{package_id}/assignments"));
-    page(&AssignmentsPage {
-        frame: frame.notice(words::done(fields.get("done"))),
-        package,
-        rows: found.items.iter().map(AssignmentRow::of).collect(),
-        total: grouped(found.count.unwrap_or(0)),
-        may_reprocess: may(Action::Reprocess),
-        may_assign: may(Action::Assign),
-        next: found.next.map(|mark| address.with("after", mark).text()),
-    })
-}
-
-async fn reprocess(
-    State(app): State<App>,
-    Path((package, assignment)): Path<(String, String)>,
-    Posted { session, .. }: Posted,
-) -> Result {
-    let package: PackageId = id("access package", &package)?;
-    let assignment: AssignmentId = id("assignment", &assignment)?;
-    app.reprocess_assignment(&session.caller, assignment).await?;
-    Ok(see(format!("/governance/packages/{package}/assignments?done=verifying")))
-}
-
 #[cfg(test)]
 pub mod samples_of {
     //! Samples of these pages.
@@ -459,30 +370,5 @@ pub mod samples_of {
             excluded_groups: vec![NASTY.to_owned()],
         };
         vec![page(true), page(false)]
-    }
-
-    /// A delivered and an ended one, none.
-    pub fn assignments() -> Vec<AssignmentsPage> {
-        let row = |id: &str, live| AssignmentRow {
-            id: id.to_owned(),
-            person: NASTY.to_owned(),
-            person_upn: SignInName::new("uma@contoso.example"),
-            policy: "Employees ask".to_owned(),
-            state: Badge::new(Tone::Ok, "ok", "Delivered"),
-            since: When::minute(at(0)),
-            until: Some(When::minute(at(9))),
-            is_delivered: live,
-            is_live: live,
-        };
-        let page = |rows| AssignmentsPage {
-            frame: frame("Assignments", Place::Packages),
-            package: package("assignments"),
-            rows,
-            total: "2".to_owned(),
-            may_reprocess: true,
-            may_assign: true,
-            next: None,
-        };
-        vec![page(vec![row("a", true), row("b", false)]), page(vec![])]
     }
 }

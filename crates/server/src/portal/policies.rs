@@ -16,7 +16,7 @@ use axum::routing::get;
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
-use super::form_page::{FormPage, Wrong, again};
+use super::form_page::{Faults, FormPage, Wrong, again};
 use super::packages::{below, gives_nothing, head, may_manage, must_manage, read};
 use super::part::Frame;
 use super::policy_form::{self, Before, SETTINGS, is_set};
@@ -283,12 +283,12 @@ async fn create(
         Ok(form) => app
             .create_policy(&session.caller, package.id, &form.draft, None)
             .await
-            .map_err(|error| form.located(error)),
-        Err(error) => Err(error),
+            .map_err(|error| Faults::from(form.located(error))),
+        Err(faults) => Err(faults),
     };
     match made {
         Ok(view) => Ok(see(format!("{}/{}?done=created", tab(&package), view.stored.policy.id))),
-        Err(error) => again(error, |wrong| new_form(&session, &package, &fields, wrong)),
+        Err(faults) => faults.again(|wrong| new_form(&session, &package, &fields, wrong)),
     }
 }
 
@@ -356,18 +356,18 @@ async fn change(
             Ok(form) => app
                 .replace_policy(&session.caller, stored.policy.id, None, &form.draft, Some(opened))
                 .await
-                .map_err(|error| form.located(error)),
-            Err(error) => Err(error),
+                .map_err(|error| Faults::from(form.located(error))),
+            Err(faults) => Err(faults),
         }
     } else {
-        Err(Error::Stale)
+        Err(Error::Stale.into())
     };
-    let error = match saved {
+    let faults = match saved {
         Ok(_) => return Ok(see(format!("{}/{policy}?done=saved", tab(&view.package)))),
-        Err(error) => error,
+        Err(faults) => faults,
     };
-    if !matches!(error, Error::Stale) {
-        return again(error, |wrong| edit_form(&session, &view, &fields, opened, wrong));
+    if !faults.is_stale() {
+        return faults.again(|wrong| edit_form(&session, &view, &fields, opened, wrong));
     }
     let now = find(&app, &session, &package, &policy).await?;
     let version = now.stored.version;

@@ -10,7 +10,7 @@ use accede_domain::policy::{
 use accede_domain::schedule::Expiration;
 
 use super::form::Fields;
-use super::form_page::Wrong;
+use super::form_page::{Faults, Wrong};
 use super::input::{Input, choice};
 use super::policy_names::Names;
 use super::policy_questions as questions;
@@ -128,18 +128,27 @@ impl Before {
     ///
     /// # Errors
     ///
-    /// Invalid, naming the field.
-    pub async fn read(&self, app: &App, session: &Session, fields: &Fields) -> Result<Read, Error> {
+    /// Everything that is wrong with it, field by field.
+    pub async fn read(
+        &self,
+        app: &App,
+        session: &Session,
+        fields: &Fields,
+    ) -> Result<Read, Faults> {
         let mut terms = self.terms.clone();
+        let mut faults = Faults::default();
         if !fields.has("displayName") {
-            return Err(Error::invalid("displayName", "give it a name"));
+            faults.add("displayName", "give it a name");
         }
-        self.read_who(app, session, fields, &mut terms).await?;
-        self.read_approval(app, session, fields, &mut terms).await?;
-        terms.expiration = self.expiration(fields)?;
-        let found = questions::read(fields, &self.terms.questions, &self.fields)?;
+        self.read_who(app, session, fields, &mut terms, &mut faults).await?;
+        self.read_approval(app, session, fields, &mut terms, &mut faults).await?;
+        terms.expiration = faults.keep(self.expiration(fields))?.unwrap_or_default();
+        let found = questions::read(fields, &self.terms.questions, &self.fields, &mut faults);
         let (rows, asked) = found.into_iter().unzip();
         terms.questions = asked;
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let description = if self.is_same(fields, "description") {
             self.description.clone()
         } else {
@@ -155,22 +164,30 @@ impl Before {
         session: &Session,
         fields: &Fields,
         terms: &mut Terms,
+        faults: &mut Faults,
     ) -> Result<(), Error> {
-        let Some(scope) = fields.get("scope").and_then(Scope::parse) else {
-            return Err(Error::invalid("scope", "choose who may request it"));
-        };
-        terms.allowed_target_scope = scope;
+        let scope = fields.get("scope").and_then(Scope::parse);
+        if scope.is_none() {
+            faults.add("scope", "choose who may request it");
+        }
+        terms.allowed_target_scope = scope.unwrap_or(terms.allowed_target_scope);
         terms.specific_allowed_targets.clear();
-        if scope == Scope::SpecificDirectoryUsers {
-            let named = self.names.read(app, session, "targets", &fields.typed("targets")).await?;
-            if named.is_empty() {
-                let advice = "name at least one person or group, or choose another answer above";
-                return Err(Error::invalid("targets", advice));
+        if scope == Some(Scope::SpecificDirectoryUsers) {
+            let named = self.names.read(app, session, "targets", &fields.typed("targets")).await;
+            match faults.keep(named)? {
+                Some(named) if named.is_empty() => faults.add(
+                    "targets",
+                    "name at least one person or group, or choose another answer above",
+                ),
+                named => {
+                    let named = named.unwrap_or_default();
+                    terms.specific_allowed_targets =
+                        kept(named, &self.terms.specific_allowed_targets);
+                }
             }
-            terms.specific_allowed_targets = kept(named, &self.terms.specific_allowed_targets);
-        } else if self.is_new(fields, "targets") {
+        } else if scope.is_some() && self.is_new(fields, "targets") {
             let advice = "people and groups are named below: choose them here, or empty the list";
-            return Err(Error::invalid("scope", advice));
+            faults.add("scope", advice);
         }
         let settings = &mut terms.requestor_settings;
         let on = |name: &str| fields.all("settings").any(|set| set == name);
@@ -188,10 +205,12 @@ impl Before {
         session: &Session,
         fields: &Fields,
         terms: &mut Terms,
+        faults: &mut Faults,
     ) -> Result<(), Error> {
         let many = fields.parsed::<usize>("stages").filter(|many| *many <= MAX_STAGES);
         let Some(many) = many else {
-            return Err(Error::invalid("stages", "choose how many stages there are"));
+            faults.add("stages", "choose how many stages there are");
+            return Ok(());
         };
         for n in many..MAX_STAGES {
             let names = ["approvers", "fallback"].map(|field| stage_field(n, field));
@@ -200,13 +219,14 @@ impl Before {
                     "stage {} is filled in: choose as many stages, or empty what it has",
                     n + 1
                 );
-                return Err(Error::invalid("stages", text));
+                faults.add("stages", text);
+                break;
             }
         }
         let stored = self.terms.request_approval_settings.stages.as_slice();
         let mut stages = Vec::with_capacity(many);
         for n in 0..many {
-            stages.push(self.stage(app, session, fields, n, stored.get(n)).await?);
+            stages.push(self.stage(app, session, fields, n, stored.get(n), faults).await?);
         }
         let settings = &mut terms.request_approval_settings;
         settings.is_requestor_justification_required = fields.has("justification");
@@ -226,27 +246,29 @@ impl Before {
         fields: &Fields,
         n: usize,
         stored: Option<&ApprovalStage>,
+        faults: &mut Faults,
     ) -> Result<ApprovalStage, Error> {
         let none: &[SubjectSet] = &[];
         let approvers = stage_field(n, "approvers");
         let known = stored.map_or(none, |stage| stage.primary_approvers.as_slice());
-        let primary = self.sets(app, session, fields, &approvers, known).await?;
-        if primary.is_empty() {
+        let primary = faults.keep(self.sets(app, session, fields, &approvers, known).await)?;
+        if primary.as_ref().is_some_and(Vec::is_empty) {
             let advice = "name at least one person or group, or choose a manager above";
-            return Err(Error::invalid(approvers, advice));
+            faults.add(approvers, advice);
         }
         let known = stored.map_or(none, |stage| stage.fallback_primary_approvers.as_slice());
-        let fallback = self.sets(app, session, fields, &stage_field(n, "fallback"), known).await?;
+        let fallback = self.sets(app, session, fields, &stage_field(n, "fallback"), known).await;
+        let fallback = faults.keep(fallback)?;
         let days = stage_field(n, "days");
         let wait = match stored {
             Some(stage) if self.is_same(fields, &days) => stage.duration_before_automatic_denial,
-            _ => waiting(fields, &days)?,
+            _ => faults.keep(waiting(fields, &days))?.unwrap_or_else(Duration::zero),
         };
         Ok(ApprovalStage {
             duration_before_automatic_denial: wait,
             is_approver_justification_required: fields.has(&stage_field(n, "why")),
-            primary_approvers: primary,
-            fallback_primary_approvers: fallback,
+            primary_approvers: primary.unwrap_or_default(),
+            fallback_primary_approvers: fallback.unwrap_or_default(),
         })
     }
 

@@ -1,12 +1,11 @@
 //! The questions of a policy as rows of its form. Rows without a word are no questions.
 
-use accede_app::Error;
 use accede_app::policies::{MAX_QUESTION, MAX_QUESTIONS};
 use accede_domain::policy::{AnswerChoice, Question, QuestionKind};
 use uuid::Uuid;
 
 use super::form::Fields;
-use super::form_page::Wrong;
+use super::form_page::{Faults, Wrong};
 use super::input::{Input, choice};
 
 /// Empty rows that are offered after the last one with words.
@@ -140,15 +139,13 @@ fn row_inputs(typed: &Fields, wrong: &Wrong, row: usize, is_known: bool) -> Vec<
 
 /// The questions of a form, each with its row. What the form does not show of a question that is
 /// there already stays as it is, and so does the order of those.
-///
-/// # Errors
-///
-/// Invalid, naming the field.
+/// What is wrong is noted, field by field.
 pub fn read(
     fields: &Fields,
     stored: &[Question],
     before: &Fields,
-) -> Result<Vec<(usize, Question)>, Error> {
+    faults: &mut Faults,
+) -> Vec<(usize, Question)> {
     let ids = ids(fields);
     let shown = in_order(stored);
     let mut next = stored.iter().map(|question| question.sequence).max().unwrap_or(0);
@@ -161,7 +158,7 @@ pub fn read(
         let at = ids.get(row).and_then(|id| shown.iter().position(|known| known.id == *id));
         let known = at.and_then(|at| shown.get(at).copied());
         let old = Old { fields: before, row: at };
-        let mut question = one(fields, row, known, old)?;
+        let Some(mut question) = one(fields, row, known, old, faults) else { continue };
         if known.is_none() {
             next = next.saturating_add(1);
             question.sequence = next;
@@ -170,7 +167,7 @@ pub fn read(
     }
     let place = |id: Uuid| stored.iter().position(|known| known.id == id).unwrap_or(usize::MAX);
     found.sort_by_key(|(_, question)| place(question.id));
-    Ok(found)
+    found
 }
 
 /// What the form showed of a row when it was opened.
@@ -201,26 +198,23 @@ fn one(
     row: usize,
     known: Option<&Question>,
     old: Old<'_>,
-) -> Result<Question, Error> {
+    faults: &mut Faults,
+) -> Option<Question> {
     let typed = |field: &str| fields.typed(&name(row, field));
-    let Some(text) = fields.get(&name(row, "text")) else {
-        let advice = "write what is asked, or empty the whole row";
-        return Err(Error::invalid(name(row, "text"), advice));
-    };
+    let text = fields.get(&name(row, "text")).unwrap_or_default();
+    if text.is_empty() {
+        faults.add(name(row, "text"), "write what is asked, or empty the whole row");
+    }
     let text = match known {
         Some(known) if old.is_same("text", text) => known.text.clone(),
         _ => text.to_owned(),
     };
     let kind = match fields.get(&name(row, "kind")).unwrap_or("line") {
         kind @ ("line" | "lines") => {
-            left_over(
-                row,
-                "choices",
-                &typed("choices"),
-                old,
-                "only a list has choices: empty \
-                 them, or choose a list as answer",
-            )?;
+            if is_left_over("choices", &typed("choices"), old) {
+                let advice = "only a list has choices: empty them, or choose a list as answer";
+                faults.add(name(row, "choices"), advice);
+            }
             let stored = match known.map(|known| &known.kind) {
                 Some(QuestionKind::TextInput { regex_pattern, .. }) => regex_pattern.clone(),
                 _ => None,
@@ -235,14 +229,10 @@ fn one(
             }
         }
         kind @ ("one" | "several") => {
-            left_over(
-                row,
-                "pattern",
-                &typed("pattern"),
-                old,
-                "only text has a pattern: empty it, \
-                 or choose text as answer",
-            )?;
+            if is_left_over("pattern", &typed("pattern"), old) {
+                let advice = "only text has a pattern: empty it, or choose text as answer";
+                faults.add(name(row, "pattern"), advice);
+            }
             let stored = match known.map(|known| &known.kind) {
                 Some(QuestionKind::MultipleChoice { choices, .. }) => choices.as_slice(),
                 _ => &[],
@@ -251,17 +241,19 @@ fn one(
             let choices: Vec<AnswerChoice> =
                 lines(&text).into_iter().map(|line| one_choice(line, stored)).collect();
             if choices.is_empty() {
-                let advice = "write at least one choice";
-                return Err(Error::invalid(name(row, "choices"), advice));
+                faults.add(name(row, "choices"), "write at least one choice");
             }
             QuestionKind::MultipleChoice {
                 choices,
                 is_multiple_selection_allowed: kind == "several",
             }
         }
-        _ => return Err(Error::invalid(name(row, "text"), "choose what the answer may be")),
+        _ => {
+            faults.add(name(row, "text"), "choose what the answer may be");
+            return None;
+        }
     };
-    Ok(Question {
+    Some(Question {
         id: known.map_or(Uuid::nil(), |known| known.id),
         text,
         is_required: fields.has(&name(row, "required")),
@@ -271,19 +263,10 @@ fn one(
     })
 }
 
-/// Refuses what was written into a field that does not go with the kind of answer, unless it stood
-/// there before and the kind was changed.
-fn left_over(
-    row: usize,
-    field: &str,
-    typed: &str,
-    old: Old<'_>,
-    advice: &str,
-) -> Result<(), Error> {
-    if lines(typed).is_empty() || old.is_same(field, typed) {
-        return Ok(());
-    }
-    Err(Error::invalid(name(row, field), advice))
+/// Whether something was written into a field that does not go with the kind of answer, unless it
+/// stood there before and the kind was changed.
+fn is_left_over(field: &str, typed: &str, old: Old<'_>) -> bool {
+    !lines(typed).is_empty() && !old.is_same(field, typed)
 }
 
 fn one_choice(line: &str, stored: &[AnswerChoice]) -> AnswerChoice {

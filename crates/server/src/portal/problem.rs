@@ -1,10 +1,12 @@
 //! What a page says when a verb says no. The status and the sentence are the API's own; the page
 //! adds what a person can do next.
 
-use accede_app::Error;
+use accede_app::catalogs::CatalogWith;
+use accede_app::packages::PackageWith;
+use accede_app::{App, Error};
 use askama::Template;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -30,7 +32,9 @@ pub struct Problem {
 struct Told {
     title: &'static str,
     sentence: String,
-    advice: &'static str,
+    advice: String,
+    /// Whether a right was lacking.
+    is_forbidden: bool,
 }
 
 impl Problem {
@@ -42,7 +46,8 @@ impl Problem {
                 title: "This form is out of date",
                 sentence: "The form was made for another session, so nothing was changed."
                     .to_owned(),
-                advice: "Go back, load the page again, and send the form once more.",
+                advice: "Go back, load the page again, and send the form once more.".to_owned(),
+                is_forbidden: false,
             },
             error: error.into(),
         }
@@ -55,7 +60,8 @@ impl Problem {
         let told = Told {
             title: "Not found",
             sentence: "There is no page at this address.".to_owned(),
-            advice: "Look whether the address is whole, or begin at the start page.",
+            advice: "Look whether the address is whole, or begin at the start page.".to_owned(),
+            is_forbidden: false,
         };
         Problem { told, error: Error::not_found("page", "address").into() }
     }
@@ -110,7 +116,9 @@ impl From<Error> for Problem {
             }
             error => sentence(&error.to_string()),
         };
-        Problem { told: Told { title, sentence, advice }, error: error.into() }
+        let is_forbidden = matches!(error, Error::Forbidden { .. });
+        let told = Told { title, sentence, advice: advice.to_owned(), is_forbidden };
+        Problem { told, error: error.into() }
     }
 }
 
@@ -165,6 +173,47 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Names the catalog whose owners can help, where a right was lacking on something that is in one.
+pub async fn name_catalog(
+    State(app): State<App>,
+    session: Option<Session>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    let lacks = response.extensions().get::<Told>().is_some_and(|told| told.is_forbidden);
+    if lacks
+        && let Some(session) = session
+        && let Some(name) = catalog_of(&app, &session, &path).await
+        && let Some(told) = response.extensions_mut().get_mut::<Told>()
+    {
+        told.advice = format!(
+            "Nothing was changed. It is in the catalog {name}: ask an owner of {name} or an \
+             administrator to do it, or to give you the role."
+        );
+    }
+    response
+}
+
+/// The name of the catalog that an address is in, if the reader may know it.
+async fn catalog_of(app: &App, session: &Session, path: &str) -> Option<String> {
+    let mut parts = path.trim_start_matches('/').split('/').skip(1);
+    let (noun, id) = (parts.next()?, parts.next()?);
+    let caller = &session.caller;
+    let catalog = match noun {
+        "catalogs" => id.parse().ok()?,
+        "packages" => {
+            let with = PackageWith::default();
+            app.package(caller, None, id.parse().ok()?, with).await.ok()?.package.catalog
+        }
+        "requests" => app.get_request(caller, id.parse().ok()?).await.ok()?.summary.catalog,
+        _ => return None,
+    };
+    let found = app.catalog(caller, catalog, CatalogWith::default()).await.ok()?;
+    Some(found.catalog.display_name)
+}
+
 /// Writes the page of a refusal, in the frame of who is signed in.
 pub async fn dress(session: Option<Session>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
@@ -189,7 +238,7 @@ pub fn dressed(session: Option<&Session>, mut response: Response) -> Response {
 pub struct ProblemPage {
     frame: Frame,
     sentence: String,
-    advice: &'static str,
+    advice: String,
 }
 
 #[cfg(test)]

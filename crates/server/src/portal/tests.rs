@@ -5,6 +5,7 @@ use askama::Template;
 
 use super::approvals::{ApprovalPage, ApprovalsPage};
 use super::assign::AssignedPage;
+use super::assignments::AssignmentsPage;
 use super::catalogs::samples_of as catalogs;
 use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
@@ -49,7 +50,7 @@ pub fn every_page() -> Vec<(String, String)> {
     add("policies", rendered(&policies::lists()));
     add("policy", rendered(&policies::pages()));
     add("policy-form", rendered(&policies::forms()));
-    add("assignments", rendered(&packages::assignments()));
+    add("assignments", rendered(&AssignmentsPage::samples()));
     add("sign-in", rendered(&SignInPage::samples()));
     add("my-packages", rendered(&MyPackagesPage::samples()));
     add("my-package", rendered(&MyPackagePage::samples()));

@@ -47,6 +47,15 @@ pub const REQUEST_STATES: [(&str, &str); 8] = [
     ("canceled", "Canceled"),
 ];
 
+/// The states an assignment can be filtered by.
+pub const ASSIGNMENT_STATES: [(&str, &str); 5] = [
+    ("delivered", "Delivered"),
+    ("delivering", "Delivering"),
+    ("partiallyDelivered", "Partially delivered"),
+    ("deliveryFailed", "Delivery failed"),
+    ("expired", "Ended"),
+];
+
 /// A sentence of the rules with the names of states in words: `delivered` as “Delivered”, and
 /// partiallyDelivered without ticks as `partially delivered`.
 pub fn states_told(text: &str) -> String {

@@ -17,6 +17,7 @@ mod packages;
 mod people;
 mod policies;
 mod portal;
+mod portal_assignments;
 mod portal_catalogs;
 mod portal_mine;
 mod portal_packages;

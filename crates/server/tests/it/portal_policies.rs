@@ -480,3 +480,44 @@ async fn an_end_that_is_over_is_told_at_its_field() {
     let refused = stage.send(&past).await;
     refused.answers(400, &["id=\"lasts.date-error\"", "2020-01-01 00:00 UTC is over already"]);
 }
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_a_policy_is_told_at_once() {
+    let world = World::new().await;
+    let stage = Stage::of(&world).await;
+
+    let page = stage
+        .send(&[
+            ("displayName", " "),
+            ("scope", "specificDirectoryUsers"),
+            ("targets", "nobody@h.example"),
+            ("stages", "2"),
+            ("s1.approvers", ""),
+            ("s1.days", "soon"),
+            ("s2.approvers", "no such group"),
+            ("s2.days", "3"),
+            ("lasts", "days"),
+            ("lasts.days", "many"),
+            ("q1.text", ""),
+            ("q1.kind", "one"),
+            ("q1.choices", "Red"),
+            ("q2.text", "Which ship?"),
+            ("q2.kind", "one"),
+            ("q2.choices", ""),
+        ])
+        .await;
+
+    page.answers(
+        400,
+        &[
+            "Give it a name.",
+            "no group this name: nobody@h.example.",
+            "Name at least one person or group, or choose a manager above.",
+            "Write a number of days from 1",
+            "no group this name: no such group.",
+            "Write a number of days, such as 30.",
+            "Write what is asked, or empty the whole row.",
+            "Write at least one choice.",
+        ],
+    );
+}

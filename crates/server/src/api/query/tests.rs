@@ -64,7 +64,7 @@ fn what_is_unknown_or_twice_is_named() {
         ("$top=1e9", "$top", "from 1 to 999, the limit, not `1e9`"),
         ("$top=1000000000", "$top", "from 1 to 999, the limit"),
         ("$top=99999999999999999999999999", "$top", "from 1 to 999, the limit"),
-        ("$top=", "$top", "from 0 to 999, the limit"),
+        ("$top=", "$top", "from 1 to 999, the limit"),
         ("$skip=100001", "$skip", "from 0 to 100000, the limit"),
         ("$count=maybe", "$count", "`$count` is true or false, not `maybe`"),
         ("$format=xml", "$format", "`$format` is json, not `xml`"),
