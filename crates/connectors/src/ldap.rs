@@ -2,7 +2,8 @@
 //! `groupOfUniqueNames`, Active Directory's `group`) or login names (`posixGroup`).
 //!
 //! Groups are only changed by adding and deleting single values, so whoever else is in them stays.
-//! People are found, never made. Everything a server answers is classified by its result code
+//! In Active Directory, groups and people are known by their `objectGUID`, which outlives moves and new
+//! names. People are found, never made. Everything a server answers is classified by its result code
 //! (RFC 4511), never by its words.
 
 mod answers;
@@ -18,6 +19,7 @@ use accede_domain::id::SubjectId;
 use async_trait::async_trait;
 use ldap3::{Scope, ldap_escape};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::dn::Dn;
 use crate::egress::Policy;
@@ -89,6 +91,13 @@ pub const SETTINGS: &[Field] = &[
         "`groupOfNames`, `groupOfUniqueNames`, `posixGroup` or `group`",
     )
     .required(),
+    Field::new(
+        "nestedGroups",
+        "Read groups within groups",
+        "whether somebody in a group of the group has its role too, when roles are read back; for \
+         `group` only, default `false`",
+    )
+    .form(Form::Flag),
     Field::new(
         "placeholderMember",
         "Placeholder of an empty group (DN)",
@@ -164,6 +173,7 @@ pub struct Ldap {
     groups_base: Dn,
     kind: GroupKind,
     placeholder: Option<String>,
+    nested: bool,
     idle: Mutex<Vec<(ldap3::Ldap, Instant)>>,
     known: Mutex<HashMap<SubjectId, (Account, Instant)>>,
 }
@@ -263,6 +273,14 @@ pub(crate) fn open(
         }
         true => Some(dn("placeholderMember", "cn=nobody,dc=example,dc=org")?.to_string()),
     };
+    let nested = reader.flag("nestedGroups", false)?;
+    if nested && kind != GroupKind::ActiveDirectory {
+        return Err(problem(
+            "nestedGroups",
+            "goes with `groupKind` `group` only, since other directories do not look into groups \
+             within groups; remove it",
+        ));
+    }
     let tls_config = Authorities::from_pem(reader.text("caCertificate")?)?
         .client_config()
         .map_err(|error| problem("caCertificate", format!("cannot be used: {error}")))?;
@@ -283,6 +301,7 @@ pub(crate) fn open(
         person_attribute,
         kind,
         placeholder,
+        nested,
         idle: Mutex::default(),
         known: Mutex::default(),
     }))
@@ -293,15 +312,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Ldap {
-    fn group(&self, role: &Role) -> Result<String, Fault> {
+    /// Whether references to other servers in an answer mean that something is missing from it.
+    fn heeds_references(&self) -> bool {
+        self.kind != GroupKind::ActiveDirectory
+    }
+
+    /// The name by which a role's group is changed; `None` if the group verifiably does not exist.
+    async fn group(&self, line: &mut Line<'_>, role: &Role) -> Result<Option<String>, Fault> {
         Membership::only_member(role)?;
-        self.group_name(&role.resource).ok_or_else(|| {
+        let outside = || {
             let message = format!(
                 "`{}` is not a group below `{}`; add the resource again",
                 role.resource, self.groups_base
             );
             Fault::new(Class::Permanent, "outside-groups-base", message)
-        })
+        };
+        let Some(guid) = self.guid(&role.resource) else {
+            return self.group_name(&role.resource).map(Some).ok_or_else(outside);
+        };
+        // Where it lies now has to be asked: its id does not tell.
+        match self.read_group(line, &by_guid(guid)).await? {
+            Some(entry) if self.group_name(&entry.dn).is_some() => Ok(Some(by_guid(guid))),
+            Some(_) => Err(outside()),
+            None => Ok(None),
+        }
+    }
+
+    /// The id in a resource's id, where groups are known by one.
+    fn guid(&self, resource: &str) -> Option<Uuid> {
+        let knows = self.kind == GroupKind::ActiveDirectory;
+        Uuid::try_parse(resource).ok().filter(|_| knows)
+    }
+
+    /// A group's entry by its name; `None` if it verifiably does not exist.
+    async fn read_group(&self, line: &mut Line<'_>, group: &str) -> Result<Option<Entry>, Fault> {
+        let filter = format!("(objectClass={})", self.kind.class());
+        match line.search(group, Scope::Base, &filter, GROUP_ATTRIBUTES, 1).await? {
+            Ok(mut found) => Ok(found.entries.pop()),
+            Err(Refusal { code: 32, .. }) => match self.exists(line, group).await? {
+                false => Ok(None),
+                true => Err(Refusal { code: 32, text: String::new() }.fault()),
+            },
+            Err(refusal) => Err(refusal.fault()),
+        }
     }
 
     /// The one spelling of a group's name, if it lies where groups may be changed.
@@ -312,9 +365,13 @@ impl Ldap {
     async fn ensure_on(&self, line: &mut Line<'_>, batch: &[Item]) -> Vec<Result<Done, Fault>> {
         let Some(first) = batch.first() else { return Vec::new() };
         let wanted = first.wanted;
-        let group = match self.group(&first.role) {
-            Ok(group) => group,
-            Err(fault) => return vec![Err(fault); batch.len()],
+        let group = match (self.group(line, &first.role).await, wanted) {
+            (Ok(Some(group)), _) => group,
+            (Ok(None), Wanted::Revoked) => return vec![Ok(Done::AlreadyInState); batch.len()],
+            (Ok(None), Wanted::Granted) => {
+                return vec![Err(gone(&first.role.resource)); batch.len()];
+            }
+            (Err(fault), _) => return vec![Err(fault); batch.len()],
         };
         let people: Vec<&Person> = batch.iter().map(|item| &item.person).collect();
         let accounts = self.accounts(line, &people).await;
@@ -362,8 +419,12 @@ impl Ldap {
         let mut answers = Vec::with_capacity(batch.len());
         for run in batch.chunk_by(|(_, one), (_, other)| one == other) {
             let Some((_, role)) = run.first() else { continue };
-            let group = match self.group(role) {
-                Ok(group) => group,
+            let group = match self.group(line, role).await {
+                Ok(Some(group)) => group,
+                Ok(None) => {
+                    answers.extend(vec![Ok(Presence::Absent); run.len()]);
+                    continue;
+                }
                 Err(fault) => {
                     answers.extend(vec![Err(fault); run.len()]);
                     continue;
@@ -381,7 +442,7 @@ impl Ldap {
                 .collect();
             let names: Vec<&str> =
                 members.iter().filter_map(|m| m.as_ref().ok()?.as_deref()).collect();
-            let mut presence = self.are_members(line, &group, &names).await.into_iter();
+            let mut presence = self.have_role(line, &group, &names).await.into_iter();
             answers.extend(members.iter().map(|member| match member {
                 Err(fault) => Err(fault.clone()),
                 Ok(None) => Ok(Presence::Absent),
@@ -392,7 +453,11 @@ impl Ldap {
     }
 
     fn resource(&self, entry: &Entry) -> Option<FoundResource> {
-        let origin_id = self.group_name(&entry.dn)?;
+        let name = self.group_name(&entry.dn)?;
+        let origin_id = match (self.kind, entry.guid) {
+            (GroupKind::ActiveDirectory, guid) => guid?.to_string(),
+            _ => name,
+        };
         let first = |name: &str| entry.values(name).first().cloned();
         Some(FoundResource {
             display_name: first("cn").unwrap_or_else(|| origin_id.clone()),
@@ -403,7 +468,12 @@ impl Ldap {
     }
 }
 
-const GROUP_ATTRIBUTES: &[&str] = &["cn", "description"];
+const GROUP_ATTRIBUTES: &[&str] = &["cn", "description", "objectGUID"];
+
+/// How Active Directory takes an entry by its id, wherever a name may stand ([MS-ADTS] 3.1.1.3.1.2.4).
+fn by_guid(guid: Uuid) -> String {
+    format!("<GUID={guid}>")
+}
 
 fn gone(group: &str) -> Fault {
     let message = format!("the group `{group}` does not exist any more; remove the resource role");
@@ -482,7 +552,7 @@ impl Connector for Ldap {
         // A whole name is a search too.
         if resources.is_empty()
             && let Some(search) = search
-            && Dn::parse(search).is_some()
+            && (Dn::parse(search).is_some() || self.guid(search).is_some())
         {
             resources.extend(self.find(search).await?);
         }
@@ -491,20 +561,15 @@ impl Connector for Ldap {
     }
 
     async fn find(&self, origin_id: &str) -> Result<Option<FoundResource>, Fault> {
-        let Some(group) = self.group_name(origin_id) else { return Ok(None) };
-        let mut line = Line::new(self);
-        let filter = format!("(objectClass={})", self.kind.class());
-        let found = line.search(&group, Scope::Base, &filter, GROUP_ATTRIBUTES, 1).await?;
-        let resource = match found {
-            Ok(found) => found.entries.first().and_then(|entry| self.resource(entry)),
-            Err(Refusal { code: 32, .. }) => match self.exists(&mut line, &group).await? {
-                false => None,
-                true => return Err(Refusal { code: 32, text: String::new() }.fault()),
-            },
-            Err(refusal) => return Err(refusal.fault()),
+        let group = match self.guid(origin_id) {
+            Some(guid) => Some(by_guid(guid)),
+            None => self.group_name(origin_id),
         };
+        let Some(group) = group else { return Ok(None) };
+        let mut line = Line::new(self);
+        let entry = self.read_group(&mut line, &group).await?;
         line.hang_up();
-        Ok(resource)
+        Ok(entry.and_then(|entry| self.resource(&entry)))
     }
 
     async fn ensure(&self, batch: &[Item]) -> Vec<Result<Done, Fault>> {

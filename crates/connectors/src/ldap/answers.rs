@@ -3,6 +3,7 @@
 
 use accede_domain::fault::{Class, Fault};
 use ldap3::{LdapError, LdapResult, ResultEntry};
+use uuid::Uuid;
 
 /// A result that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) type Answer<T> = Result<T, Refusal>;
 pub(super) struct Entry {
     pub(super) dn: String,
     pub(super) attributes: Vec<(String, Vec<String>)>,
+    /// The id that Active Directory never changes, if it was asked for.
+    pub(super) guid: Option<Uuid>,
 }
 
 impl Entry {
@@ -26,21 +29,46 @@ impl Entry {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
         let mut tags = entry.0.match_id(4)?.expect_constructed()?.into_iter();
         let dn = text(tags.next()?.expect_primitive()?)?;
-        let mut attributes = Vec::new();
+        let (mut attributes, mut guid) = (Vec::new(), None);
         for attribute in tags.next()?.expect_constructed()? {
             let mut pair = attribute.expect_constructed()?.into_iter();
             let name = text(pair.next()?.expect_primitive()?)?;
             let values = pair.next()?.expect_constructed()?;
+            if name.eq_ignore_ascii_case("objectGUID") {
+                let bytes = values.into_iter().next().and_then(|value| value.expect_primitive());
+                guid = bytes.and_then(|bytes| Uuid::from_slice_le(&bytes).ok());
+                continue;
+            }
             // A value that is no text cannot be one that we compare with.
             let values = values.into_iter().filter_map(|v| v.expect_primitive().and_then(text));
             attributes.push((name, values.collect()));
         }
-        Some(Entry { dn, attributes })
+        Some(Entry { dn, attributes, guid })
     }
 
     pub(super) fn values(&self, name: &str) -> &[String] {
         let found = self.attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map_or(&[], |(_, values)| values.as_slice())
+    }
+}
+
+/// The part of a long attribute that its name announces, such as `member;range=0-1499`: where the
+/// next part begins, or nothing if this is the last one.
+pub(super) fn next_part(name: &str, attribute: &str) -> Option<Option<u32>> {
+    let (known, options) = name.split_once(';')?;
+    let range = options.split(';').find_map(|option| {
+        let option = option.to_ascii_lowercase();
+        option.strip_prefix("range=").map(str::to_owned)
+    })?;
+    let (first, last) = range.split_once('-')?;
+    let first: u32 = first.parse().ok()?;
+    if !known.eq_ignore_ascii_case(attribute) {
+        return None;
+    }
+    match last {
+        "*" => Some(None),
+        // A part that ends before it begins would be asked for without end.
+        last => Some(Some(last.parse::<u32>().ok().filter(|last| first <= *last)?.checked_add(1)?)),
     }
 }
 
@@ -67,14 +95,23 @@ impl DefaultSuccess for LdapResult {
     }
 }
 
-pub(super) fn collect(entries: Vec<ResultEntry>, result: LdapResult) -> Answer<Found> {
+/// What a search came to. References to other servers mean that a part of the answer lies elsewhere,
+/// unless they are those of Active Directory, which point from a domain to its neighbours at every
+/// search from its top.
+pub(super) fn collect(
+    entries: Vec<ResultEntry>,
+    result: LdapResult,
+    heeds_references: bool,
+) -> Answer<Found> {
     let count = entries.len();
     let entries: Vec<Entry> = entries.into_iter().filter_map(Entry::read).collect();
     // An entry that cannot be read is one that we do not know of.
     let readable = entries.len() == count;
     match result.rc {
-        // References to other servers mean that part of the answer lies elsewhere.
-        0 => Ok(Found { entries, complete: readable && result.refs.is_empty() }),
+        0 => {
+            let whole = !heeds_references || result.refs.is_empty();
+            Ok(Found { entries, complete: readable && whole })
+        }
         // A limit of size, time or administration was reached: what came is true, but not all.
         3 | 4 | 11 if !entries.is_empty() || result.rc == 4 => {
             Ok(Found { entries, complete: false })
@@ -196,5 +233,32 @@ pub(super) fn not_secured(error: LdapError) -> Fault {
             Fault::new(Class::Target, "tls", message)
         }
         error => Fault::new(Class::Transient, "unreachable", format!("no connection: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_long_attribute_are_read_to_the_last() {
+        let table = [
+            ("member;range=0-1499", Some(Some(1500))),
+            ("Member;Range=1500-2999", Some(Some(3000))),
+            ("member;range=3000-*", Some(None)),
+            ("member;binary;range=0-9", Some(Some(10))),
+            ("member", None),
+            ("member;binary", None),
+            ("memberOf;range=0-1499", None),
+            ("member;range=", None),
+            ("member;range=0", None),
+            ("member;range=x-9", None),
+            ("member;range=10-9", None),
+            ("member;range=0-4294967295", None),
+            ("member;range=-1-9", None),
+        ];
+        for (name, expected) in table {
+            assert_eq!(next_part(name, "member"), expected, "{name}");
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use accede_domain::fault::{Class, Fault};
-use ldap3::{Mod, Scope};
+use ldap3::{Mod, Scope, ldap_escape};
 
-use super::answers::Refusal;
+use super::answers::{Answer, Refusal, next_part};
 use super::line::Line;
 use super::{GroupKind, Ldap, gone, not_sent};
 use crate::dn::Dn;
@@ -13,6 +13,11 @@ use crate::{Done, Presence, Wanted};
 
 /// How many observations of one group are compared one by one before the member list is read.
 const COMPARE_LIMIT: usize = 4;
+
+/// How many parts of a member list are read.
+const MAX_PARTS: usize = 100;
+/// Active Directory's rule that follows members of members ([MS-ADTS] 3.1.1.3.4.4.3).
+const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
 
 impl Ldap {
     /// Answers whether a group exists. Only a directory that proves to be the right one by showing
@@ -45,7 +50,29 @@ impl Ldap {
         group: &str,
         member: &str,
     ) -> Result<Presence, Fault> {
-        match line.compare(group, self.kind.attribute(), member).await? {
+        let compared = line.compare(group, self.kind.attribute(), member).await?;
+        self.judge(line, group, compared).await
+    }
+
+    /// The same for members of groups within the group, at any depth.
+    async fn is_member_within(
+        &self,
+        line: &mut Line<'_>,
+        group: &str,
+        member: &str,
+    ) -> Result<Presence, Fault> {
+        let filter = format!("(member:{IN_CHAIN}:={})", ldap_escape(member));
+        let found = line.search(group, Scope::Base, &filter, &["1.1"], 1).await?;
+        self.judge(line, group, found.map(|found| !found.entries.is_empty())).await
+    }
+
+    async fn judge(
+        &self,
+        line: &mut Line<'_>,
+        group: &str,
+        answer: Answer<bool>,
+    ) -> Result<Presence, Fault> {
+        match answer {
             Ok(true) => Ok(Presence::Present),
             // 16: the group has no member at all.
             Ok(false) | Err(Refusal { code: 16, .. }) => Ok(Presence::Absent),
@@ -57,6 +84,24 @@ impl Ldap {
         }
     }
 
+    /// Which of many have a group's role: its members, and theirs where groups within groups count.
+    pub(super) async fn have_role(
+        &self,
+        line: &mut Line<'_>,
+        group: &str,
+        members: &[&str],
+    ) -> Vec<Result<Presence, Fault>> {
+        let mut answers = self.are_members(line, group, members).await;
+        if self.nested {
+            for (answer, member) in answers.iter_mut().zip(members) {
+                if *answer == Ok(Presence::Absent) {
+                    *answer = self.is_member_within(line, group, member).await;
+                }
+            }
+        }
+        answers
+    }
+
     /// Which of many are in a group: the list shows who is, comparing proves who is not.
     pub(super) async fn are_members(
         &self,
@@ -66,12 +111,7 @@ impl Ldap {
     ) -> Vec<Result<Presence, Fault>> {
         let mut listed = HashSet::new();
         if COMPARE_LIMIT < members.len() {
-            let attributes = [self.kind.attribute()];
-            let read = line.search(group, Scope::Base, "(objectClass=*)", &attributes, 1).await;
-            if let Ok(Ok(found)) = read {
-                let values = found.entries.iter().flat_map(|e| e.values(self.kind.attribute()));
-                listed = values.map(|value| self.member_key(value)).collect();
-            }
+            listed = self.listed(line, group).await;
         }
         let mut answers = Vec::with_capacity(members.len());
         let mut broken = None;
@@ -90,9 +130,39 @@ impl Ldap {
         answers
     }
 
+    /// The members of a group as far as they can be read; Active Directory answers in parts.
+    async fn listed(&self, line: &mut Line<'_>, group: &str) -> HashSet<String> {
+        let attribute = self.kind.attribute();
+        let mut listed = HashSet::new();
+        let mut asked = attribute.to_owned();
+        for _ in 0..MAX_PARTS {
+            let read = match self.kind {
+                GroupKind::ActiveDirectory => line.read_with_ids(group, &asked).await,
+                _ => line.search(group, Scope::Base, "(objectClass=*)", &[&asked], 1).await,
+            };
+            let Ok(Ok(found)) = read else { break };
+            let Some(entry) = found.entries.first() else { break };
+            let mut next = None;
+            for (name, values) in &entry.attributes {
+                let part = next_part(name, attribute);
+                if part.is_some() || name.eq_ignore_ascii_case(attribute) {
+                    listed.extend(values.iter().map(|value| self.member_key(value)));
+                }
+                next = next.or(part.flatten());
+            }
+            let Some(next) = next else { break };
+            asked = format!("{attribute};range={next}-*");
+        }
+        listed
+    }
+
     fn member_key(&self, value: &str) -> String {
         match self.kind {
             GroupKind::Posix => value.to_owned(),
+            // An id before the name is the id; without one, the name is compared.
+            GroupKind::ActiveDirectory if value.starts_with("<GUID=") => {
+                value.split_inclusive('>').next().unwrap_or(value).to_lowercase()
+            }
             _ => Dn::parse(value).map_or_else(|| value.to_lowercase(), |dn| dn.key()),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use accede_domain::fault::{Class, Fault};
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
+use ldap3::controls::RawControl;
 use ldap3::{
     LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, SearchOptions, StdStream,
 };
@@ -25,6 +26,11 @@ const IDLE: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 8;
 /// Entries of one page of a long search.
 const PAGE: i32 = 200;
+
+/// Active Directory's control for names that are preceded by ids, and its value: the ids as text, a
+/// sequence of one number, 1 ([MS-ADTS] 3.1.1.3.4.1.5).
+const EXTENDED_DN: &str = "1.2.840.113556.1.4.529";
+const IDS: [u8; 5] = [0x30, 0x03, 0x02, 0x01, 0x01];
 
 /// One connection for one call of a method; opened when first needed, dropped after any fault.
 pub(super) struct Line<'a> {
@@ -79,15 +85,41 @@ impl<'a> Line<'a> {
         attributes: &[&str],
         limit: i32,
     ) -> Result<Answer<Found>, Fault> {
+        self.search_with(None, base, scope, filter, attributes, limit).await
+    }
+
+    /// Reads one entry, in which Active Directory puts ids before the names that values are.
+    pub(super) async fn read_with_ids(
+        &mut self,
+        name: &str,
+        attribute: &str,
+    ) -> Result<Answer<Found>, Fault> {
+        let ids =
+            RawControl { ctype: EXTENDED_DN.to_owned(), crit: false, val: Some(IDS.to_vec()) };
+        self.search_with(Some(ids), name, Scope::Base, "(objectClass=*)", &[attribute], 1).await
+    }
+
+    async fn search_with(
+        &mut self,
+        control: Option<RawControl>,
+        base: &str,
+        scope: Scope,
+        filter: &str,
+        attributes: &[&str],
+        limit: i32,
+    ) -> Result<Answer<Found>, Fault> {
         loop {
             let left = self.left()?;
             let connection = self.open().await?;
             connection.with_search_options(SearchOptions::new().sizelimit(limit));
+            if let Some(control) = &control {
+                connection.with_controls(control.clone());
+            }
             let search = connection.search(base, scope, filter, attributes);
             let outcome = tokio::time::timeout(left, search).await;
             if let Some(found) = self.heard(outcome)? {
                 let (entries, result) = (found.0, found.1);
-                return Ok(collect(entries, result));
+                return Ok(collect(entries, result, self.home.heeds_references()));
             }
         }
     }
@@ -151,7 +183,7 @@ impl<'a> Line<'a> {
                     // The rest of the stream is still on its way; nobody else may read it.
                     self.connection = None;
                 }
-                Ok(collect(entries, result))
+                Ok(collect(entries, result, self.home.heeds_references()))
             }
             Ok(Err(error)) => {
                 self.connection = None;

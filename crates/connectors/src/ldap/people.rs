@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::answers::Found;
 use super::line::Line;
-use super::{GroupKind, Ldap, Source, lock};
+use super::{GroupKind, Ldap, Source, by_guid, lock};
 use crate::Person;
 use crate::dn::Dn;
 
@@ -123,7 +123,7 @@ impl Ldap {
             .map(|value| format!("({}={})", self.person_attribute, ldap_escape(*value)))
             .collect();
         let filter = if values.len() == 1 { terms } else { format!("(|{terms})") };
-        let attributes = [self.person_attribute.as_str(), "mail", "uid"];
+        let attributes = [self.person_attribute.as_str(), "mail", "uid", "objectGUID"];
         let limit = i32::try_from(values.len() * 2 + 1).unwrap_or(i32::MAX);
         let base = self.people_base.to_string();
         let found = line.search(&base, Scope::Subtree, &filter, &attributes, limit).await?;
@@ -192,7 +192,9 @@ impl Ldap {
                     Fault::new(Class::Permanent, "no-key", message)
                 })?
             }
-            _ => dn.clone(),
+            // A name may be another one tomorrow, while what we remember is still believed.
+            GroupKind::ActiveDirectory => entry.guid.map_or_else(|| dn.clone(), by_guid),
+            GroupKind::Names | GroupKind::UniqueNames => dn.clone(),
         };
         Ok(Some(Account { dn, member }))
     }

@@ -191,12 +191,17 @@ impl Bench for Target {
     }
 }
 
-/// A modify request: a sequence, its length, the message's id, then tag 0x66 (RFC 4511 4.6).
-fn is_change(message: &[u8]) -> bool {
-    let Some(&[0x30, length]) = message.get(..2) else { return false };
+/// The operation of a request: a sequence, its length, the message's id, then a tag (RFC 4511 4.1.1).
+pub fn operation(message: &[u8]) -> Option<u8> {
+    let &[0x30, length] = message.get(..2)? else { return None };
     let skip = if length < 0x80 { 2 } else { 2 + usize::from(length & 0x7f) };
-    let Some(&[0x02, id_length]) = message.get(skip..skip + 2) else { return false };
-    message.get(skip + 2 + usize::from(id_length)) == Some(&0x66)
+    let &[0x02, id_length] = message.get(skip..skip + 2)? else { return None };
+    message.get(skip + 2 + usize::from(id_length)).copied()
+}
+
+/// Whether this is a modify request.
+pub fn is_change(message: &[u8]) -> bool {
+    operation(message) == Some(0x66)
 }
 
 #[tokio::test]
@@ -423,6 +428,8 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
         refused(json!({ "groupKind": "posixGroup", "placeholderMember": NOBODY }))
             .contains("remove it")
     );
+    assert!(refused(json!({ "nestedGroups": true })).contains("`group` only"));
+    assert_eq!(validate(json!({ "groupKind": "group", "nestedGroups": true }), "p"), Ok(()));
     assert!(refused(json!({ "personFilterAttribute": "uid)(x" })).contains("name of an attribute"));
     assert!(refused(json!({ "bindDN": "cn=x" })).contains("did you mean `bindDn`"));
 }

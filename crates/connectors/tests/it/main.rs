@@ -10,6 +10,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod active_directory;
 mod chaos;
 mod contract;
 mod directory;
