@@ -3,17 +3,20 @@
 //! again; what it means for a role is the connector's business.
 
 use std::error::Error;
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use accede_domain::fault::{Class, Fault};
 use reqwest::header::{self, HeaderMap};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::egress::{ConnectError, Denied, Policy, Resolver};
+use crate::oauth::Credentials;
+use crate::settings::{Problem, Reader, problem};
 use crate::tls::Authorities;
 
 /// Largest answer about one object, in bytes.
@@ -30,10 +33,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// How long a full disk is left alone.
 const WAIT_FOR_STORAGE: Duration = Duration::from_secs(900);
 
-/// A client for one address and one token.
+/// How a kind of target speaks over HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// Which answers we take.
+    pub accept: &'static str,
+    /// What a body that we send is.
+    pub content_type: &'static str,
+    /// What it is to answer, for people: `a SCIM server`.
+    pub server: &'static str,
+}
+
+/// A client for one address.
 pub struct Http {
     base: Url,
-    token: String,
+    dialect: Dialect,
+    credentials: Credentials,
     egress: Arc<Policy>,
     authorities: Authorities,
     client: OnceLock<Result<Client, String>>,
@@ -117,24 +132,46 @@ impl Reply {
         KNOWN.into_iter().find(|known| *known == said)
     }
 
+    /// The code of an error as OData has it; Microsoft Graph speaks so.
+    pub fn odata_code(&self) -> Option<&str> {
+        let Body::Json(value) = &self.body else { return None };
+        value.get("error")?.get("code")?.as_str()
+    }
+
     fn detail(&self) -> Option<&str> {
         let Body::Json(value) = &self.body else { return None };
-        value.get("detail")?.as_str().map(str::trim).filter(|detail| !detail.is_empty())
+        let said = value.get("detail").or_else(|| value.get("error")?.get("message"));
+        said?.as_str().map(str::trim).filter(|detail| !detail.is_empty())
     }
 }
 
 impl Http {
     /// A client for everything below `base`, which has no trailing slash. Connects to nothing yet.
-    pub fn new(base: Url, token: String, egress: Arc<Policy>, authorities: Authorities) -> Http {
-        Http { base, token, egress, authorities, client: OnceLock::new() }
+    pub fn new(
+        base: Url,
+        dialect: Dialect,
+        credentials: Credentials,
+        egress: Arc<Policy>,
+        authorities: Authorities,
+    ) -> Http {
+        Http { base, dialect, credentials, egress, authorities, client: OnceLock::new() }
+    }
+
+    /// The address that everything is below.
+    pub fn base(&self) -> &Url {
+        &self.base
     }
 
     fn client(&self) -> Result<&Client, Fault> {
         let client = self.client.get_or_init(|| {
             // Reading the machine's authorities takes time that a plain address need not pay.
-            let tls = match self.base.scheme() {
-                "https" => self.authorities.client_config(),
-                _ => Authorities::Only(Arc::new(rustls::RootCertStore::empty())).client_config(),
+            let encrypts =
+                self.base.scheme() == "https" || matches!(self.credentials, Credentials::Client(_));
+            let tls = match encrypts {
+                true => self.authorities.client_config(),
+                false => {
+                    Authorities::Only(Arc::new(rustls::RootCertStore::empty())).client_config()
+                }
             };
             Client::builder()
                 .tls_backend_preconfigured(tls.map_err(|error| error.to_string())?)
@@ -154,19 +191,87 @@ impl Http {
         })
     }
 
-    /// Makes one call, once.
+    /// Makes one call, once. A call that a fetched token was refused for did not happen; it is made
+    /// with a new one.
     ///
     /// # Errors
     ///
     /// There is no answer, or none that can be read within limits. A call that changes something
     /// and may have arrived is Unknown.
     pub async fn send(&self, call: Call<'_>, deadline: Instant) -> Result<Reply, Fault> {
+        match &self.credentials {
+            Credentials::Bearer(token) => self.send_with(token, &call, deadline).await,
+            Credentials::Client(client) => {
+                let token = client.token(self, deadline).await?;
+                let reply = self.send_with(&token, &call, deadline).await?;
+                if reply.status != 401 {
+                    return Ok(reply);
+                }
+                client.forget(&token).await;
+                let token = client.token(self, deadline).await?;
+                self.send_with(&token, &call, deadline).await
+            }
+        }
+    }
+
+    async fn send_with(
+        &self,
+        token: &str,
+        call: &Call<'_>,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
+        let text = format!("{}{}", self.base.as_str().trim_end_matches('/'), call.path);
+        let url = Url::parse(&text).map_err(|error| {
+            Fault::new(Class::Permanent, "malformed-id", format!("no address can be made: {error}"))
+        })?;
+        let mut request = self
+            .client()?
+            .request(call.method.clone(), url.clone())
+            .bearer_auth(token)
+            .header(header::ACCEPT, self.dialect.accept);
+        if let Some(version) = call.if_match {
+            request = request.header(header::IF_MATCH, version);
+        }
+        if let Some(body) = call.body {
+            request = request
+                .header(header::CONTENT_TYPE, self.dialect.content_type)
+                .body(body.to_string());
+        }
+        let writes = call.method != Method::GET;
+        self.timely(self.exchange(&url, request, call.limit, writes), writes, deadline).await
+    }
+
+    /// Posts a form to another address, once, without a token. It changes nothing there.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, or none that can be read within limits.
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        form: String,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
+        let request = self
+            .client()?
+            .post(url.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        self.timely(self.exchange(url, request, OBJECT_LIMIT, false), false, deadline).await
+    }
+
+    async fn timely(
+        &self,
+        exchange: impl Future<Output = Result<Reply, Fault>>,
+        writes: bool,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
         if deadline <= Instant::now() {
             let message = "the target is too slow: there was no time left for this call";
             return Err(Fault::new(Class::Transient, "deadline", message));
         }
-        let writes = call.method != Method::GET;
-        match tokio::time::timeout_at(deadline, self.exchange(call)).await {
+        match tokio::time::timeout_at(deadline, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let class = if writes { Class::Unknown } else { Class::Transient };
@@ -176,27 +281,15 @@ impl Http {
         }
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Reply, Fault> {
-        let writes = call.method != Method::GET;
-        let text = format!("{}{}", self.base.as_str().trim_end_matches('/'), call.path);
-        let url = Url::parse(&text).map_err(|error| {
-            Fault::new(Class::Permanent, "malformed-id", format!("no address can be made: {error}"))
-        })?;
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: RequestBuilder,
+        limit: usize,
+        writes: bool,
+    ) -> Result<Reply, Fault> {
         // Names are judged when they are resolved; addresses never are resolved.
-        self.egress.permits_url(&url).map_err(|denied| denied.fault())?;
-        let mut request = self
-            .client()?
-            .request(call.method, url)
-            .bearer_auth(&self.token)
-            .header(header::ACCEPT, "application/scim+json, application/json");
-        if let Some(version) = call.if_match {
-            request = request.header(header::IF_MATCH, version);
-        }
-        if let Some(body) = call.body {
-            request = request
-                .header(header::CONTENT_TYPE, "application/scim+json")
-                .body(body.to_string());
-        }
+        self.egress.permits_url(url).map_err(|denied| denied.fault())?;
         let mut response = request.send().await.map_err(|error| self.unanswered(&error, writes))?;
         if let Some(peer) = response.remote_addr() {
             // INVARIANT: the address at the other end is what counts.
@@ -208,10 +301,10 @@ impl Http {
         while let Some(chunk) =
             response.chunk().await.map_err(|error| self.unanswered(&error, writes))?
         {
-            if call.limit < bytes.len() + chunk.len() {
+            if limit < bytes.len() + chunk.len() {
                 let class = if writes { Class::Unknown } else { Class::Transient };
-                let message = format!("the answer is longer than {} bytes", call.limit);
-                tracing::warn!(limit = call.limit, "a target's answer is longer than we read");
+                let message = format!("the answer is longer than {limit} bytes");
+                tracing::warn!(limit, "a target's answer is longer than we read");
                 return Err(Fault::new(class, "answer-too-large", message));
             }
             bytes.extend_from_slice(&chunk);
@@ -257,14 +350,7 @@ impl Http {
         }
         let class = if writes { Class::Unknown } else { Class::Transient };
         let message = format!("the connection was lost after the call was sent: {last}");
-        Fault::new(class, "connection-lost", self.without_token(&message))
-    }
-
-    fn without_token(&self, text: &str) -> String {
-        match self.token.is_empty() {
-            true => text.to_owned(),
-            false => text.replace(&self.token, "…"),
-        }
+        Fault::new(class, "connection-lost", self.credentials.without_secrets(&message))
     }
 
     /// What an answer that is not the wanted one says about trying again. A 404 or 410 here means
@@ -272,15 +358,17 @@ impl Http {
     pub fn fault(&self, reply: &Reply) -> Fault {
         let status = reply.status;
         let mut code = format!("http-{status}");
+        let not_ours = format!("the answer is not what {} answers", self.dialect.server);
+        let not_ours_at_all = format!("{not_ours}; check `baseUrl`");
         let (class, remedy) = match status {
             202 => (Class::Unknown, "it was accepted and may happen later"),
             200..=299 if reply.writes => {
                 code = "unreadable-answer".to_owned();
-                (Class::Unknown, "the answer is not what a SCIM server answers")
+                (Class::Unknown, not_ours.as_str())
             }
             200..=299 => {
                 code = "unreadable-answer".to_owned();
-                (Class::Target, "the answer is not what a SCIM server answers; check `baseUrl`")
+                (Class::Target, not_ours_at_all.as_str())
             }
             300..=399 => (Class::Target, "redirects are not followed; check `baseUrl`"),
             400 | 422 => {
@@ -289,7 +377,7 @@ impl Http {
                 }
                 (Class::Permanent, "")
             }
-            401 => (Class::Target, "the token is not accepted; set `bearerToken` anew"),
+            401 => (Class::Target, self.credentials.remedy()),
             403 => (Class::Permanent, "the token may not do this"),
             404 | 410 => (Class::Target, "nothing is found here; check `baseUrl`"),
             405 | 501 => (Class::Unsupported, "the target cannot do this"),
@@ -314,8 +402,45 @@ impl Http {
             }
         }
         let wait = reply.retry_after.or((status == 507).then_some(WAIT_FOR_STORAGE));
-        Fault::new(class, code, self.without_token(&message)).after(wait)
+        Fault::new(class, code, self.credentials.without_secrets(&message)).after(wait)
     }
+}
+
+/// Reads the address of a target, or of something beside it, from its settings.
+///
+/// # Errors
+///
+/// It is no address that secrets may be sent to.
+pub fn address(
+    reader: &Reader<'_>,
+    name: &str,
+    example: &str,
+    egress: &Policy,
+) -> Result<Url, Problem> {
+    let text = reader.required(name, example)?.trim_end_matches('/');
+    let url = Url::parse(text)
+        .map_err(|_| problem(name, format!("is not an address; give it like `{example}`")))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(problem(name, "must begin with `https://`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(problem(name, "must not hold a password; use the secret `bearerToken`"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(problem(name, "must end with the path, without `?` or `#`"));
+    }
+    egress.permits_url(&url).map_err(|denied| problem(name, format!("is refused: {denied}")))?;
+    let near = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    };
+    if url.scheme() == "http" && !near && !reader.flag("allowPlain", false)? {
+        let sentence = "would send secrets unencrypted; use `https://`, or set `allowPlain`";
+        return Err(problem(name, sentence));
+    }
+    Ok(url)
 }
 
 /// A part of an address, encoded whole: a slash in an id does not lead elsewhere.
@@ -385,7 +510,9 @@ mod tests {
 
     fn http() -> Http {
         let base = Url::parse("https://wiki.example/scim").unwrap();
-        Http::new(base, "s3cret".into(), Arc::default(), Authorities::Machine)
+        let credentials = Credentials::Bearer("s3cret".into());
+        let dialect = Dialect { accept: "*/*", content_type: "text/plain", server: "a server" };
+        Http::new(base, dialect, credentials, Arc::default(), Authorities::Machine)
     }
 
     fn reply(status: u16, writes: bool, body: Body) -> Reply {

@@ -6,7 +6,7 @@ use accede_domain::fault::{Class, Fault};
 
 use crate::egress::Policy;
 use crate::settings::{Field, Problem, Reader, nearest};
-use crate::{Connector, Settings, chaos, ldap, postgres, scim};
+use crate::{Connector, Settings, chaos, graph, ldap, postgres, scim};
 
 /// A kind of target that can be opened from settings.
 pub struct Kind {
@@ -50,6 +50,14 @@ pub const KINDS: &[Kind] = &[
         settings: postgres::SETTINGS,
         secrets: postgres::SECRETS,
         open: postgres::open,
+    },
+    Kind {
+        name: "graph",
+        title: "Microsoft Graph",
+        meaning: "security groups of another Accede or of an Entra tenant, over Microsoft Graph v1.0",
+        settings: graph::SETTINGS,
+        secrets: graph::SECRETS,
+        open: graph::open,
     },
     Kind {
         name: "chaos",

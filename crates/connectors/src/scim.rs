@@ -22,9 +22,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::egress::Policy;
-use crate::http::{Http, LIST_LIMIT};
+use crate::http::{self, Dialect, Http, LIST_LIMIT};
+use crate::oauth::{self, Credentials};
 use crate::roles::Membership;
-use crate::settings::{Field, Form, Problem, Reader, problem};
+use crate::settings::{Field, Form, Problem, Reader};
 use crate::tls::Authorities;
 use crate::{
     CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
@@ -36,6 +37,9 @@ use lists::{MAX_RESOURCES, NoList};
 pub const SETTINGS: &[Field] = &[
     Field::new("baseUrl", "Address", "the address below which `/Users` and `/Groups` are")
         .required(),
+    oauth::TOKEN_URL,
+    oauth::CLIENT_ID,
+    oauth::SCOPE,
     Field::new(
         "createAccounts",
         "Make missing accounts",
@@ -78,10 +82,14 @@ pub const SETTINGS: &[Field] = &[
     .form(Form::Flag),
 ];
 
+const DIALECT: Dialect = Dialect {
+    accept: "application/scim+json, application/json",
+    content_type: "application/scim+json",
+    server: "a SCIM server",
+};
+
 /// The secrets of a SCIM target.
-pub const SECRETS: &[Field] =
-    &[Field::new("bearerToken", "Bearer token", "the token that the target gave for this server")
-        .required()];
+pub const SECRETS: &[Field] = oauth::SECRETS;
 
 /// Time kept back so that a method ends by itself before the worker's deadline.
 const RESERVE: Duration = Duration::from_secs(2);
@@ -146,38 +154,8 @@ pub(crate) fn open(
     reader: &Reader<'_>,
     egress: Arc<Policy>,
 ) -> Result<Arc<dyn Connector>, Problem> {
-    let base = reader.required("baseUrl", "https://wiki.example/scim/v2")?;
-    let base = base.trim_end_matches('/');
-    let url = url::Url::parse(base).map_err(|_| {
-        problem("baseUrl", "is not an address; give it like `https://wiki.example/scim/v2`")
-    })?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(problem("baseUrl", "must begin with `https://`"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(problem("baseUrl", "must not hold a password; use the secret `bearerToken`"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(problem("baseUrl", "must end with the path, without `?` or `#`"));
-    }
-    egress
-        .permits_url(&url)
-        .map_err(|denied| problem("baseUrl", format!("is refused: {denied}")))?;
-    let near = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    };
-    if url.scheme() == "http" && !near && !reader.flag("allowPlain", false)? {
-        let sentence = "would send the token unencrypted; use `https://`, or set `allowPlain`";
-        return Err(problem("baseUrl", sentence));
-    }
-    let token = reader.secret("bearerToken", "the token that the target gave")?;
-    if !token.chars().all(|c| c.is_ascii_graphic()) {
-        let sentence = "must be one word of ASCII letters, digits and signs; check what was pasted";
-        return Err(Problem::new("secrets.bearerToken", sentence));
-    }
+    let url = http::address(reader, "baseUrl", "https://wiki.example/scim/v2", &egress)?;
+    let credentials = Credentials::read(reader, &egress)?;
     let authorities = Authorities::from_pem(reader.text("caCertificate")?)?;
     let user_names: &[(&str, UserName)] =
         &[("userPrincipalName", UserName::UserPrincipalName), ("mail", UserName::Mail)];
@@ -185,7 +163,7 @@ pub(crate) fn open(
         &[("subject", ExternalId::Subject), ("objectId", ExternalId::ObjectId)];
     let batch = reader.number("batchMembers", 100, 1..=1_000)?;
     Ok(Arc::new(Scim {
-        http: Http::new(url, token.to_owned(), egress, authorities),
+        http: Http::new(url, DIALECT, credentials, egress, authorities),
         creates_accounts: reader.flag("createAccounts", false)?,
         user_name: reader.choice("userName", Some(UserName::UserPrincipalName), user_names)?,
         external_id: reader.choice("externalId", Some(ExternalId::Subject), external_ids)?,

@@ -188,11 +188,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A secret that may be left out.
+    pub fn given_secret(&self, name: &str) -> Option<&'a str> {
+        self.secrets.get(name).map(String::as_str).filter(|secret| !secret.is_empty())
+    }
+
     /// A secret that must be given and not be empty.
     pub fn secret(&self, name: &str, purpose: &str) -> Result<&'a str, Problem> {
-        self.secrets.get(name).map(String::as_str).filter(|secret| !secret.is_empty()).ok_or_else(
-            || Problem::new(format!("secrets.{name}"), format!("is missing; give {purpose}")),
-        )
+        self.given_secret(name).ok_or_else(|| {
+            Problem::new(format!("secrets.{name}"), format!("is missing; give {purpose}"))
+        })
     }
 }
 

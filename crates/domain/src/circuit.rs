@@ -41,9 +41,8 @@ impl Reason {
     /// The reason that a fault of the whole target gives, judged by its code.
     pub fn of(fault: &Fault) -> Reason {
         match fault.code.as_str() {
-            "http-401" | "tls" | "secrets" | "ldap-48" | "ldap-49" | "sql-28000" | "sql-28P01" => {
-                Reason::Credentials
-            }
+            "http-401" | "oauth-refused" | "tls" | "secrets" | "ldap-48" | "ldap-49"
+            | "sql-28000" | "sql-28P01" => Reason::Credentials,
             _ => Reason::Unavailable,
         }
     }
@@ -387,7 +386,7 @@ mod tests {
 
     #[test]
     fn credentials_that_are_not_accepted_open_it_at_once() {
-        for code in ["http-401", "tls", "ldap-49", "sql-28P01", "secrets"] {
+        for code in ["http-401", "oauth-refused", "tls", "ldap-49", "sql-28P01", "secrets"] {
             let heard = Heard::of(&[fault(Class::Target, "dns"), fault(Class::Target, code)]);
 
             assert_eq!(Recent::default().note(heard, at(0)), Some(Reason::Credentials), "{code}");

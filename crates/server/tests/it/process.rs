@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 const ACCEDE: &str = env!("CARGO_BIN_EXE_accede");
 
 /// A serving process; killed if the test forgets it.
-struct Serving {
+pub struct Serving {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Drop for Serving {
@@ -26,7 +26,7 @@ fn command(data: &Path) -> Command {
     command
 }
 
-fn serve(data: &Path, more: &[&str]) -> Serving {
+pub fn serve(data: &Path, more: &[&str]) -> Serving {
     let mut child = command(data)
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(more)
@@ -48,12 +48,12 @@ fn rest(child: &mut Child) -> String {
     text
 }
 
-fn run(data: &Path, arguments: &[&str]) -> Output {
+pub fn run(data: &Path, arguments: &[&str]) -> Output {
     command(data).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 #[track_caller]
-fn said(output: &Output, code: i32) -> String {
+pub fn said(output: &Output, code: i32) -> String {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{error}");
     if code == 0 { String::from_utf8_lossy(&output.stdout).into_owned() } else { error }

@@ -19,7 +19,7 @@ fn psql(port: u16, sql: &str) -> String {
 
 /// Lets a package of a new catalog give the only resource that a search finds; the package and its
 /// policy.
-async fn package_of(ada: &Door<'_>, target: &str, search: &str) -> (String, String) {
+pub async fn package_of(ada: &Door<'_>, target: &str, search: &str) -> (String, String) {
     let path = format!("{OURS}/targets/{target}/discover?search={search}");
     let found = ada.get(&path).await.expect(200);
     let [only] = found["value"].as_array().unwrap().as_slice() else { panic!("{found:#}") };
@@ -33,7 +33,7 @@ async fn package_of(ada: &Door<'_>, target: &str, search: &str) -> (String, Stri
 }
 
 /// Assigns a package, works, and answers the assignment as it came to be.
-async fn assigned(world: &World, ada: &Door<'_>, user: &str, of: &(String, String)) -> Value {
+pub async fn assigned(world: &World, ada: &Door<'_>, user: &str, of: &(String, String)) -> Value {
     let (package, policy) = of;
     let assignment =
         json!({ "targetId": user, "assignmentPolicyId": policy, "accessPackageId": package });
