@@ -31,3 +31,20 @@ fn every_setting_and_secret_of_a_kind_is_on_its_page() {
         assert_eq!(rows(&page, "| Secret |"), names(&[kind.secrets]), "{}", kind.name);
     }
 }
+
+/// What `docs/adding-a-connector.md` promises of every kind.
+#[test]
+fn every_kind_is_one_file_and_one_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for kind in KINDS {
+        let name = kind.name;
+        for path in
+            [format!("crates/connectors/src/{name}.rs"), format!("docs/connectors/{name}.md")]
+        {
+            assert!(root.join(&path).is_file(), "the kind `{name}` has no {path}");
+        }
+        for field in [kind.settings, kind.secrets].concat() {
+            assert!(!field.label.is_empty() && !field.meaning.is_empty(), "{name}: {}", field.name);
+        }
+    }
+}
