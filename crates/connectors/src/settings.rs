@@ -76,7 +76,7 @@ pub const MAX_CONCURRENCY: u64 = 32;
 pub const COMMON: &[Field] = &[Field::new(
     "concurrency",
     "Calls at once",
-    "how many calls may be in flight at once, 1 to 32; default 8",
+    "how many calls each server may have in flight at once, 1 to 32; default 8",
 )];
 
 /// The settings of one target while they are read.

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Replicas: N times `accede serve` on one PostgreSQL, hurt one after another while they work.
+
+Requests are submitted to all of them in turn and delivered to a real SCIM server. Meanwhile one is killed, one is paused
+for longer than its lease and resumed with an old answer in its hands, all are cut off from the database, each is
+restarted in turn, and the database is killed. In the end every acknowledged request must be delivered, with one account
+and one membership per person: nothing lost, nothing doubled.
+"""
+
+import argparse
+import concurrent.futures
+import itertools
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from served import ROOT, Failure, Http, Scim, Server, check, own_database, people, prepare, submit  # noqa: E402
+
+
+class Database:
+    """A PostgreSQL cluster of this test alone, since it is killed."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(self.script("scratch"))
+        os.chmod(self.folder, 0o755)
+        self.url = own_database(self.script("start", self.folder), "replicas")
+
+    @staticmethod
+    def script(*arguments):
+        command = [ROOT / "scripts/postgres", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def kill(self):
+        """Kills the server and what it forked, and starts it again: it recovers from its log."""
+        leader = int((self.folder / "data/postmaster.pid").read_text().split()[0])
+        children = subprocess.run(["pgrep", "-P", str(leader)], capture_output=True, text=True).stdout.split()
+        for process in [leader, *map(int, children)]:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for _ in range(100):
+            if not pathlib.Path(f"/proc/{leader}").exists():
+                break
+            time.sleep(0.05)
+        self.script("resume", self.folder)
+
+    def cut(self):
+        """Ends every connection to the database; says how many there were."""
+        query = ("select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                 "where datname = current_database() and pid <> pg_backend_pid()")
+        command = ["psql", "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", self.url, "--command", query]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    def stop(self):
+        self.script("stop", self.folder)
+
+
+class Spread:
+    """Speaks to the replicas in turn, and to the next when one does not answer."""
+
+    def __init__(self, apis):
+        self.apis, self.turn = apis, itertools.cycle(range(len(apis)))
+
+    def call(self, method, path, body=None, timeout=30):
+        last = None
+        for _ in self.apis:
+            try:
+                status, answer = self.apis[next(self.turn)].call(method, path, body, timeout)
+                if status != 503:
+                    return status, answer
+                last = Failure(f"503: {answer}")
+            except OSError as error:
+                last = error
+        raise OSError(last)
+
+
+def hurt(replicas, database, chance, pause):
+    """One after another, everything that can happen to a replica; says what was done."""
+    first, second, third = replicas
+    steps = []
+
+    def step(what, action):
+        time.sleep(chance.uniform(0.2, 1.0))
+        action()
+        steps.append(what)
+
+    step("paused one past its lease", lambda: second.process.send_signal(signal.SIGSTOP))
+    step("killed one", first.kill)
+    step("cut the connections", database.cut)
+    step("started it again", first.start)
+    step("killed the database", database.kill)
+    time.sleep(pause)
+    step("resumed the paused one", lambda: second.process.send_signal(signal.SIGCONT))
+    for replica in (third, second, first):
+        step("restarted one in turn", lambda replica=replica: (replica.stop(), replica.start()))
+    return steps
+
+
+def run(folder, database, count, chance, pause):
+    scim = Scim(folder / "scim")
+    group = scim.group("crew")
+    replicas = []
+    try:
+        for number in range(3):
+            data = folder / f"replica-{number}"
+            data.mkdir()
+            # One organization has one key; where it lies is each machine's matter.
+            key = {} if number == 0 else {"ACCEDE_KEY_FILE": str(folder / "replica-0" / "accede.key")}
+            replica = Server(data, database.url, key)
+            replica.start()
+            replicas.append(replica)
+        token = replicas[0].token()
+        apis = [Http(f"http://127.0.0.1:{replica.port}", token) for replica in replicas]
+        package, policy = prepare(apis[0], scim, group)
+        users = people(apis[0], replicas[0], count)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            half = len(users) // 2
+            submitting = pool.submit(submit, Spread(apis), package, policy, users[:half])
+            hurting = hurt(replicas, database, chance, pause)
+            acknowledged = submitting.result()
+        # What comes afterwards finds all three at work again.
+        acknowledged |= submit(Spread(apis), package, policy, users[half:])
+        check("replicas", apis[0], scim, group, package, acknowledged, count)
+        return hurting
+    finally:
+        for replica in replicas:
+            if replica.process and replica.process.poll() is None:
+                replica.process.send_signal(signal.SIGCONT)
+            replica.stop()
+        scim.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--pause", type=float, default=65.0, help="seconds; a lease lasts 60")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    chance = random.Random(options.seed)
+    passed = failed = 0
+    for number in range(options.rounds):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="accede-replicas-"))
+        database = Database()
+        try:
+            steps = run(folder, database, options.requests, chance, options.pause)
+            print(f"round {number + 1}: {', '.join(steps)}: {options.requests} requests, 0 lost, 0 doubled")
+            passed += 1
+        except (Failure, OSError) as failure:
+            print(f"FAILED round {number + 1}: {failure}")
+            failed += 1
+        finally:
+            database.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
