@@ -321,22 +321,31 @@ impl App {
     /// The database's.
     pub(crate) async fn give_up_held(&self) -> Result<usize> {
         let now = self.now();
-        let window = self.settings().retry.grant_window;
-        let Ok(since) = now.checked_sub(window) else { return Ok(0) };
         let held = self
             .store()
             .read(async |tx| {
-                Ok::<_, Error>(deliveries::held_since(tx, since, now, GIVE_UP_BATCH).await?)
+                let mut held = Vec::new();
+                for target in circuits::open(tx, MAX_TARGETS).await? {
+                    let Some(row) = targets::get(tx, target).await? else { continue };
+                    let retry = self.retry_of(&row);
+                    let Ok(since) = now.checked_sub(retry.grant_window) else { continue };
+                    let found =
+                        deliveries::held_since(tx, target, since, now, GIVE_UP_BATCH).await?;
+                    held.extend(
+                        found.into_iter().map(|(id, subject)| (id, target, subject, retry)),
+                    );
+                }
+                Ok::<_, Error>(held)
             })
             .await?;
         let caller = Caller::system();
-        for (id, target, subject) in &held {
+        for (id, target, subject, retry) in &held {
             self.store()
                 .write(async |tx| {
                     people::lock(tx, *subject).await?;
                     let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(()) };
                     let circuit = circuits::get(tx, *target).await?;
-                    let given_up = delivery::give_up(row.delivery, &self.settings().retry, now);
+                    let given_up = delivery::give_up(row.delivery, retry, now);
                     if row.delivery == given_up || circuit.circuit.state == State::Closed {
                         return Ok(());
                     }

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use accede_connectors::{CALL_DEADLINE, Connector, Done, Item, Person, Presence, Role, Wanted};
+use accede_connectors::{
+    CALL_DEADLINE, Connector, Done, Item, Person, Presence, Role, Wanted, settings,
+};
 use accede_domain::Timestamp;
 use accede_domain::cause::fingerprint;
 use accede_domain::circuit::Admission;
 use accede_domain::delivery::{self, Action, Answer};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
+use accede_domain::retry::Retry;
 use accede_store::causes::{self, NewCause};
 use accede_store::circuits;
 use accede_store::deliveries::{self, Attempt, DeliveryRow, LastFault};
@@ -26,7 +29,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::deed::Deed;
-use crate::{App, Caller, Error, Result};
+use crate::{App, Caller, Error, Result, audit};
 
 /// Longest sleep of an idle worker: what no wake-up announced is found after so long.
 const IDLE: Duration = Duration::from_millis(500);
@@ -58,6 +61,8 @@ pub struct Claimed {
     pub person: Person,
     /// When it was claimed.
     pub at: Timestamp,
+    /// How its target is tried again.
+    pub retry: Retry,
 }
 
 impl Claimed {
@@ -113,14 +118,11 @@ impl App {
         let claimed = self
             .store()
             .write(async |tx| {
-                if version.is_some() {
-                    let row = targets::get(tx, target).await?;
-                    let same =
-                        row.is_some_and(|row| !row.is_paused && Some(row.version) == version);
-                    if !same {
-                        return Ok(None);
-                    }
+                let Some(found) = targets::get(tx, target).await? else { return Ok(None) };
+                if version.is_some_and(|version| found.is_paused || found.version != version) {
+                    return Ok(None);
                 }
+                let retry = self.retry_of(&found);
                 let admission = circuits::get(tx, target).await?.circuit.admits(now);
                 let limit = match admission {
                     Admission::Nothing => return Ok(Some((admission, Vec::new()))),
@@ -147,7 +149,7 @@ impl App {
                     row.delivery = next;
                     row.attempted_at = Some(now);
                     saves.push((row.clone(), epoch));
-                    claimed.push(Claimed { row, action, person: person(facts), at: now });
+                    claimed.push(Claimed { row, action, person: person(facts), at: now, retry });
                 }
                 deliveries::save_all(tx, &saves).await?;
                 Ok::<_, Error>(Some((admission, claimed)))
@@ -237,13 +239,13 @@ impl App {
                 };
                 let epoch = row.delivery.epoch;
                 let before = row.delivery.part();
-                let retry = &self.settings().retry;
+                let claimed_row = row.delivery;
                 let settled = delivery::settle(
                     row.delivery,
                     claimed.row.delivery.epoch,
                     answer,
                     can_observe,
-                    retry,
+                    &claimed.retry,
                     chance,
                     now,
                 );
@@ -256,6 +258,9 @@ impl App {
                 deliveries::save(tx, &row, epoch).await?;
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
                 deliveries::insert_attempt(tx, &attempt).await?;
+                if !discarded && delivery::drifted(&claimed_row, &row.delivery) {
+                    self.tell_drift(tx, &row, now).await?;
+                }
                 if before != row.delivery.part() {
                     let concerned = assignments::concerned(tx, row.id).await?;
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
@@ -270,6 +275,40 @@ impl App {
             self.tally().count(&outcome);
         }
         Ok(())
+    }
+
+    /// How a target is tried again.
+    pub(crate) fn retry_of(&self, target: &TargetRow) -> Retry {
+        let default = &self.settings().retry;
+        // They were checked before they were stored.
+        settings::retry(&target.settings, default).unwrap_or(*default)
+    }
+
+    /// Writes down that somebody else changed in a target what was seen to be as wanted there.
+    async fn tell_drift(
+        &self,
+        tx: &mut accede_store::Tx<'_>,
+        row: &DeliveryRow,
+        now: Timestamp,
+    ) -> Result<()> {
+        let action = match row.delivery.wanted {
+            true => "access was removed in the target",
+            false => "access came back in the target",
+        };
+        tracing::warn!(delivery = %row.id, target = %row.key.target, action, "somebody else changes access");
+        let event = audit::Event {
+            action,
+            object_type: "delivery",
+            object_id: row.id.to_string(),
+            catalog: None,
+            detail: serde_json::json!({
+                "target": row.key.target,
+                "subject": row.key.subject,
+                "resource": row.key.resource,
+                "role": row.key.role,
+            }),
+        };
+        audit::record(self, tx, &Caller::system(), event, now).await
     }
 
     pub(crate) async fn remember(

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use accede_domain::SignedDuration;
+use accede_domain::duration::Duration;
+use accede_domain::retry::Retry;
 use serde_json::{Map, Value};
 
 /// What can be wrong with the settings of a target.
@@ -73,11 +76,70 @@ impl Field {
 pub const MAX_CONCURRENCY: u64 = 32;
 
 /// Settings that every kind has.
-pub const COMMON: &[Field] = &[Field::new(
-    "concurrency",
-    "Calls at once",
-    "how many calls each server may have in flight at once, 1 to 32; default 8",
-)];
+pub const COMMON: &[Field] = &[
+    Field::new(
+        "concurrency",
+        "Calls at once",
+        "how many calls each server may have in flight at once, 1 to 32; default 8",
+    ),
+    Field::new(
+        "retryBase",
+        "First wait before trying again, at most",
+        "an ISO 8601 duration such as `PT5S`, `PT0.1S` to `PT1H`; default: the server's \
+         `delivery.backoff_base`",
+    ),
+    Field::new(
+        "retryCap",
+        "Longest wait before trying again",
+        "an ISO 8601 duration such as `PT1H`, at least the first wait, at most `P1D`; default: the \
+         server's `delivery.backoff_cap`",
+    ),
+    Field::new(
+        "retryWindow",
+        "How long a role that is wanted is tried",
+        "an ISO 8601 duration such as `P1D`, `PT1S` to `P90D`; default: the server's \
+         `delivery.grant_window`. A role that is to go is never given up",
+    ),
+];
+
+/// How a target is tried again: the server's `default`, where the target's settings say nothing else.
+///
+/// # Errors
+///
+/// Names the setting that is no such duration.
+pub fn retry(settings: &Value, default: &Retry) -> Result<Retry, Problem> {
+    let read = |name: &str, least: &str, most: &str| match settings.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let wrong = || {
+                let said = format!("must be an ISO 8601 duration from `{least}` to `{most}`");
+                problem(name, said)
+            };
+            let length = |text: &str| {
+                let fixed = text.parse::<Duration>().ok().and_then(|given| given.fixed());
+                fixed.and_then(|fixed| SignedDuration::try_from(fixed).ok())
+            };
+            let given = value.as_str().and_then(|text| length(text.trim())).ok_or_else(wrong)?;
+            let fits = length(least) <= Some(given) && Some(given) <= length(most);
+            if fits { Ok(Some(given)) } else { Err(wrong()) }
+        }
+    };
+    let base = read("retryBase", "PT0.1S", "PT1H")?;
+    let cap = read("retryCap", "PT0.1S", "P1D")?;
+    let window = read("retryWindow", "PT1S", "P90D")?;
+    let retry = Retry {
+        base: base.unwrap_or(default.base),
+        cap: cap.unwrap_or(default.cap),
+        grant_window: window.unwrap_or(default.grant_window),
+        ..*default
+    };
+    if retry.cap < retry.base {
+        let name = if cap.is_some() { "retryCap" } else { "retryBase" };
+        let said = "makes the longest wait shorter than the first; `retryCap` must be at least `retryBase`";
+        return Err(problem(name, said));
+    }
+    Ok(retry)
+}
 
 /// The settings of one target while they are read.
 pub struct Reader<'a> {
@@ -107,6 +169,7 @@ impl<'a> Reader<'a> {
         }
         let reader = Reader { settings, secrets };
         reader.number("concurrency", 8, 1..=MAX_CONCURRENCY)?;
+        retry(&Value::Object(settings.clone()), &Retry::default())?;
         Ok(reader)
     }
 
@@ -271,6 +334,29 @@ mod tests {
     }
 
     #[test]
+    fn a_target_may_be_tried_again_in_its_own_way() {
+        let default = Retry::default();
+        let said = |settings: Value| retry(&settings, &default).unwrap_err().to_string();
+
+        assert_eq!(retry(&json!({}), &default).unwrap(), default);
+        let own = json!({"retryBase": "PT1S", "retryCap": "PT30S", "retryWindow": "P2D"});
+        let own = retry(&own, &default).unwrap();
+        assert_eq!((own.base.as_secs(), own.cap.as_secs()), (1, 30));
+        assert_eq!(own.grant_window.as_hours(), 48);
+        assert_eq!(
+            said(json!({"retryWindow": "P1Y"})),
+            "`settings.retryWindow` must be an ISO 8601 duration from `PT1S` to `P90D`"
+        );
+        assert_eq!(
+            said(json!({"retryBase": 5})),
+            "`settings.retryBase` must be an ISO 8601 duration from `PT0.1S` to `PT1H`"
+        );
+        assert!(
+            said(json!({"retryCap": "PT1S"})).contains("`retryCap` must be at least `retryBase`")
+        );
+    }
+
+    #[test]
     fn every_problem_names_the_field_and_the_remedy() {
         let said = |settings| read(settings).unwrap_err().to_string();
         assert_eq!(
@@ -283,7 +369,8 @@ mod tests {
         );
         assert_eq!(
             said(json!({"zzzzzzz": 1})),
-            "`settings.zzzzzzz` is not known; known are `baseUrl`, `createAccounts`, `concurrency`"
+            "`settings.zzzzzzz` is not known; known are `baseUrl`, `createAccounts`, \
+             `concurrency`, `retryBase`, `retryCap`, `retryWindow`"
         );
         assert_eq!(
             said(json!({})),

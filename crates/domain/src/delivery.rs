@@ -8,8 +8,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fault::{Class, Fault};
-use crate::retry::{self, Retry};
+use crate::fault::Fault;
+use crate::retry::{self, Course, Retry, Rule};
 use crate::rollup::Part;
 
 /// What is known about the truth in the target.
@@ -338,6 +338,8 @@ pub fn settle(
         }
         Answer::Present | Answer::Absent => {
             let present = *answer == Answer::Present;
+            let was_seen_so =
+                row.verified.is_some() && Delivery { observed: before, ..row }.is_so();
             if before == Observed::Never {
                 row.pre_existing = present;
             }
@@ -347,7 +349,19 @@ pub fn settle(
             row.verify_at = None;
             row.phase = if row.is_so() {
                 row.misses = 0;
+                if !row.wanted && retry.read_back_after.is_some() && before != Observed::Never {
+                    // An older acknowledgement is of the grant.
+                    let since = row.acknowledged.map_or(row.since, |at| at.max(row.since));
+                    row.verify_at = retry::second_look(since, now);
+                }
                 Phase::Settled
+            } else if was_seen_so {
+                // It was so, was seen to be so, and somebody else changed it: a trial of its own.
+                row.since = now;
+                row.attempts = 0;
+                row.misses = 0;
+                row.acknowledged = None;
+                Phase::Due { at: now }
             } else if row.misses == 0 && row.acknowledged.is_none() {
                 // Nothing was promised yet; the read only said what to do next.
                 Phase::Due { at: now }
@@ -357,18 +371,28 @@ pub fn settle(
             Ok(row)
         }
         Answer::Fault(fault) => {
-            let counts = match fault.class {
-                Class::Unknown => {
+            let rule = Rule::of(fault.class);
+            row.attempts += i64::from(rule.counts);
+            match rule.course(row.wanted) {
+                Course::LookFirst => {
                     if action != Action::Observe {
                         row.observed = Observed::Unknown;
                         row.uncertain_until = Some(retry::after(deadline.max(now), ZOMBIE));
                     }
-                    true
+                    row.phase = miss(&mut row, action, retry, chance, now);
                 }
-                Class::Transient => true,
-                Class::Permanent | Class::Unsupported => {
+                Course::Ladder => row.phase = miss(&mut row, action, retry, chance, now),
+                Course::Hold => {
                     row.observed = before;
-                    row.attempts += 1;
+                    row.phase = miss(&mut row, action, retry, chance, now);
+                }
+                Course::AsAsked => {
+                    row.observed = before;
+                    let next = retry::after(now, retry.throttle(fault.retry_after, chance));
+                    row.phase = next_or_failed(&mut row, action, next, retry, now);
+                }
+                Course::FixFirst | Course::Never => {
+                    row.observed = before;
                     row.phase = refused(&mut row, action, retry, now);
                     let blind = before == Observed::Unknown && action != Action::Observe;
                     if blind && can_observe && !row.is_so() {
@@ -377,27 +401,17 @@ pub fn settle(
                         row.uncertain_until = Some(now);
                         row.phase = row.due(now);
                     }
-                    return Ok(row);
                 }
-                Class::Target => {
-                    row.observed = before;
-                    false
-                }
-                Class::Throttled => {
-                    row.observed = before;
-                    let wait = retry.throttle(fault.retry_after, chance);
-                    row.phase =
-                        next_or_failed(&mut row, action, retry::after(now, wait), retry, now);
-                    return Ok(row);
-                }
-            };
-            if counts {
-                row.attempts += 1;
             }
-            row.phase = miss(&mut row, action, retry, chance, now);
             Ok(row)
         }
     }
+}
+
+/// Whether a look at what was seen to be as wanted found that somebody else changed it.
+pub fn drifted(before: &Delivery, after: &Delivery) -> bool {
+    let looked = matches!(before.phase, Phase::InFlight { action: Action::Observe, .. });
+    looked && before.is_so() && before.verified.is_some() && !after.is_so()
 }
 
 /// One more try in a row without success: when is the next one, or is this the end?
@@ -420,10 +434,8 @@ fn next_or_failed(
         row.verify_at = Some(next).filter(|_| action == Action::Observe);
         return Phase::Settled;
     }
-    if !row.wanted {
-        return row.due(next);
-    }
-    let end = retry::after(row.since, retry.grant_window);
+    let Some(window) = retry.ladder(row.wanted).window else { return row.due(next) };
+    let end = retry::after(row.since, window);
     if end <= now { Phase::Failed { at: now } } else { row.due(next.min(end)) }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use super::*;
+use crate::fault::Class;
 use proptest::prelude::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -329,4 +330,61 @@ proptest! {
             }
         }
     }
+}
+
+/// A role that was given, read back, taken back and read back again.
+fn removed() -> Delivery {
+    let row = want(delivered(), false, at(10));
+    let (row, action) = claimed(row, at(10));
+    assert_eq!(action, Action::Revoke);
+    let (row, action) = claimed(answered(row, &Answer::Applied, at(11)), at(13));
+    assert_eq!(action, Action::Observe);
+    answered(row, &Answer::Absent, at(13))
+}
+
+#[test]
+fn what_was_taken_back_is_read_again_after_two_minutes_and_after_a_day() {
+    let row = removed();
+    assert_eq!((row.part(), row.verify_at), (Part::Done, Some(at(11 + 120))));
+
+    let (row, _) = claimed(row, at(131));
+    let row = answered(row, &Answer::Absent, at(132));
+    assert_eq!(row.verify_at, Some(at(11 + 86_400)));
+
+    let (row, _) = claimed(row, at(11 + 86_400));
+    let row = answered(row, &Answer::Absent, at(12 + 86_400));
+    assert_eq!((row.phase, row.verify_at), (Phase::Settled, None));
+}
+
+#[test]
+fn access_that_comes_back_is_taken_again_as_a_trial_of_its_own() {
+    let (looking, _) = claimed(removed(), at(131));
+
+    let row = answered(looking, &Answer::Present, at(132));
+
+    assert!(drifted(&looking, &row));
+    assert_eq!(row.phase, Phase::Due { at: at(132) });
+    assert_eq!((row.since, row.misses), (at(132), 0), "it is not stuck for two minutes already");
+    assert_eq!(claimed(row, at(132)).1, Action::Revoke);
+}
+
+#[test]
+fn a_target_that_says_yes_and_does_nothing_has_not_drifted() {
+    let (looking, _) = claimed(delivered(), at(3));
+
+    let row = answered(looking, &Answer::Absent, at(3));
+
+    assert!(!drifted(&looking, &row));
+    assert_eq!(row.misses, 1, "tries wait longer each time");
+}
+
+#[test]
+fn what_cannot_be_done_at_all_rests_and_a_revocation_is_kept() {
+    let (row, _) = claimed(wanted(), at(0));
+    let row = answered(row, &fault(Class::Unsupported), at(1));
+    assert!(matches!(row.phase, Phase::Failed { .. }));
+
+    let (row, _) = claimed(want(delivered(), false, at(10)), at(10));
+    let row = answered(row, &fault(Class::Unsupported), at(11));
+    assert!(matches!(row.phase, Phase::Stuck { .. }));
 }

@@ -27,6 +27,16 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Class; 6] = [
+        Class::Unknown,
+        Class::Permanent,
+        Class::Transient,
+        Class::Target,
+        Class::Throttled,
+        Class::Unsupported,
+    ];
+
     /// Stable text, used in the database and on the wire.
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,16 +51,7 @@ impl Class {
 
     /// The class of that name.
     pub fn parse(name: &str) -> Option<Class> {
-        [
-            Class::Unknown,
-            Class::Permanent,
-            Class::Transient,
-            Class::Target,
-            Class::Throttled,
-            Class::Unsupported,
-        ]
-        .into_iter()
-        .find(|class| class.name() == name)
+        Class::ALL.into_iter().find(|class| class.name() == name)
     }
 }
 

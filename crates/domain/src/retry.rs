@@ -1,11 +1,93 @@
-//! How long to wait before the next try, and how long trying lasts.
+//! What follows a try that did not succeed: whether there is another, when, and until when.
+//!
+//! [`RULES`] says what a class of fault leads to; the engine asks nothing else. `docs/retry.md` is
+//! written from it.
 //!
 //! Delay is uniform between a floor and `min(cap, base · 2ⁿ)`: full jitter, so that a thousand rows
 //! that failed together do not come back together. Chance is an argument.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The retry settings of one deployment.
+use crate::fault::Class;
+
+/// What follows a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// It is tried again after a wait that grows, until the window of a grant ends.
+    Ladder,
+    /// The target is read first, because the call may have taken effect; then as [`Course::Ladder`].
+    LookFirst,
+    /// It is tried again when the target wants to be called again, and costs nothing.
+    AsAsked,
+    /// The target's circuit holds it and everything else there until a check succeeds. Should the
+    /// circuit let it through, it waits as on the ladder, and costs nothing.
+    Hold,
+    /// It rests until somebody has mended what the target refuses: a grant as failed, a revocation
+    /// as stuck, which is probed now and then and never dropped.
+    FixFirst,
+    /// The target can never do this: a grant rests as failed, and trying it again is for whoever
+    /// changed the resource role.
+    Never,
+}
+
+/// What a class of fault leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The class.
+    pub class: Class,
+    /// What follows for what is wanted.
+    pub grant: Course,
+    /// What follows for what is not wanted any more.
+    pub revoke: Course,
+    /// Whether the try counts against the delivery.
+    pub counts: bool,
+}
+
+/// What each class of fault leads to.
+pub const RULES: [Rule; 6] = [
+    both(Class::Unknown, Course::LookFirst, true),
+    both(Class::Transient, Course::Ladder, true),
+    both(Class::Permanent, Course::FixFirst, true),
+    Rule {
+        class: Class::Unsupported,
+        grant: Course::Never,
+        revoke: Course::FixFirst,
+        counts: true,
+    },
+    both(Class::Target, Course::Hold, false),
+    both(Class::Throttled, Course::AsAsked, false),
+];
+
+const fn both(class: Class, course: Course, counts: bool) -> Rule {
+    Rule { class, grant: course, revoke: course, counts }
+}
+
+impl Rule {
+    /// What a class of fault leads to.
+    pub fn of(class: Class) -> Rule {
+        let found = RULES.into_iter().find(|rule| rule.class == class);
+        // A test asks for every class; what were missing would be tried again, never dropped.
+        found.unwrap_or(both(class, Course::Ladder, true))
+    }
+
+    /// What follows for a role that is, or is not, wanted.
+    pub const fn course(&self, wanted: bool) -> Course {
+        if wanted { self.grant } else { self.revoke }
+    }
+}
+
+/// How tries follow each other on the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ladder {
+    /// First upper bound of the wait; it doubles with each miss.
+    pub base: SignedDuration,
+    /// Largest upper bound of the wait.
+    pub cap: SignedDuration,
+    /// How long tries follow each other; `None`: for ever.
+    pub window: Option<SignedDuration>,
+}
+
+/// The retry settings of one deployment, or of one target of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// First upper bound of the wait before trying a grant again.
@@ -16,7 +98,8 @@ pub struct Retry {
     pub grant_window: SignedDuration,
     /// How often a revocation that the target refuses for good is probed.
     pub stuck_probe: SignedDuration,
-    /// How long after a change it is read back, where the target can be read; `None`: never.
+    /// How long after a change it is read back, where the target can be read; `None`: never, not
+    /// even at [`SECOND_LOOKS`].
     pub read_back_after: Option<SignedDuration>,
 }
 
@@ -38,17 +121,28 @@ pub const FLOOR: SignedDuration = SignedDuration::from_secs(1);
 pub const RETRY_AFTER: std::ops::RangeInclusive<SignedDuration> =
     SignedDuration::from_secs(1)..=SignedDuration::from_hours(1);
 
+/// How long after a revocation was acknowledged the target is read again, though a read-back said
+/// that the role is gone: a call that was sent before and hung somewhere may give it once more.
+pub const SECOND_LOOKS: [SignedDuration; 2] =
+    [SignedDuration::from_secs(120), SignedDuration::from_hours(24)];
+
 impl Retry {
-    /// The wait before the next try after `misses` tries in a row failed (1 after the first).
+    /// How tries follow each other for a role that is, or is not, wanted.
     ///
     /// Revocations wait at most 2/5 of a grant's base and a quarter of its cap: access that should
-    /// be gone is more urgent than access that should come. `chance` lies in `[0, 1)`.
-    pub fn delay(&self, wanted: bool, misses: i64, chance: f64) -> SignedDuration {
-        let (base, cap) = if wanted {
-            (self.base, self.cap)
+    /// be gone is more urgent than access that should come. They are tried for ever.
+    pub fn ladder(&self, wanted: bool) -> Ladder {
+        if wanted {
+            Ladder { base: self.base, cap: self.cap, window: Some(self.grant_window) }
         } else {
-            (self.base.saturating_mul(2) / 5, self.cap / 4)
-        };
+            Ladder { base: self.base.saturating_mul(2) / 5, cap: self.cap / 4, window: None }
+        }
+    }
+
+    /// The wait before the next try after `misses` tries in a row failed (1 after the first).
+    /// `chance` lies in `[0, 1)`.
+    pub fn delay(&self, wanted: bool, misses: i64, chance: f64) -> SignedDuration {
+        let Ladder { base, cap, .. } = self.ladder(wanted);
         let doublings = u32::try_from(misses.saturating_sub(1).clamp(0, 30)).unwrap_or(30);
         let bound = base.saturating_mul(2_i32.saturating_pow(doublings)).min(cap);
         let floor = FLOOR.min(base).min(bound);
@@ -61,6 +155,11 @@ impl Retry {
         let asked = asked.unwrap_or(self.base).clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end());
         asked.saturating_add(asked.mul_f64_clamped(0.1 * chance))
     }
+}
+
+/// When what was taken back at `since` is read again, if it still is to be after `now`.
+pub fn second_look(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    SECOND_LOOKS.into_iter().map(|wait| after(since, wait)).find(|at| now < *at)
 }
 
 /// When a wait that starts now is over.
@@ -84,40 +183,5 @@ impl MulClamped for SignedDuration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn upper_bounds_double_up_to_the_cap() {
-        let retry = Retry::default();
-        let bounds: Vec<i64> =
-            (1..=12).map(|misses| retry.delay(true, misses, 0.999_999_9).as_secs()).collect();
-
-        assert_eq!(bounds, [4, 9, 19, 39, 79, 159, 319, 639, 1279, 2559, 3599, 3599]);
-    }
-
-    #[test]
-    fn no_wait_is_shorter_than_the_floor() {
-        let retry = Retry::default();
-
-        assert_eq!(retry.delay(true, 1, 0.0), FLOOR);
-        assert_eq!(retry.delay(false, 9, 0.0), FLOOR);
-    }
-
-    #[test]
-    fn revocations_wait_less() {
-        let retry = Retry::default();
-
-        assert_eq!(retry.delay(false, 30, 0.999_999_9).as_secs(), 15 * 60 - 1);
-    }
-
-    #[test]
-    fn what_a_target_asks_for_is_clamped() {
-        let retry = Retry::default();
-        let asks = |seconds| retry.throttle(Some(std::time::Duration::from_secs(seconds)), 0.0);
-
-        assert_eq!(asks(0).as_secs(), 1);
-        assert_eq!(asks(120).as_secs(), 120);
-        assert_eq!(asks(100_000).as_secs(), 3600);
-    }
-}
+#[path = "retry_tests.rs"]
+mod tests;

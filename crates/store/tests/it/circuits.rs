@@ -146,8 +146,8 @@ async fn what_waits_is_blamed_held_and_released() {
                 assert_eq!(hold.reason, Some(Reason::Credentials), "{engine}");
                 assert_eq!(hold.until, open().circuit.held_until(), "{engine}");
 
-                let held = deliveries::held_since(tx, at(0), at(300), 9).await?;
-                let ids: Vec<_> = held.iter().map(|(id, ..)| *id).collect();
+                let held = deliveries::held_since(tx, target, at(0), at(300), 9).await?;
+                let ids: Vec<_> = held.iter().map(|(id, _)| *id).collect();
                 assert_eq!(ids, vec![one], "{engine}: what may still happen is not given up");
 
                 assert_eq!(circuits::release(tx, target, at(300)).await?, 1, "{engine}");
