@@ -364,6 +364,46 @@ impl Deed<'_, '_> {
         Ok(changed)
     }
 
+    /// Saves a delivery that a person settled by hand, and brings the requests that rest short of
+    /// it up to where it stands now. `kind` and `why` stand on the timeline of every request that
+    /// is not over.
+    pub(crate) async fn resolve(
+        &mut self,
+        row: DeliveryRow,
+        resolved: Delivery,
+        kind: &str,
+        why: &str,
+    ) -> Result<()> {
+        let concerned = assignments::concerned(self.tx, row.id).await?;
+        for assignment in &concerned {
+            for request in requests::under_way(self.tx, *assignment).await? {
+                self.note(&request, kind, why.to_owned()).await?;
+            }
+        }
+        let is_moved = row.delivery.part() != resolved.part();
+        self.change(row, resolved, None).await?;
+        for id in concerned {
+            let is_live = assignments::lock(self.tx, id).await?.state.is_live();
+            for mut request in requests::of_assignment(self.tx, id).await? {
+                let is_short = matches!(
+                    request.state,
+                    State::PartiallyDelivered { .. } | State::DeliveryFailed { .. }
+                );
+                if !is_short || !is_live || request.request_type.wish() != Wish::Add {
+                    continue;
+                }
+                let open = requests::open_of(self.tx, request.subject, request.package).await?;
+                if is_moved && open.is_none() {
+                    self.transition(&mut request, Event::Resolve, Some(why.to_owned())).await?;
+                    self.roll_up_into(id, Some(&mut request)).await?;
+                } else {
+                    self.note(&request, kind, why.to_owned()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes back what a withdrawn request had delivered.
     async fn withdraw(&mut self, request: &mut Request) -> Result<()> {
         match request.assignment {
@@ -619,5 +659,6 @@ fn kind(event: &Event, after: &State) -> &'static str {
         (Event::Cancel, State::Canceling { .. }) => "cancelStarted",
         (Event::Cancel | Event::Withdrawn, _) => "canceled",
         (Event::Overtake, _) => "overtaken",
+        (Event::Resolve, _) => "resolved",
     }
 }

@@ -97,7 +97,21 @@ impl App {
     ///
     /// Not found for everybody else.
     pub async fn get_delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Named> {
-        self.store().read(async |tx| delivery_for(tx, caller, id, Action::ReadRequests).await).await
+        self.may_with_delivery(caller, id, Action::ReadRequests).await
+    }
+
+    /// One delivery, for those who may do this with it.
+    ///
+    /// # Errors
+    ///
+    /// Not found for those who may not read it, forbidden for those who may only read it.
+    pub async fn may_with_delivery(
+        &self,
+        caller: &Caller,
+        id: DeliveryId,
+        action: Action,
+    ) -> Result<Named> {
+        self.store().read(async |tx| delivery_for(tx, caller, id, action).await).await
     }
 
     /// The attempts made for a delivery, newest first, at most [`MAX_ATTEMPTS`].

@@ -32,6 +32,7 @@ pub mod policies;
 pub mod related;
 pub mod reprocess;
 pub mod requests;
+pub mod resolutions;
 pub mod resources;
 pub mod role_assignments;
 mod seal;

@@ -77,11 +77,7 @@ impl Claimed {
     }
 
     fn role(&self) -> Role {
-        Role {
-            resource: self.row.key.resource.clone(),
-            role: self.row.key.role.clone(),
-            scope: self.row.key.scope.clone(),
-        }
+        role(&self.row.key)
     }
 }
 
@@ -669,7 +665,13 @@ fn report<T>(what: &str, outcome: Result<T>) {
     }
 }
 
-fn person(facts: people::Facts) -> Person {
+/// What a delivery's role is called in its target.
+pub(crate) fn role(key: &deliveries::Key) -> Role {
+    Role { resource: key.resource.clone(), role: key.role.clone(), scope: key.scope.clone() }
+}
+
+/// A person as connectors know them.
+pub(crate) fn person(facts: people::Facts) -> Person {
     Person {
         subject: facts.subject,
         object_id: facts.user.to_string(),

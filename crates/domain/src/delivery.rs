@@ -2,8 +2,9 @@
 //!
 //! There is one row per key (target, subject, role, scope), however many assignments are the reason
 //! for it. A changed wish bumps its generation instead of appending a second row, so forty toggles
-//! while a target is down become one call. The functions here are the only way a row changes:
-//! [`want`], [`claim`], [`settle`], [`reopen`], [`verify`], [`doubt`]. What a worker may do next is
+//! while a target is down become one call. The functions here, and those of [`crate::resolution`]
+//! for what people settle by hand, are the only way a row changes: [`want`], [`claim`], [`settle`],
+//! [`reopen`], [`verify`], [`doubt`]. What a worker may do next is
 //! *planned* from what is wanted and what was observed; an answer only changes what is observed.
 
 use jiff::{SignedDuration, Timestamp};

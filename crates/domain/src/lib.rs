@@ -17,6 +17,7 @@ pub mod permission;
 pub mod policy;
 pub mod refusal;
 pub mod request;
+pub mod resolution;
 pub mod retry;
 pub mod rollup;
 pub mod schedule;

@@ -159,6 +159,8 @@ pub enum Event {
     Withdrawn,
     /// While it was delivering, its end came or its subject left: what was delivered is taken back.
     Overtake,
+    /// Something that it could not deliver was settled by hand.
+    Resolve,
 }
 
 /// What a step wants done, as rows in the same transaction.
@@ -270,6 +272,7 @@ impl Event {
             Event::Cancel => "be canceled",
             Event::Withdrawn => "end as withdrawn",
             Event::Overtake => "be overtaken by its end",
+            Event::Resolve => "be settled by hand",
         }
     }
 
@@ -356,6 +359,12 @@ pub fn step(state: State, event: Event, now: Timestamp) -> Result<(State, Vec<Ef
             let first_completed = first_completed.unwrap_or(now);
             go(St::Canceling { first_completed }, &[Fx::Withdraw])
         }
+        // Where its deliveries stand now is told by the roll-up that follows.
+        (
+            St::PartiallyDelivered { first_completed, .. }
+            | St::DeliveryFailed { first_completed, .. },
+            Ev::Resolve,
+        ) => go(St::Delivering { first_completed: Some(first_completed) }, &[]),
         (St::Canceling { .. }, Ev::Withdrawn) => go(St::Canceled { at: now }, &[]),
         // Asking twice is asking once.
         (St::Canceling { .. }, Ev::Cancel) => go(state, &[]),

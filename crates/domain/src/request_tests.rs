@@ -46,6 +46,7 @@ fn events() -> Vec<Event> {
         Event::Cancel,
         Event::Withdrawn,
         Event::Overtake,
+        Event::Resolve,
     ];
     events.extend(Outcome::ALL.map(Event::Settle));
     events

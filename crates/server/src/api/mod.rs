@@ -21,7 +21,8 @@ pub mod openapi;
 pub mod query;
 pub mod repeat;
 pub mod reprocess;
-pub mod resource_environments;
+pub mod resolutions;
+mod resource_environments;
 pub mod resource_requests;
 pub mod resources;
 pub mod respond;
@@ -78,6 +79,7 @@ pub fn routes() -> Router<App> {
         .merge(groups::routes())
         .merge(openapi::routes())
         .merge(reprocess::routes())
+        .merge(resolutions::routes())
         .merge(resource_environments::routes())
         .merge(resource_requests::routes())
         .merge(resources::routes())

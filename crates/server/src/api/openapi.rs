@@ -98,6 +98,13 @@ pub static OPERATIONS: &[Operation] = &[
         ("202", Some("retried")),
         &["409"],
     ),
+    act(
+        "/accede/v1/deliveries/{id}/resolve",
+        "Settle a delivery by hand: done in the target, where it is looked up, or given up",
+        Some("resolution"),
+        ("200", Some("resolved")),
+        &["409", "412", "422"],
+    ),
     read(
         "/accede/v1/revocations/stuck",
         "Access that should be gone and is not, oldest first",
@@ -464,6 +471,21 @@ fn schemas() -> Value {
     );
     add("retried", thing(json!({ "retried": { "type": ["integer", "boolean"] } }), &["retried"]));
     add("delivery", thing(delivery.clone(), &["id", "state", "wanted"]));
+    let mut resolved = delivery.clone();
+    if let Some(resolved) = resolved.as_object_mut() {
+        resolved.insert("changed".to_owned(), truth());
+    }
+    add("resolved", thing(resolved, &["id", "state", "changed"]));
+    add(
+        "resolution",
+        closed(
+            json!({
+                "resolution": { "enum": ["doneOutside", "giveUp"] },
+                "justification": { "type": "string", "minLength": 1, "maxLength": 4000 },
+            }),
+            &["resolution", "justification"],
+        ),
+    );
     let mut stuck = delivery;
     if let Some(stuck) = stuck.as_object_mut() {
         stuck.insert("sinceDateTime".to_owned(), instant());

@@ -44,6 +44,7 @@ struct Role {
     next: Option<String>,
     evidence: String,
     retry: Deed,
+    settle: Option<String>,
     log: Vec<Line>,
 }
 
@@ -75,7 +76,7 @@ impl Line {
 }
 
 impl Role {
-    fn of(named: &Named, log: Vec<Line>, may: bool, now: Timestamp) -> Role {
+    fn of(named: &Named, request: &str, log: Vec<Line>, may: bool, now: Timestamp) -> Role {
         let row = &named.row;
         let delivery = &row.delivery;
         // A target at rest is not called when the row alone would be due.
@@ -109,6 +110,8 @@ impl Role {
             Phase::Failed { .. } => Deed::not("Given up; reprocess the request to try it again."),
             _ => Deed::Hidden,
         };
+        let is_undone =
+            matches!(phase, Phase::Due { .. } | Phase::Failed { .. } | Phase::Stuck { .. });
         Role {
             id: row.id.to_string(),
             target: named.target_display_name.clone(),
@@ -122,6 +125,8 @@ impl Role {
             next,
             evidence,
             retry,
+            settle: Some(super::resolutions::address(&row.id.to_string(), request))
+                .filter(|_| may && is_undone),
             log,
         }
     }
@@ -190,7 +195,8 @@ async fn show(
             Vec::new()
         };
         let log = log.iter().map(Line::of).collect();
-        roles.push(Role::of(named, log, detail.permissions.may_reprocess, app.now()));
+        let may = detail.permissions.may_reprocess;
+        roles.push(Role::of(named, &request.to_string(), log, may, app.now()));
     }
     let package = detail.view.summary.package_name.clone();
     let package_id = detail.view.summary.request.package;
@@ -402,6 +408,7 @@ impl DetailsPage {
             next: cause.map(|_| "in 4 minutes".to_owned()),
             evidence: "none yet".to_owned(),
             retry: if cause.is_some() { Deed::Ready } else { Deed::Hidden },
+            settle: cause.map(|_| super::resolutions::address(name, "1")),
             log: log.clone(),
         };
         let page = |state: &str, reprocess: Deed| DetailsPage {

@@ -92,6 +92,7 @@ struct Stuck {
     why: String,
     since: String,
     state: Badge,
+    settle: String,
 }
 
 impl Stuck {
@@ -109,6 +110,7 @@ impl Stuck {
                 .map_or_else(|| "Not tried yet.".to_owned(), |f| sentence(&f.message)),
             since: how_long(now.duration_since(row.delivery.since)),
             state: words::delivery_state(&row.delivery),
+            settle: super::resolutions::address(&row.id.to_string(), ""),
         }
     }
 }
@@ -182,6 +184,7 @@ impl FailuresPage {
             why: "The server answered 403.".to_owned(),
             since: "3 hours".to_owned(),
             state: Badge::new(Tone::Bad, "warn", "Removal stuck"),
+            settle: super::resolutions::address("1", ""),
         };
         let page = |rows, stuck| FailuresPage {
             frame: frame("Failures", Place::Failures),

@@ -34,6 +34,7 @@ mod policy_names;
 mod policy_questions;
 pub mod problem;
 mod requests;
+mod resolutions;
 #[cfg(test)]
 mod samples;
 pub mod session;
@@ -140,6 +141,7 @@ fn routes() -> Router<Web> {
         .merge(plans::routes())
         .merge(policies::routes())
         .merge(requests::routes())
+        .merge(resolutions::routes())
         .merge(sign_in::routes())
         .merge(targets::routes())
 }

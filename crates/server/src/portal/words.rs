@@ -175,6 +175,8 @@ pub fn happened(kind: &str) -> String {
         "reprocessed" => "Reprocessed",
         "cancelStarted" => "Canceled; access is being withdrawn",
         "canceled" => "Canceled",
+        "resolved" => "Settled by hand",
+        "contradicted" => "Said to be done, but it is not",
         "overtaken" => "Ended while it was delivering",
         other => return spaced(other),
     };
@@ -267,6 +269,7 @@ pub fn done_to(code: Option<&str>, state: &State) -> Option<Notice> {
         ("canceled", State::Canceled { .. }) => "canceled",
         ("tried", State::Delivering { .. } | State::Canceling { .. }) => "tried",
         ("waiting", _) => "waiting",
+        ("resolved", _) => "resolved",
         _ => return None,
     };
     done(Some(code))
@@ -284,6 +287,7 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "canceled" => "The request was canceled.",
         "canceling" => "The request is being canceled; what it gave is taken back.",
         "tried" => "It is being tried now.",
+        "resolved" => "Settled by hand. The timeline says by whom and why.",
         "waiting" => "Nothing was waiting; nothing was changed.",
         "stopped" => "The job was stopped. What had its turn stands.",
         "submitted" => "Your request was submitted.",

@@ -312,6 +312,7 @@ const PROPERTIES: &[&str] = &[
     "types",
     "subject",
     "requests",
+    "resolution",
 ];
 
 #[tokio::test]
@@ -402,6 +403,7 @@ pub fn base(ids: &Ids, path: &str) -> Value {
         }),
         "getByIds" => json!({ "ids": [ids.of("users")] }),
         "reprocessPlans" => json!({ "ids": [ids.of("requests")] }),
+        "resolve" => json!({ "resolution": "doneOutside", "justification": "a" }),
         "run" => json!({ "digest": ids.of("digest") }),
         _ if before == "stages" => json!({ "reviewResult": "Approve" }),
         "incompatibleGroups" => link("groups"),

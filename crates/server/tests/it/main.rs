@@ -35,6 +35,7 @@ mod real;
 mod real_targets;
 mod reprocess;
 mod requests;
+mod resolve;
 mod role_management;
 mod routes;
 mod sign_in;

@@ -1,0 +1,237 @@
+//! Settling a delivery by hand: somebody did it in the target itself, or it is not worth trying.
+//!
+//! Where the target can be read, it is read at once and only what was read counts.
+
+use accede_connectors::Presence;
+use accede_domain::Timestamp;
+use accede_domain::delivery::{Action as Deeds, Delivery, Observed};
+use accede_domain::fault::{Class, Fault};
+use accede_domain::id::DeliveryId;
+use accede_domain::permission::Action;
+use accede_domain::refusal::Refusal;
+use accede_domain::resolution::{self, Resolution};
+use accede_store::deliveries::{self, Attempt, DeliveryRow};
+use accede_store::{people, targets};
+
+use crate::approvals::MAX_JUSTIFICATION;
+use crate::deed::Deed;
+use crate::deliveries::Named;
+use crate::resources::{of_target, within_deadline};
+use crate::worker::{person, role};
+use crate::{App, Caller, Error, Result, audit, text};
+
+/// What was read in a target, and when that began.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    observed: Observed,
+    asked_at: Timestamp,
+}
+
+/// What came of settling a delivery by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// Whether it changed anything: what is so already is left alone.
+    pub changed: bool,
+    /// The delivery as it stands now.
+    pub named: Named,
+}
+
+impl App {
+    /// Settles a delivery by hand, and says what came of it. Doing it twice is doing it once.
+    ///
+    /// # Errors
+    ///
+    /// Not found, forbidden, invalid without a justification; refused when the target contradicts,
+    /// a call may still take effect or a removal is given up; the target's fault when it cannot be
+    /// read at present.
+    pub async fn resolve_delivery(
+        &self,
+        caller: &Caller,
+        id: DeliveryId,
+        resolution: Resolution,
+        justification: &str,
+    ) -> Result<Resolved> {
+        let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
+        let justification = justified(justification)?;
+        let before = named.row.delivery;
+        let seen = match resolution {
+            Resolution::DoneOutside if resolution::is_open(&before, self.now())? => {
+                self.look(&named.row).await?
+            }
+            Resolution::DoneOutside | Resolution::GiveUp => None,
+        };
+        let changed =
+            self.settle_by_hand(caller, &named.row, resolution, seen, &justification).await?;
+        let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
+        if let (Some(seen), false) = (seen, named.row.delivery.is_so()) {
+            return Err(contradicted(&named.row.delivery, seen.observed));
+        }
+        self.wake();
+        Ok(Resolved { changed, named })
+    }
+
+    /// Reads in the target what is so; `None` where it cannot be read at all.
+    async fn look(&self, row: &DeliveryRow) -> Result<Option<Seen>> {
+        let asked_at = self.now();
+        let (target, facts) = self
+            .store()
+            .read(async |tx| {
+                let target = targets::get(tx, row.key.target).await?;
+                Ok::<_, Error>((target, people::by_subject(tx, row.key.subject).await?))
+            })
+            .await?;
+        let target = target.ok_or_else(|| Error::not_found("delivery", row.id))?;
+        let connector = self.hands().get(&target).map_err(|fault| of_target(&target, fault))?;
+        if !connector.can_observe() {
+            return Ok(None);
+        }
+        let facts = facts.ok_or_else(|| Error::not_found("delivery", row.id))?;
+        if target.is_paused {
+            let sentence = format!(
+                "target system `{}` is paused, so it cannot be read; resume it first",
+                target.name
+            );
+            return Err(Error::from(Refusal::Rule { code: "TargetPaused", sentence }));
+        }
+        let asked = [(person(facts), role(&row.key))];
+        let answer = within_deadline(async {
+            let missing = Fault::new(Class::Unknown, "no-answer", "the connector gave no answer");
+            connector.observe(&asked).await.into_iter().next().unwrap_or(Err(missing))
+        });
+        let observed = match answer.await.map_err(|fault| of_target(&target, fault))? {
+            Presence::Present => Observed::Present,
+            Presence::Absent => Observed::Absent,
+        };
+        Ok(Some(Seen { observed, asked_at }))
+    }
+
+    /// Records what a person settled, if the delivery is still as it was when they were asked.
+    async fn settle_by_hand(
+        &self,
+        caller: &Caller,
+        asked: &DeliveryRow,
+        resolution: Resolution,
+        seen: Option<Seen>,
+        justification: &str,
+    ) -> Result<bool> {
+        let now = self.now();
+        self.store()
+            .write(async |tx| {
+                people::lock(tx, asked.key.subject).await?;
+                let row = deliveries::lock(tx, asked.id).await?;
+                let mut row = row.ok_or_else(|| Error::not_found("delivery", asked.id))?;
+                if row.delivery != asked.delivery {
+                    return Err(Error::Stale);
+                }
+                let resolved = match resolution {
+                    Resolution::DoneOutside => {
+                        let seen = seen.map(|seen| seen.observed);
+                        resolution::done_outside(row.delivery, seen, now)?
+                    }
+                    Resolution::GiveUp => resolution::abandon(row.delivery, now)?,
+                };
+                if let Some(seen) = seen {
+                    row.attempted_at = Some(now);
+                    deliveries::insert_attempt(tx, &self.read_by_hand(&row, seen, now)).await?;
+                }
+                if resolved == row.delivery {
+                    return Ok(false);
+                }
+                if resolution == Resolution::GiveUp && row.fault.is_none() {
+                    let text = "given up by hand; the request's timeline says by whom and why";
+                    let fault = Fault::new(Class::Permanent, "given-up", text);
+                    row.fault = Some(self.remember(tx, row.key.target, &fault, now).await?);
+                }
+                let record = audit::Event {
+                    action: "delivery resolved",
+                    object_type: "delivery",
+                    object_id: row.id.to_string(),
+                    catalog: None,
+                    detail: serde_json::json!({
+                        "resolution": resolution.name(),
+                        "justification": justification,
+                        "wanted": row.delivery.wanted,
+                        "read": seen.map(|seen| seen.observed == Observed::Present),
+                        "isSettled": resolved.is_so(),
+                    }),
+                };
+                audit::record(self, tx, caller, record, now).await?;
+                let why = told(&row, resolution, seen, justification);
+                let mut deed = Deed { app: self, tx, caller, now };
+                let agrees = resolution == Resolution::GiveUp || resolved.is_so();
+                let kind = if agrees { "resolved" } else { "contradicted" };
+                deed.resolve(row, resolved, kind, &why).await?;
+                Ok(true)
+            })
+            .await
+    }
+
+    fn read_by_hand(&self, row: &DeliveryRow, seen: Seen, now: Timestamp) -> Attempt {
+        let outcome = if seen.observed == Observed::Present { "present" } else { "absent" };
+        Attempt {
+            id: self.mint(now),
+            delivery: row.id,
+            epoch: row.delivery.epoch,
+            action: deliveries::action_name(Deeds::Observe).to_owned(),
+            outcome: outcome.to_owned(),
+            class: None,
+            code: None,
+            message: None,
+            started_at: seen.asked_at,
+            finished_at: now,
+            batch: 1,
+        }
+    }
+}
+
+/// A justification without blanks around it.
+fn justified(typed: &str) -> Result<String> {
+    let path = "justification";
+    let typed = text::description(path, typed.trim())?;
+    if typed.is_empty() {
+        return Err(Error::invalid(
+            path,
+            "cannot be blank; say who did what, or why it is given up",
+        ));
+    }
+    if MAX_JUSTIFICATION < typed.chars().count() {
+        let sentence = format!("is longer than {MAX_JUSTIFICATION} characters; shorten it");
+        return Err(Error::invalid(path, sentence));
+    }
+    Ok(typed)
+}
+
+fn contradicted(row: &Delivery, seen: Observed) -> Error {
+    let sentence = match (row.wanted, seen) {
+        (true, _) => {
+            "the target system was read just now and the person does not have the role; give it \
+             there first, or reprocess the request"
+        }
+        (false, _) => {
+            "the target system was read just now and the person still has the role; take it away \
+             there first, or try the removal again"
+        }
+    };
+    Error::from(Refusal::Rule { code: "TargetSaysOtherwise", sentence: sentence.to_owned() })
+}
+
+/// What stands on the timelines of the requests.
+fn told(row: &DeliveryRow, resolution: Resolution, seen: Option<Seen>, why: &str) -> String {
+    let role = &row.key.role;
+    let said = match (resolution, seen.map(|seen| seen.observed)) {
+        (Resolution::GiveUp, _) => "given up by hand",
+        (Resolution::DoneOutside, None) => {
+            "done in the target system as the person says; it cannot be read"
+        }
+        (Resolution::DoneOutside, Some(Observed::Present)) if row.delivery.wanted => {
+            "given in the target system; read there"
+        }
+        (Resolution::DoneOutside, Some(Observed::Absent)) if !row.delivery.wanted => {
+            "taken away in the target system; read there"
+        }
+        (Resolution::DoneOutside, Some(_)) => {
+            "said to be done, but it is not so in the target system"
+        }
+    };
+    format!("{role}: {said}: {why}")
+}
