@@ -27,6 +27,7 @@ pub mod health;
 pub mod keys;
 pub mod list;
 pub mod open;
+pub mod paces;
 pub mod packages;
 pub mod policies;
 pub mod related;
@@ -85,6 +86,7 @@ struct Inner {
     hashings: Semaphore,
     hash_queue: AtomicUsize,
     tally: health::Tally,
+    done: paces::Done,
     watches: circuits::Watches,
 }
 
@@ -125,6 +127,7 @@ impl App {
             hashings: Semaphore::new(sign_in::HASHINGS),
             hash_queue: AtomicUsize::new(0),
             tally: health::Tally::default(),
+            done: paces::Done::default(),
             watches: circuits::Watches::default(),
         });
         inner.hands.belong_to(&inner);
@@ -189,6 +192,11 @@ impl App {
 
     pub(crate) fn tally(&self) -> &health::Tally {
         &self.inner.tally
+    }
+
+    /// What was done and not written down yet.
+    pub(crate) fn done(&self) -> &paces::Done {
+        &self.inner.done
     }
 
     pub(crate) fn hash_queue(&self) -> &AtomicUsize {

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use accede_domain::circuit::State;
+use accede_domain::drain::{self, Drain};
 use accede_domain::id::TargetId;
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::Tx;
 use accede_store::circuits::{self, CircuitRow};
+use accede_store::paces;
 use accede_store::targets::{self, Checked, DIRECTORY, TargetRow};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +23,7 @@ use crate::resources::{Environment, of_target, within_deadline};
 use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
 
 pub use accede_connectors::kinds::{KINDS, Kind};
-pub use accede_connectors::settings::{Field, Form};
+pub use accede_connectors::settings::{COMMON, Field, Form};
 pub use accede_connectors::{FoundResource, FoundRole};
 pub use accede_store::targets::Backlog;
 
@@ -117,6 +120,9 @@ pub struct TargetView {
     pub checked: Option<Checked>,
     /// What is left to do there.
     pub backlog: Backlog,
+    /// When that is done, at the pace of the last minutes; nothing if it is not called, nothing waits
+    /// or nothing was done lately.
+    pub drain: Option<Drain>,
     /// Whether it is called, and why not.
     pub circuit: CircuitRow,
     /// Whether it has been in trouble for so long, or in such, that somebody must look.
@@ -547,6 +553,16 @@ impl App {
     ) -> Result<TargetView> {
         let backlog = targets::backlog(tx, row.id).await?;
         let circuit = circuits::get(tx, row.id).await?;
+        let now = self.now();
+        let window = now.checked_sub(drain::WINDOW).unwrap_or(now);
+        let is_called = !row.is_paused && circuit.circuit.state == State::Closed;
+        let drain = match backlog.is_waiting() && is_called {
+            true => {
+                let pace = paces::since(tx, row.id, window).await?;
+                drain::drain(backlog.due + backlog.in_flight, pace, now)
+            }
+            false => None,
+        };
         let manages = caller.reach(Action::ManageTargets) == Reach::Everywhere;
         let secrets = if manages {
             // A key that was lost is no reason to show nothing.
@@ -568,7 +584,8 @@ impl App {
             is_paused: row.is_paused,
             checked: row.checked,
             backlog,
-            is_out_of_order: circuit.circuit.is_out_of_order(self.now()),
+            drain,
+            is_out_of_order: circuit.circuit.is_out_of_order(now),
             circuit,
             created_at: row.created_at,
             modified_at: row.modified_at,

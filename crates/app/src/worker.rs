@@ -16,7 +16,7 @@ use accede_connectors::{
 use accede_domain::Timestamp;
 use accede_domain::cause::fingerprint;
 use accede_domain::circuit::Admission;
-use accede_domain::delivery::{self, Action, Answer};
+use accede_domain::delivery::{self, Action, Answer, Phase};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
 use accede_domain::retry::Retry;
@@ -37,6 +37,10 @@ const IDLE: Duration = Duration::from_millis(500);
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often old sign-in failures and sessions are forgotten.
 const TIDY: Duration = Duration::from_secs(600);
+/// How often it is written down how fast targets are worked off.
+const PACE: Duration = Duration::from_secs(15);
+/// How often it is written down what causes hold up.
+const LOOK: Duration = Duration::from_secs(300);
 /// How often the list of targets is read anew.
 const TARGETS_AGE: Duration = Duration::from_secs(1);
 /// How often to look whether a database takes changes again.
@@ -264,11 +268,15 @@ impl App {
                         deed.roll_up(assignment).await?;
                     }
                 }
-                Ok::<_, Error>(Some(attempt.outcome))
+                let is_over = matches!(row.delivery.phase, Phase::Settled | Phase::Failed { .. });
+                Ok::<_, Error>(Some((attempt.outcome, is_over)))
             })
             .await?;
-        if let Some(outcome) = outcome {
+        if let Some((outcome, is_over)) = outcome {
             self.tally().count(&outcome);
+            if is_over {
+                self.done().count(claimed.row.key.target);
+            }
         }
         Ok(())
     }
@@ -444,6 +452,8 @@ impl App {
         let mut read_at: Option<tokio::time::Instant> = None;
         let mut swept_at: Option<tokio::time::Instant> = None;
         let mut tidied_at: Option<tokio::time::Instant> = None;
+        let mut paced_at: Option<tokio::time::Instant> = None;
+        let mut looked_at: Option<tokio::time::Instant> = None;
         let mut stopping = false;
         let mut jobs: Option<tokio::task::JoinHandle<()>> = None;
         let stop = Arc::new(AtomicBool::new(false));
@@ -469,6 +479,14 @@ impl App {
                 if tidied_at.is_none_or(|at| TIDY <= instant - at) {
                     tidied_at = Some(instant);
                     report("sign-in", self.sweep_sign_in().await);
+                }
+                if paced_at.is_none_or(|at| PACE <= instant - at) {
+                    paced_at = Some(instant);
+                    report("paces", self.note_paces().await);
+                }
+                if looked_at.is_none_or(|at| LOOK <= instant - at) {
+                    looked_at = Some(instant);
+                    report("causes", self.note_causes().await);
                 }
                 if read_at.is_none_or(|at| TARGETS_AGE <= instant - at) {
                     read_at = Some(instant);

@@ -564,7 +564,17 @@ pub const SETTINGS: &[Field] = &[
         "How it behaves",
         "`ok`, `refuse`, `transient`, `targetFault`, `throttle`, `timeoutBefore`, \
                   `timeoutAfter` or `lie`; without it the target stays as it was",
-    ),
+    )
+    .form(Form::OneOf(&[
+        "ok",
+        "refuse",
+        "transient",
+        "targetFault",
+        "throttle",
+        "timeoutBefore",
+        "timeoutAfter",
+        "lie",
+    ])),
     Field::new("code", "Code of the fault", "the code of the fault; default fits the mode"),
     Field::new("message", "What it says", "what the target says when it refuses"),
     Field::new(

@@ -72,7 +72,8 @@ pub const SETTINGS: &[Field] = &[
         "What the attribute is compared with",
         "what the attribute is compared with: `userPrincipalName`, `mail`, `localPart` (of \
                   the userPrincipalName), `objectId` or `subject`; default fits the attribute",
-    ),
+    )
+    .form(Form::OneOf(&["userPrincipalName", "mail", "localPart", "objectId", "subject"])),
     Field::new(
         "checkMail",
         "Check the mail address too",
@@ -90,6 +91,7 @@ pub const SETTINGS: &[Field] = &[
         "Kind of groups",
         "`groupOfNames`, `groupOfUniqueNames`, `posixGroup` or `group`",
     )
+    .form(Form::OneOf(&["groupOfNames", "groupOfUniqueNames", "posixGroup", "group"]))
     .required(),
     Field::new(
         "nestedGroups",

@@ -39,7 +39,8 @@ pub const SETTINGS: &[Field] = &[
         "sslMode",
         "Encryption",
         "`verify-full` (default): TLS with a certificate for this host; or `disable`",
-    ),
+    )
+    .form(Form::OneOf(&["verify-full", "disable"])),
     Field::new(
         "caCertificate",
         "Certificate authority (PEM)",
@@ -57,7 +58,8 @@ pub const SETTINGS: &[Field] = &[
         "Login of a person",
         "what a person's login role is called: `userPrincipalName` (default), `localPart` (of the \
          userPrincipalName, in `domain` only), `mail` or `objectId`",
-    ),
+    )
+    .form(Form::OneOf(&["userPrincipalName", "localPart", "mail", "objectId"])),
     Field::new(
         "domain",
         "Domain of the people",

@@ -50,12 +50,14 @@ pub const SETTINGS: &[Field] = &[
         "userName",
         "User name there",
         "what is a person's userName: `userPrincipalName` (default) or `mail`",
-    ),
+    )
+    .form(Form::OneOf(&["userPrincipalName", "mail"])),
     Field::new(
         "externalId",
         "External id there",
         "what is a person's externalId: `subject` (default) or `objectId`",
-    ),
+    )
+    .form(Form::OneOf(&["subject", "objectId"])),
     Field::new(
         "batchMembers",
         "Members in one call",

@@ -51,6 +51,8 @@ pub enum Form {
     Flag,
     /// A list of texts.
     List,
+    /// One of these values; what is left out has a default.
+    OneOf(&'static [&'static str]),
 }
 
 impl Field {

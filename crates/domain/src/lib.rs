@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod cause;
 pub mod circuit;
 pub mod delivery;
+pub mod drain;
 pub mod duration;
 pub mod fault;
 pub mod filter;
@@ -22,5 +23,6 @@ pub mod retry;
 pub mod rollup;
 pub mod schedule;
 pub mod separation;
+pub mod trend;
 
 pub use jiff::{SignedDuration, Timestamp};

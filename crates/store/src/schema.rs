@@ -11,7 +11,29 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "the house", sql: THE_HOUSE },
     Migration { number: 2, name: "circuits of targets", sql: CIRCUITS },
     Migration { number: 3, name: "spreading a package's roles", sql: ROLE_SPREADS },
+    Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
 ];
+
+const TRENDS: &str = "
+create table cause_looks (hour_at_ms bigint primary key);
+
+create table cause_hours (
+    cause_id uuid not null references causes (id) on delete cascade,
+    hour_at_ms bigint not null,
+    catalog_id uuid not null,
+    deliveries bigint not null,
+    primary key (cause_id, hour_at_ms, catalog_id)
+);
+create index cause_hours_by_age on cause_hours (hour_at_ms);
+
+create table target_paces (
+    target_id uuid not null references targets (id) on delete cascade,
+    minute_at_ms bigint not null,
+    done bigint not null,
+    primary key (target_id, minute_at_ms)
+);
+create index target_paces_by_age on target_paces (minute_at_ms)
+";
 
 const ROLE_SPREADS: &str = "
 alter table packages add column roles_version bigint not null default 0;

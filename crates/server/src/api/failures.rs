@@ -64,6 +64,14 @@ fn failure_json(failure: &Failure) -> Map<String, Value> {
         "example": cause.example,
         "firstSeenDateTime": time::text(cause.first_seen),
         "lastSeenDateTime": time::text(cause.last_seen),
+        "isNew": failure.trend.is_new,
+        "trend": {
+            "direction": failure.trend.direction.name(),
+            "hours": failure.trend.hours.iter().map(|hour| json!({
+                "startDateTime": time::text(hour.at),
+                "deliveries": hour.deliveries,
+            })).collect::<Vec<_>>(),
+        },
         "deliveries": cause.deliveries,
         "failed": cause.failed,
         "retrying": retrying,

@@ -464,7 +464,20 @@ fn schemas() -> Value {
                 "lastSeenDateTime": instant(), "deliveries": number(), "failed": number(),
                 "retrying": number(), "isFinal": truth(), "revocations": number(),
                 "people": number(), "reprocessableRequests": number(),
-                "accessPackages": { "type": "array" },
+                "accessPackages": { "type": "array" }, "isNew": truth(),
+                "trend": thing(
+                    json!({
+                        "direction": { "type": "string", "enum": ["rising", "falling", "steady"] },
+                        "hours": {
+                            "type": "array",
+                            "items": thing(
+                                json!({ "startDateTime": instant(), "deliveries": number() }),
+                                &["startDateTime", "deliveries"],
+                            ),
+                        },
+                    }),
+                    &["direction", "hours"],
+                ),
             }),
             &["id", "deliveries", "people"],
         ),

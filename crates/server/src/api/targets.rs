@@ -82,6 +82,13 @@ fn json(view: &TargetView) -> Map<String, Value> {
             "oldestDateTime": view.backlog.oldest.map(time::text),
         }),
     );
+    object.insert(
+        "drain".to_owned(),
+        json!(view.drain.map(|drain| json!({
+            "deliveriesPerHour": drain.per_hour,
+            "estimatedSeconds": drain.lasts.as_secs(),
+        }))),
+    );
     object.insert("createdDateTime".to_owned(), json!(time::text(view.created_at)));
     object.insert("modifiedDateTime".to_owned(), json!(time::text(view.modified_at)));
     object
@@ -224,7 +231,7 @@ async fn change(
         catalog_owners_may_add: body.set("catalogOwnersMayAdd")?,
         expected,
     };
-    body.finish(&["isBuiltIn", "isPaused", "check", "health", "backlog"])?;
+    body.finish(&["isBuiltIn", "isPaused", "check", "health", "backlog", "drain"])?;
     let view = app.change_target(&caller, id, &change).await?;
     Ok(wire.plain(StatusCode::OK, json(&view)))
 }

@@ -603,6 +603,14 @@ async fn refusals(client: &Client, path: &str) -> Result<String, Failure> {
     Ok(table(&["REFUSED", "PERSON", "REASON"], rows, ""))
 }
 
+/// Whether a cause is new, and where it goes.
+fn trend(cause: &Value) -> String {
+    match cause.pointer("/isNew").and_then(Value::as_bool) {
+        Some(true) => "new".to_owned(),
+        _ => at(cause, "/trend/direction"),
+    }
+}
+
 impl FailuresArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let client = self.connection.client()?;
@@ -623,6 +631,7 @@ impl FailuresArgs {
                     at(cause, "/class"),
                     at(cause, "/code"),
                     when(cause, "/lastSeenDateTime"),
+                    trend(cause),
                     at(cause, "/text"),
                 ]
             })
@@ -637,6 +646,7 @@ impl FailuresArgs {
             "CLASS",
             "CODE",
             "LAST SEEN",
+            "TREND",
             "WHAT THE TARGET SAYS",
         ];
         say(&table(&header, rows, "Everything is delivered."))
@@ -700,6 +710,15 @@ fn health(target: &Value) -> String {
     }
 }
 
+/// How long what waits takes, at the pace of the last minutes.
+fn drain(target: &Value) -> String {
+    match target.pointer("/drain/estimatedSeconds").and_then(Value::as_i64) {
+        Some(seconds @ ..120) => format!("about {seconds} s"),
+        Some(seconds) => format!("about {} min", seconds / 60),
+        None => String::new(),
+    }
+}
+
 fn show_target(target: &Value, output: Output) -> Result<(), Failure> {
     if output == Output::Json {
         return say_json(target);
@@ -720,6 +739,7 @@ fn show_target(target: &Value, output: Output) -> Result<(), Failure> {
         ("Answer", at(target, "/check/message")),
         ("Due", at(target, "/backlog/due")),
         ("In flight", at(target, "/backlog/inFlight")),
+        ("Done in", drain(target)),
         ("Failed", at(target, "/backlog/failed")),
         ("Stuck", at(target, "/backlog/stuck")),
         ("Secrets set", secrets.unwrap_or_default().join(", ")),

@@ -4,15 +4,17 @@
 use accede_app::App;
 use accede_app::deliveries::StuckRevocation;
 use accede_app::failures::Failure;
+use accede_domain::Timestamp;
 use accede_domain::id::CauseId;
 use accede_domain::permission::Action;
+use accede_domain::trend::{self, Direction, Trend};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 
 use super::form::{Asked, Posted, id};
-use super::part::{Badge, Frame, Place, When, how_long, plural};
+use super::part::{Badge, Frame, Place, When, grouped, how_long, plural};
 use super::problem::{Result, sentence};
 use super::session::Session;
 use super::{Web, frame, page, see, words};
@@ -44,10 +46,61 @@ struct Row {
     standing: String,
     requests: i64,
     has_waiting: bool,
+    is_new: bool,
+    chart: Option<Chart>,
+}
+
+/// What a cause held up in the last hours, as bars.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Chart {
+    bars: Vec<Bar>,
+    /// The same in words, for those who do not see it.
+    spoken: String,
+    /// What stands below.
+    words: &'static str,
+}
+
+/// One hour, in a picture of 480 by 40.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bar {
+    x: i64,
+    y: i64,
+    height: i64,
+}
+
+impl Chart {
+    /// Of the hours that were looked at; nothing before there are two.
+    fn of(trend: &Trend, deliveries: i64, now: Timestamp) -> Option<Chart> {
+        if trend.hours.len() < 2 {
+            return None;
+        }
+        let most = trend.hours.iter().map(|hour| hour.deliveries).max().unwrap_or(0);
+        let begin = trend::begin(now);
+        let bars = trend.hours.iter().map(|hour| {
+            let height = hour.deliveries.saturating_mul(40) / most.max(1);
+            // What is there can be seen, however little it is.
+            let height = if 0 < hour.deliveries { height.max(1) } else { 0 };
+            Bar { x: hour.at.duration_since(begin).as_hours() * 10, y: 40 - height, height }
+        });
+        let words = match trend.direction {
+            Direction::Rising => "more than a day ago",
+            Direction::Falling => "less than a day ago",
+            Direction::Steady => "as many as a day ago",
+        };
+        Some(Chart {
+            bars: bars.collect(),
+            spoken: format!(
+                "In the last 48 hours at most {}, now {}: {words}",
+                plural(most, "role"),
+                grouped(deliveries)
+            ),
+            words,
+        })
+    }
 }
 
 impl Row {
-    fn of(failure: &Failure, largest: i64) -> Row {
+    fn of(failure: &Failure, largest: i64, now: Timestamp) -> Row {
         let cause = &failure.cause;
         let waiting = cause.deliveries - cause.failed;
         let share = |n: i64| n * 1000 / largest.max(1);
@@ -79,6 +132,8 @@ impl Row {
             },
             requests: cause.requests,
             has_waiting: 0 < waiting,
+            is_new: failure.trend.is_new,
+            chart: Chart::of(&failure.trend, cause.deliveries, now),
         }
     }
 }
@@ -96,7 +151,7 @@ struct Stuck {
 }
 
 impl Stuck {
-    fn of(stuck: &StuckRevocation, now: accede_domain::Timestamp) -> Stuck {
+    fn of(stuck: &StuckRevocation, now: Timestamp) -> Stuck {
         let row = &stuck.named.row;
         let role = stuck.named.role_name.as_deref().unwrap_or(&row.key.role);
         let resource = stuck.named.resource_name.as_deref().unwrap_or(&row.key.resource);
@@ -135,7 +190,7 @@ async fn show(State(app): State<App>, session: Session, Asked(fields): Asked) ->
     page(&FailuresPage {
         frame: frame(Some(&session), "Failures", Place::Failures)
             .notice(words::done(fields.get("done"))),
-        rows: failures.iter().map(|failure| Row::of(failure, largest)).collect(),
+        rows: failures.iter().map(|failure| Row::of(failure, largest, now)).collect(),
         stuck: stuck.iter().map(|stuck| Stuck::of(stuck, now)).collect(),
         may_reprocess: !caller.reach(Action::Reprocess).is_empty(),
         may_retry: !caller.reach(Action::Reprocess).is_empty(),
@@ -159,6 +214,12 @@ impl FailuresPage {
     pub fn samples() -> Vec<FailuresPage> {
         use super::part::Tone;
         use super::samples::{NASTY, at, frame};
+        let hours = |list: [i64; 3]| {
+            let hour = |(n, deliveries): (i64, i64)| trend::Hour { at: at(60 * n), deliveries };
+            let hours = (0..).zip(list).map(hour).collect();
+            let now = at(60 * 47 + 30);
+            Chart::of(&trend::trend(at(0), hours, 7, now), 7, now)
+        };
         let row = |id: &str, target: &str, resting, retrying| Row {
             id: id.to_owned(),
             target: target.to_owned(),
@@ -176,6 +237,8 @@ impl FailuresPage {
             standing: "Given up until somebody reprocesses".to_owned(),
             requests: resting,
             has_waiting: 0 < retrying,
+            is_new: retrying == 0,
+            chart: hours([3, 0, 9]),
         };
         let stuck = Stuck {
             person: NASTY.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use accede_app::targets::{
-    Field, Form, FoundResource, KINDS, Kind, NewTarget, TargetChange, TargetView,
+    COMMON, Field, Form, FoundResource, KINDS, Kind, NewTarget, TargetChange, TargetView,
 };
 use accede_app::{App, Caller, Error, Listing};
 use accede_domain::circuit::{Reason, State as Circuit};
@@ -18,9 +18,9 @@ use serde_json::{Map, Value};
 
 use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
-use super::form_page::{FormPage, Wrong, again_with};
+use super::form_page::{FormPage, Wrong, again, again_with};
 use super::input::{Input, choice};
-use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, minute, plural};
+use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, how_long, minute, plural};
 use super::pick::search;
 use super::problem::{Result, sentence};
 use super::session::Session;
@@ -52,6 +52,8 @@ pub struct Row {
     is_paused: bool,
     checked: Option<(When, String)>,
     waiting: String,
+    /// When what waits is done, in words.
+    drain: Option<String>,
     failed: String,
     stuck: String,
     oldest: Option<When>,
@@ -84,6 +86,10 @@ impl Row {
                 .as_ref()
                 .map(|checked| (When::minute(checked.at), sentence(&checked.result))),
             waiting: grouped(view.backlog.due + view.backlog.in_flight),
+            drain: view.drain.map(|drain| {
+                let pace = plural(drain.per_hour, "role");
+                format!("done in about {}, at {pace} an hour", how_long(drain.lasts))
+            }),
             failed: grouped(view.backlog.failed),
             stuck: grouped(view.backlog.stuck),
             oldest: view.backlog.oldest.map(When::minute),
@@ -214,12 +220,18 @@ fn build(
     search: String,
     found: Option<Vec<Found>>,
 ) -> TargetPage {
+    let kind = KINDS.iter().find(|kind| kind.name == view.kind);
+    let known: Vec<&Field> = kind.into_iter().flat_map(settings_of).collect();
+    let secret = |name: &String| {
+        let field = kind.and_then(|kind| kind.secrets.iter().find(|field| field.name == name));
+        field.map_or_else(|| name.clone(), |field| field.label.to_owned())
+    };
     let settings = match &view.settings {
         Some(Value::Object(settings)) => settings
             .iter()
             .map(|(name, value)| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (name.clone(), text)
+                let label = known.iter().find(|field| field.name == name.as_str());
+                (label.map_or(name.as_str(), |field| field.label).to_owned(), shown(value))
             })
             .collect(),
         _ => Vec::new(),
@@ -229,7 +241,7 @@ fn build(
         row: Row::of(view),
         description: view.description.clone(),
         settings,
-        secrets: view.secrets.clone().unwrap_or_default(),
+        secrets: view.secrets.iter().flatten().map(secret).collect(),
         concurrency: view.concurrency,
         owners_may_add: view.catalog_owners_may_add,
         may_change,
@@ -302,6 +314,33 @@ fn form(session: &Session, kind: &Kind, typed: &Fields, wrong: &Wrong) -> FormPa
     }
 }
 
+/// The settings of a kind, those of every kind among them.
+fn settings_of(kind: &Kind) -> impl Iterator<Item = &'static Field> {
+    kind.settings.iter().chain(COMMON)
+}
+
+/// A setting as it is read: yes or no, a list with commas.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(_) => typed_as(value).replace('\n', ", "),
+        value => typed_as(value),
+    }
+}
+
+/// A setting as it is typed: a list one a line.
+fn typed_as(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            items.join("\n")
+        }
+        other => other.to_string(),
+    }
+}
+
 /// What is asked of a target system when it is connected and later.
 fn inputs(kind: &Kind, typed: &Fields, wrong: &Wrong, is_new: bool) -> Vec<Input> {
     let mut inputs = vec![
@@ -311,7 +350,7 @@ fn inputs(kind: &Kind, typed: &Fields, wrong: &Wrong, is_new: bool) -> Vec<Input
         Input::text("description", "Description", typed.typed("description"), 1_024)
             .wrong(wrong.with("description")),
     ];
-    for field in kind.settings {
+    for field in settings_of(kind) {
         let name = format!("settings.{}", field.name);
         let mut hint = sentence(field.meaning);
         let (label, value) = (field.label, typed.typed(&name));
@@ -321,6 +360,16 @@ fn inputs(kind: &Kind, typed: &Fields, wrong: &Wrong, is_new: bool) -> Vec<Input
             Form::List => {
                 hint.push_str(" One a line, or with commas between.");
                 Input::text(&name, label, value, 0)
+            }
+            Form::OneOf(values) => {
+                // What stands there and is not known is kept in sight.
+                let unknown = Some(value.as_str()).filter(|one| !one.is_empty());
+                let unknown = unknown.filter(|one| !values.contains(one));
+                let first = if field.required { "Choose one" } else { "As by default" };
+                let mut choices = vec![choice("", first, value.is_empty())];
+                let all = values.iter().copied().chain(unknown);
+                choices.extend(all.map(|one| choice(one, one, value == one)));
+                Input::select(&name, label, choices)
             }
             Form::Flag => {
                 let one = |sent: &str, words: &str| choice(sent, words, value == sent);
@@ -396,8 +445,7 @@ async fn edit(State(app): State<App>, session: Session, Path(target): Path<Strin
         ("catalogOwnersMayAdd", owners.to_owned()),
     ]);
     for (name, value) in view.settings.as_ref().and_then(Value::as_object).into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        fields.add(format!("settings.{name}"), text);
+        fields.add(format!("settings.{name}"), typed_as(value));
     }
     page(&edit_form(&session, &view, kind, &fields, &Wrong::default()))
 }
@@ -410,7 +458,7 @@ async fn change(
     let (view, kind) = changeable(&app, &session, &target).await?;
     let had = view.settings.as_ref().and_then(Value::as_object);
     let mut settings = Map::new();
-    for field in kind.settings {
+    for field in settings_of(kind) {
         let before = had.and_then(|had| had.get(field.name));
         let now = fields.get(&format!("settings.{}", field.name));
         let now = now.map(|text| setting(field, text));
@@ -432,6 +480,14 @@ async fn change(
     };
     match app.change_target(&session.caller, view.id, &wanted).await {
         Ok(_) => Ok(see(format!("/governance/targets/{}?done=saved", view.id))),
+        Err(Error::Stale) => {
+            // What was typed stays, over the version that there is now.
+            let now = app.target(&session.caller, view.id).await?;
+            let text = "somebody else changed it since you opened this page. What you typed is \
+                        below: save again to put it in place of theirs";
+            let error = Error::invalid("version", text);
+            again(error, |wrong| edit_form(&session, &now, kind, &fields, wrong))
+        }
         Err(error) => {
             again_with(error, Vec::new(), |wrong| edit_form(&session, &view, kind, &fields, wrong))
         }
@@ -475,7 +531,7 @@ async fn create(State(app): State<App>, Posted { session, fields }: Posted) -> R
         return page(&choose_kind(&session, &fields));
     };
     let mut settings = Map::new();
-    for field in kind.settings {
+    for field in settings_of(kind) {
         if let Some(text) = fields.get(&format!("settings.{}", field.name)) {
             settings.insert(field.name.to_owned(), setting(field, text));
         }
@@ -576,6 +632,7 @@ pub mod samples_of {
             is_paused,
             checked: Some((When::minute(at(5)), "The server answered 503.".to_owned())),
             waiting: "1,204".to_owned(),
+            drain: Some("done in about 3 minutes, at 1,200 roles an hour".to_owned()),
             failed: "60".to_owned(),
             stuck: "2".to_owned(),
             oldest: Some(When::minute(at(0))),

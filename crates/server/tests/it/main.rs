@@ -11,6 +11,7 @@ mod catalogs;
 #[path = "../../../connectors/tests/it/contract.rs"]
 mod contract;
 mod doors;
+mod failures;
 mod faults;
 mod forms;
 mod graph_target;

@@ -323,14 +323,32 @@ async fn connecting_a_target_begins_with_its_kind() {
     gus.get(&made).await.answers(200, &["lobby", "roof"]);
     let edit = format!("{}/edit", made.split('?').next().unwrap());
     let form = gus.get(&edit).await;
-    form.answers(200, &["Edit lab", "&#34;lobby&#34;", "Resources that exist"]);
+    form.answers(
+        200,
+        &["Edit lab", ">lobby\nroof</textarea>", "Resources that exist", "Calls at once"],
+    );
     let version = hidden(&form.html, "version").to_owned();
-    let typed = [("displayName", "Lab"), ("settings.resources", "cellar"), ("version", &version)];
+    form.says(&["<option value=\"timeoutAfter\">timeoutAfter</option>"]);
+    let typed = [
+        ("displayName", "Lab"),
+        ("settings.resources", "cellar"),
+        ("settings.concurrency", "3"),
+        ("version", &version),
+    ];
     let saved = gus.post(&edit, &typed).await.leads();
     let page = gus.get(&saved).await;
-    page.answers(200, &["<h1>Lab</h1>", "cellar"]);
+    page.answers(
+        200,
+        &["<h1>Lab</h1>", "cellar", "<dt>Calls at once</dt><dd class=\"code\">3</dd>"],
+    );
+    page.says(&["<dt>Resources that exist</dt>"]);
     page.hides(&["lobby"]);
-    gus.post(&edit, &typed).await.answers(412, &["Somebody else changed this"]);
+    let late = [("displayName", "Attic"), ("version", version.as_str())];
+    let stale = gus.post(&edit, &late).await;
+    stale.answers(400, &["Somebody else changed it", "value=\"Attic\""]);
+    let now = hidden(&stale.html, "version").to_owned();
+    let again = [("displayName", "Attic"), ("version", now.as_str())];
+    gus.post(&edit, &again).await.leads();
     gus.post(new, &[("kind", "fax")]).await.answers(200, &["no such kind"]);
     let sam = Reader::new(&world, "sam", &[]).await;
     sam.get(new).await.answers(403, &["You may not do this"]);

@@ -13,7 +13,7 @@ use accede_store::{Result, Tx, assignments};
 use crate::desk::{Desk, no_scan, set, within};
 use crate::shelf::{at, nth};
 
-async fn seen(tx: &mut Tx<'_>, desk: &Desk, n: u128, code: &str, when: i64) -> Result<CauseId> {
+pub async fn seen(tx: &mut Tx<'_>, desk: &Desk, n: u128, code: &str, when: i64) -> Result<CauseId> {
     let example = format!("refused at {when}");
     let new = NewCause {
         id: nth(n),
@@ -28,7 +28,13 @@ async fn seen(tx: &mut Tx<'_>, desk: &Desk, n: u128, code: &str, when: i64) -> R
 }
 
 /// A failed delivery of a cause, wanted by a new assignment whose request failed.
-async fn fail(tx: &mut Tx<'_>, desk: &Desk, n: u128, cause: CauseId, wanted: bool) -> Result<()> {
+pub async fn fail(
+    tx: &mut Tx<'_>,
+    desk: &Desk,
+    n: u128,
+    cause: CauseId,
+    wanted: bool,
+) -> Result<()> {
     let subject = if n.is_multiple_of(2) { desk.uma.subject } else { desk.max.subject };
     let failed = State::DeliveryFailed { first_completed: at(1), completed: at(1) };
     let (_, assignment) = desk.assign(tx, n * 10, subject, failed).await?;
