@@ -15,12 +15,10 @@ use accede_store::requests::{self, Request};
 
 use crate::deed::Deed;
 use crate::list::ask;
-use crate::{App, Caller, Error, Listing, Page, Result, audit};
+use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
 
 /// Most approvers that are asked in one stage.
 pub const MAX_APPROVERS: usize = 500;
-/// Longest justification, in characters.
-pub const MAX_JUSTIFICATION: usize = 4_000;
 
 /// An approval as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,18 +198,14 @@ impl App {
         let now = self.now();
         let (user, _) = caller.require_user()?;
         caller.may_act_for_self()?;
-        let justification = justification.map(str::trim).filter(|text| !text.is_empty());
         self.store()
             .write(async |tx| {
                 let place = seen(tx, caller, id).await?;
-                if justification.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
-                    let sentence = format!("at most {MAX_JUSTIFICATION} characters");
-                    return Err(Error::invalid("justification", sentence));
-                }
+                let justification = text::justification(justification)?;
                 people::lock(tx, place.subject).await?;
                 let request = requests::lock(tx, id).await?;
                 let mut deed = Deed { app: self, tx, caller, now };
-                deed.decide(request, user, stage, decision, justification).await
+                deed.decide(request, user, stage, decision, justification.as_deref()).await
             })
             .await?;
         self.wake();

@@ -15,7 +15,7 @@ use accede_store::assignments::{self, Assignment};
 use accede_store::deliveries::{self, DeliveryRow, Key};
 use accede_store::packages::{self, RoleScope};
 use accede_store::requests::{self, Request};
-use accede_store::{Tx, history, people, separations};
+use accede_store::{Tx, guards, history, people, separations};
 
 use crate::{App, Caller, Result, approvals, audit};
 
@@ -226,9 +226,16 @@ impl Deed<'_, '_> {
         Ok(separation::conflict(package, &pairs, &excluded, &held, &groups))
     }
 
-    /// Makes the assignment the reason for exactly its package's present roles. The caller saves it.
+    /// Makes the assignment the reason for exactly its package's present roles, unless their change is
+    /// held. The caller saves it.
     async fn sync_roles(&mut self, assignment: &mut Assignment) -> Result<()> {
         let (version, roles) = packages::versioned_role_scopes(self.tx, assignment.package).await?;
+        // What waits for a second person does not go out one by one either.
+        if version != assignment.roles_version
+            && guards::is_held(self.tx, assignment.package).await?
+        {
+            return Ok(());
+        }
         assignment.roles_version = version;
         let edges = deliveries::of_assignment(self.tx, assignment.id).await?;
         for role in &roles {

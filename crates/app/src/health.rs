@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::Timestamp;
-use accede_store::{deployment, queue};
+use accede_store::{deployment, guards, queue};
 
 pub use accede_store::queue::Undone;
 
@@ -22,6 +22,8 @@ pub(crate) struct Tally(Mutex<BTreeMap<String, u64>>);
 pub struct Health {
     /// Deliveries that are not done, by target and phase.
     pub undone: Vec<Undone>,
+    /// How many changes wait for a second person, and since when the first.
+    pub held: (i64, Option<Timestamp>),
     /// When this was read.
     pub at: Timestamp,
 }
@@ -79,7 +81,12 @@ impl App {
     /// The database's.
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
-        let undone = self.store().read(async |tx| queue::undone(tx).await).await?;
-        Ok(Health { undone, at })
+        let (undone, held) = self
+            .store()
+            .read(async |tx| {
+                Ok::<_, accede_store::Error>((queue::undone(tx).await?, guards::waiting(tx).await?))
+            })
+            .await?;
+        Ok(Health { undone, held, at })
     }
 }

@@ -22,6 +22,7 @@ mod error;
 pub mod failures;
 pub mod fields;
 pub mod groups;
+pub mod guards;
 pub mod hands;
 pub mod health;
 pub mod keys;

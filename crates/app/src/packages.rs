@@ -6,15 +6,16 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::catalogs::Catalog;
 use accede_store::groups::{self, Group};
+use accede_store::guards::RoleChange;
 use accede_store::packages::{self, Given, Usage};
 use accede_store::policies::{self, Stored};
-use accede_store::{Tx, catalogs, resources, separations, spreads};
+use accede_store::{Tx, catalogs, resources, separations};
 use serde_json::json;
 
 use crate::creations::{self, Repeat};
 use crate::list::ask;
 use crate::resources::distinct;
-use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
+use crate::{App, Caller, Error, Listing, Page, Result, audit, guards, text};
 
 pub use accede_store::packages::{Given as GivenRole, Package};
 
@@ -282,7 +283,7 @@ impl App {
     }
 
     /// Lets a package give a resource role of its catalog. Who has the package already gets the
-    /// role too, soon after: see [`App::role_spread`].
+    /// role too, soon after: see [`App::role_spread`]; very many wait, see [`guards`].
     ///
     /// # Errors
     ///
@@ -333,7 +334,8 @@ impl App {
                 let detail = role_detail(&given);
                 self.audit_package(tx, caller, "resource role added", &package, detail, now)
                     .await?;
-                spreads::begin(tx, id, now).await?;
+                let change = RoleChange { role: role.id, scope: scope.id, is_added: true };
+                guards::roles_changed(self, tx, caller, &package, change, now).await?;
                 Ok(given)
             })
             .await?;
@@ -366,7 +368,8 @@ impl App {
                 let detail = role_detail(&given);
                 self.audit_package(tx, caller, "resource role removed", &package, detail, now)
                     .await?;
-                Ok(spreads::begin(tx, id, now).await?)
+                let change = RoleChange { role, scope, is_added: false };
+                guards::roles_changed(self, tx, caller, &package, change, now).await
             })
             .await?;
         self.wake();
@@ -547,7 +550,7 @@ impl App {
             .await
     }
 
-    async fn audit_package(
+    pub(crate) async fn audit_package(
         &self,
         tx: &mut Tx<'_>,
         caller: &Caller,
@@ -640,7 +643,7 @@ fn not_too_many(count: i64) -> Result<()> {
     })
 }
 
-fn role_detail(given: &Given) -> serde_json::Value {
+pub(crate) fn role_detail(given: &Given) -> serde_json::Value {
     json!({
         "originSystem": given.resource.origin_system,
         "resource": given.resource.display_name,

@@ -16,10 +16,10 @@ use accede_store::{approvals as stages, assignments, catalogs, packages, policie
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::approvals::MAX_JUSTIFICATION;
 use crate::creations::{self, Repeat};
 use crate::deed::Deed;
 use crate::list::{Listing, ask};
+use crate::text::MAX_JUSTIFICATION;
 use crate::{App, Caller, Error, Page, Result, audit};
 
 pub use accede_store::request_list::{Narrowing, Somebody, Summary, Whose};

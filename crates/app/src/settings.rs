@@ -10,6 +10,10 @@ pub struct Settings {
     pub reprocess_window: Option<SignedDuration>,
     /// Waits and windows of delivery.
     pub retry: Retry,
+    /// How many derived changes wait for a second person.
+    pub guards: accede_domain::guard::Limits,
+    /// How far back derived changes are counted together.
+    pub guard_window: SignedDuration,
     /// Networks that connectors may reach beyond the default, and those they may not.
     pub egress: std::sync::Arc<accede_connectors::egress::Policy>,
     /// Most calls in flight over all targets.
@@ -18,6 +22,8 @@ pub struct Settings {
 
 /// The default reprocess window (DESIGN section 5).
 pub const REPROCESS_WINDOW: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// The default of [`Settings::guard_window`].
+pub const GUARD_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// The default of [`Settings::worker_calls`].
 pub const WORKER_CALLS: usize = 64;
 
@@ -26,6 +32,8 @@ impl Default for Settings {
         Settings {
             reprocess_window: Some(REPROCESS_WINDOW),
             retry: Retry::default(),
+            guards: accede_domain::guard::Limits::default(),
+            guard_window: GUARD_WINDOW,
             egress: std::sync::Arc::default(),
             worker_calls: WORKER_CALLS,
         }

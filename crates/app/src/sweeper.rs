@@ -72,6 +72,7 @@ impl App {
                 .await?;
             done += usize::from(moved);
         }
+        done += self.disable_released().await?;
         done += self.spread_roles().await?;
         if 0 < done {
             self.wake();

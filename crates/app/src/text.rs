@@ -4,6 +4,8 @@ use crate::{Error, Result};
 
 /// Longest display name, in characters.
 pub const MAX_NAME: usize = 256;
+/// Longest justification of a decision, in characters.
+pub const MAX_JUSTIFICATION: usize = 4_000;
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION: usize = 4_000;
 
@@ -43,6 +45,20 @@ pub(crate) fn description(path: &str, text: &str) -> Result<String> {
         return Err(Error::invalid(path, "cannot contain control characters"));
     }
     Ok(text.to_owned())
+}
+
+/// A justification without blanks around it; none if nothing is left.
+///
+/// # Errors
+///
+/// Invalid, if it is longer than people write.
+pub(crate) fn justification(text: Option<&str>) -> Result<Option<String>> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    if text.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
+        let sentence = format!("at most {MAX_JUSTIFICATION} characters");
+        return Err(Error::invalid("justification", sentence));
+    }
+    Ok(text.map(str::to_owned))
 }
 
 /// `a`, `b`, `c` and 4 more: names for a sentence, of which there are `total`.

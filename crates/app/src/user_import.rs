@@ -7,12 +7,13 @@
 //! last, so that they may stand below their reports. An import that was interrupted is simply
 //! repeated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use accede_domain::Timestamp;
-use accede_domain::id::{SubjectId, UserId};
+use accede_domain::id::{GuardId, SubjectId, UserId};
 use accede_domain::nearest;
 use accede_domain::permission::Action;
+use accede_store::guards;
 use accede_store::users::{self, key};
 use serde_json::json;
 
@@ -63,6 +64,11 @@ pub struct Report {
     pub bad: usize,
     /// Whether nothing was written because of them.
     pub refused: bool,
+    /// People whom the file disables and who are not disabled, because so many wait for a second
+    /// person.
+    pub held: usize,
+    /// What waits, then.
+    pub guard: Option<GuardId>,
 }
 
 /// The columns that a file may have.
@@ -115,6 +121,7 @@ impl App {
             report.refused = true;
             return Ok(report);
         }
+        self.hold_disabled(caller, &mut lines, &mut report).await?;
         for batch in lines.chunks(BATCH) {
             self.write_batch(caller, batch, &mut report).await?;
         }
@@ -123,6 +130,58 @@ impl App {
         }
         self.wake();
         Ok(report)
+    }
+
+    /// Leaves people as they are whom the file disables, if so many would lose so much that it waits
+    /// for a second person.
+    async fn hold_disabled(
+        &self,
+        caller: &Caller,
+        lines: &mut [Line],
+        report: &mut Report,
+    ) -> Result<()> {
+        let asked = |to: bool| -> Vec<String> {
+            let lines = lines.iter().filter(|line| line.change.account_enabled == Some(to));
+            lines.map(|line| key(&line.name)).collect()
+        };
+        let (enabled, disabled) = (asked(true), asked(false));
+        let now = self.now();
+        let held = self
+            .store()
+            .write(async |tx| {
+                if guards::any_held(tx).await? {
+                    for batch in enabled.chunks(BATCH) {
+                        let found = users::by_keys(tx, batch).await?;
+                        let ids: Vec<UserId> = found.iter().map(|user| user.id).collect();
+                        guards::spare(tx, &ids).await?;
+                    }
+                }
+                let mut leaving = Vec::new();
+                for batch in disabled.chunks(BATCH) {
+                    let found = users::by_keys(tx, batch).await?;
+                    leaving.extend(found.into_iter().filter(|user| user.account_enabled));
+                }
+                if leaving.is_empty() {
+                    return Ok(None);
+                }
+                for user in &leaving {
+                    crate::users::guard(tx, caller, user, "change").await?;
+                    crate::users::refuse_self(caller, user, "disable")?;
+                }
+                let ids: Vec<UserId> = leaving.iter().map(|user| user.id).collect();
+                let held = crate::guards::people_leave(self, tx, caller, &ids, now).await?;
+                Ok::<_, Error>(held.map(|id| (id, leaving)))
+            })
+            .await?;
+        let Some((id, leaving)) = held else { return Ok(()) };
+        report.held = leaving.len();
+        report.guard = Some(id);
+        let names: HashSet<String> =
+            leaving.iter().map(|user| key(&user.user_principal_name)).collect();
+        for line in lines.iter_mut().filter(|line| names.contains(&key(&line.name))) {
+            line.change.account_enabled = None;
+        }
+        Ok(())
     }
 
     /// Finds managers who do not exist and people who would be above themselves.

@@ -521,7 +521,7 @@ impl App {
         Ok(())
     }
 
-    async fn note_user(
+    pub(crate) async fn note_user(
         &self,
         tx: &mut Tx<'_>,
         caller: &Caller,

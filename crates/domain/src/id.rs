@@ -99,6 +99,8 @@ ids! {
     JobId;
     /// A cause: the fingerprint of why deliveries fail.
     CauseId;
+    /// A held change.
+    GuardId;
     /// One line of a request's timeline.
     HistoryId;
     /// One audit record.

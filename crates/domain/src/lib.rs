@@ -12,6 +12,7 @@ pub mod drain;
 pub mod duration;
 pub mod fault;
 pub mod filter;
+pub mod guard;
 pub mod id;
 pub mod nearest;
 pub mod permission;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use accede_app::Settings;
 use accede_app::egress::Policy;
 use accede_domain::duration::Duration;
+use accede_domain::guard::{Limit, Limits};
 use accede_domain::nearest;
 use accede_domain::retry::Retry;
 use jiff::SignedDuration;
@@ -161,6 +162,43 @@ const SETTINGS: &[Setting] = &[
         Kind::Number(1, 1_000),
         "64",
         "Most calls to targets at once, all targets together.",
+    ),
+    setting(
+        "guards.window",
+        Kind::Time,
+        "PT1H",
+        "How far back changes that nobody decided about one by one are counted together, see \
+         docs/api/guards.md.",
+    ),
+    setting(
+        "guards.revocations_least",
+        Kind::Number(0, 1_000_000),
+        "25",
+        "So many such removals at one target system never wait for a second person.",
+    ),
+    setting(
+        "guards.revocations_percent",
+        Kind::Number(0, 100),
+        "10",
+        "So large a share of what the target system holds does not wait either, in percent.",
+    ),
+    setting(
+        "guards.revocations_most",
+        Kind::Number(0, 1_000_000),
+        "500",
+        "More removals than this always wait.",
+    ),
+    setting(
+        "guards.grants_least",
+        Kind::Number(0, 1_000_000),
+        "50",
+        "So many roles that are given this way never wait for a second person.",
+    ),
+    setting(
+        "guards.grants_percent",
+        Kind::Number(0, 100),
+        "10",
+        "So large a share of what the target system holds does not wait either, in percent.",
     ),
     setting(
         "egress.allow",
@@ -372,6 +410,8 @@ impl Sources {
         let settings = Settings {
             reprocess_window: self.time_or_none("reprocess.window")?,
             retry,
+            guards: self.guards()?,
+            guard_window: self.time("guards.window")?,
             egress: Arc::new(egress),
             worker_calls: self.number("delivery.calls")?,
         };
@@ -451,6 +491,22 @@ impl Sources {
             }
             _ => Err(self.misfit(key)),
         }
+    }
+
+    fn guards(&self) -> Result<Limits, ConfigError> {
+        let count = |key| Ok(i64::try_from(self.number(key)?).unwrap_or(i64::MAX));
+        Ok(Limits {
+            grants: Limit {
+                least: count("guards.grants_least")?,
+                percent: count("guards.grants_percent")?,
+                most: None,
+            },
+            revocations: Limit {
+                least: count("guards.revocations_least")?,
+                percent: count("guards.revocations_percent")?,
+                most: Some(count("guards.revocations_most")?),
+            },
+        })
     }
 
     fn time(&self, key: &'static str) -> Result<SignedDuration, ConfigError> {

@@ -122,6 +122,18 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
     up.set(i64::from(health.is_some()));
     registry.register("database_up", "Whether the database answers", up);
     if let Some(health) = health {
+        let (held, since) = health.held;
+        let waiting: Gauge = Gauge::default();
+        waiting.set(held);
+        registry.register("held_changes", "Changes that wait for a second person", waiting);
+        let oldest: Gauge = Gauge::default();
+        oldest.set(since.map_or(0, |since| health.at.duration_since(since).as_secs()));
+        registry.register_with_unit(
+            "held_changes_age",
+            "How long the first of them has waited",
+            Unit::Seconds,
+            oldest,
+        );
         queue(&mut registry, health);
     }
     let attempts: Family<AttemptLabels, Counter> = Family::default();

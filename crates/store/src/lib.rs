@@ -23,6 +23,8 @@ pub mod directory_roles;
 mod error;
 pub mod filter;
 pub mod groups;
+pub mod guard_plans;
+pub mod guards;
 pub mod history;
 mod lite;
 mod many;

@@ -33,6 +33,70 @@ create table target_paces (
     primary key (target_id, minute_at_ms)
 );
 create index target_paces_by_age on target_paces (minute_at_ms)
+    Migration { number: 4, name: "held changes", sql: GUARDS },
+];
+
+const GUARDS: &str = "
+create table guards (
+    id uuid primary key,
+    cause text not null check (cause in ('packageRoles', 'userImport')),
+    package_id uuid references packages (id),
+    state text not null check (state in ('held', 'released', 'rejected', 'withdrawn')),
+    created_at_ms bigint not null,
+    decided_by text,
+    decided_at_ms bigint,
+    justification text,
+    version bigint not null,
+    check ((cause = 'packageRoles') = (package_id is not null)),
+    check (state in ('held', 'withdrawn') or decided_at_ms is not null)
+);
+create unique index guards_held_once on guards (package_id)
+    where state = 'held' and package_id is not null;
+create index guards_by_state on guards (state, created_at_ms, id);
+
+create table guard_causers (
+    guard_id uuid not null references guards (id),
+    principal_id uuid not null,
+    name text not null,
+    primary key (guard_id, principal_id)
+);
+
+create table guard_counts (
+    guard_id uuid not null references guards (id),
+    target_id uuid not null references targets (id) on delete cascade,
+    grants bigint not null,
+    revocations bigint not null,
+    live bigint not null,
+    primary key (guard_id, target_id)
+);
+create index guard_counts_by_target on guard_counts (target_id);
+
+create table guard_changes (
+    guard_id uuid not null references guards (id),
+    role_id uuid not null,
+    scope_id uuid not null,
+    is_added boolean not null,
+    primary key (guard_id, role_id, scope_id)
+);
+
+create table guard_people (
+    guard_id uuid not null references guards (id),
+    user_id uuid not null references users (id),
+    is_done boolean not null,
+    primary key (guard_id, user_id)
+);
+create index guard_people_left on guard_people (guard_id, user_id) where not is_done;
+
+create table derived_changes (
+    id uuid primary key,
+    cause text not null,
+    target_id uuid not null references targets (id) on delete cascade,
+    grants bigint not null,
+    revocations bigint not null,
+    at_ms bigint not null
+);
+create index derived_changes_by_target on derived_changes (target_id, cause, at_ms);
+create index derived_changes_by_age on derived_changes (at_ms)
 ";
 
 const ROLE_SPREADS: &str = "

@@ -36,7 +36,8 @@ pub async fn begin(tx: &mut Tx<'_>, package: PackageId, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// The packages whose roles changed and whose holders are not all up to it, the first changed first.
+/// The packages whose roles changed and whose holders are not all up to it, the first changed first;
+/// without those whose change is held.
 pub async fn open(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<PackageId>> {
     let rows = tx
         .query(
@@ -44,6 +45,8 @@ pub async fn open(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<PackageId>> {
              where p.roles_changed_at_ms is not null and exists (select 1 from assignments a
                  where a.package_id = p.id and a.roles_version < p.roles_version
                      and a.state not in ('ending', 'expired'))
+                 and not exists (select 1 from guards g
+                     where g.package_id = p.id and g.state = 'held')
              order by p.roles_changed_at_ms limit $1",
             params![limit_value(limit)],
         )

@@ -444,7 +444,7 @@ async fn a_change_of_roles_reaches_every_holder_though_the_server_dies_on_the_wa
     let package = world.package("Staff", &[&staff]).await;
     let other = world.package("Writers", &[&staff]).await;
     let mut people = Vec::new();
-    for n in 0..40 {
+    for n in 0..20 {
         let person = world.person(&format!("p{n}")).await;
         world.submit(&person, package).await;
         people.push(person);
@@ -466,16 +466,16 @@ async fn a_change_of_roles_reaches_every_holder_though_the_server_dies_on_the_wa
         }
         drop(sweep);
         let spread = asked().await;
-        if spread.behind < 40 {
+        if spread.behind < 20 {
             break spread;
         }
     };
     world.pass(minutes(1)).await;
     let at_last = asked().await;
 
-    assert_eq!((at_first.holders, at_first.behind), (40, 40));
+    assert_eq!((at_first.holders, at_first.behind), (20, 20));
     assert!(0 < reached.behind, "{reached:?}");
-    assert_eq!((at_last.holders, at_last.behind), (40, 0));
+    assert_eq!((at_last.holders, at_last.behind), (20, 0));
     assert!(people.iter().all(|person| hr.has(person, "wiki")));
     // Another package gives one of them the role that was taken.
     assert!(hr.has(&people[0], "staff"));

@@ -10,6 +10,7 @@ mod approve;
 mod circuits;
 mod deliver;
 mod end;
+mod guards;
 mod plan;
 mod races;
 mod reprocess;

@@ -43,6 +43,22 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
+/// A body that may be missing, and is a JSON object otherwise.
+#[derive(Debug)]
+pub struct MaybeBody(pub Option<Object>);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<MaybeBody> {
+        let (parts, body) = request.into_parts();
+        match json(&read(&parts.headers, body, MAX_BODY).await?)? {
+            None | Some(Value::Null) => Ok(MaybeBody(None)),
+            Some(value) => Ok(MaybeBody(Some(Object::root(value)?))),
+        }
+    }
+}
+
 /// The body of an action that takes none: nothing, `null` or `{}`; clients send all three.
 #[derive(Debug)]
 pub struct NoBody;

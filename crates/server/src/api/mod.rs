@@ -16,6 +16,7 @@ pub mod directory_objects;
 pub mod error;
 pub mod failures;
 pub mod groups;
+pub mod guards;
 pub mod names;
 pub mod openapi;
 pub mod query;
@@ -77,6 +78,7 @@ pub fn routes() -> Router<App> {
         .merge(directory_objects::routes())
         .merge(failures::routes())
         .merge(groups::routes())
+        .merge(guards::routes())
         .merge(openapi::routes())
         .merge(reprocess::routes())
         .merge(resolutions::routes())

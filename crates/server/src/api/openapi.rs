@@ -117,6 +117,32 @@ pub static OPERATIONS: &[Operation] = &[
         "roleSpread",
         &[],
     ),
+    read(
+        "/accede/v1/guards",
+        "Changes that wait for a second person, then those that were decided, the newest first",
+        "guardPage",
+        &[],
+    ),
+    read(
+        "/accede/v1/guards/{id}",
+        "A change that waits or waited for a second person",
+        "guard",
+        &[],
+    ),
+    act(
+        "/accede/v1/guards/{id}/release",
+        "Let a held change go on, as a second person; what is done is planned anew",
+        Some("ruling"),
+        ("200", Some("guard")),
+        &["409", "412"],
+    ),
+    act(
+        "/accede/v1/guards/{id}/reject",
+        "Take back what caused a held change, as a second person",
+        Some("ruling"),
+        ("200", Some("guard")),
+        &["409", "412"],
+    ),
     act(
         "/accede/v1/reprocessPlans",
         "Plan what would be tried again; nothing happens yet",
@@ -431,12 +457,34 @@ fn schemas() -> Value {
         ),
     );
     add("csv", text());
+    add("ruling", closed(json!({ "justification": maybe("string") }), &[]));
+    add(
+        "guard",
+        thing(
+            json!({
+                "id": id(), "cause": { "enum": ["packageRoles", "userImport"] },
+                "state": { "enum": ["held", "released", "rejected", "withdrawn"] },
+                "createdDateTime": instant(), "causedBy": { "type": "array", "items": text() },
+                "accessPackage": { "type": ["object", "null"] },
+                "roles": { "type": "array", "items": { "type": "object" } },
+                "people": { "type": ["object", "null"] },
+                "targets": { "type": "array", "items": thing(json!({
+                    "id": id(), "displayName": text(), "grants": number(),
+                    "revocations": number(), "held": number(),
+                }), &["id", "grants", "revocations"]) },
+                "decidedBy": maybe("string"), "decidedDateTime": maybe_instant(),
+                "justification": maybe("string"), "mayDecide": truth(),
+            }),
+            &["id", "cause", "state", "createdDateTime", "targets"],
+        ),
+    );
+    add("guardPage", page("guard"));
     add(
         "roleSpread",
         thing(
             json!({
-                "accessPackageId": id(), "state": { "enum": ["complete", "spreading"] },
-                "holders": number(), "reached": number(),
+                "accessPackageId": id(), "state": { "enum": ["complete", "spreading", "held"] },
+                "holders": number(), "reached": number(), "guardId": maybe("string"),
             }),
             &["accessPackageId", "state", "holders", "reached"],
         ),
@@ -446,7 +494,7 @@ fn schemas() -> Value {
         thing(
             json!({
                 "created": number(), "changed": number(), "unchanged": number(), "bad": number(),
-                "isRefused": truth(),
+                "isRefused": truth(), "held": number(), "guardId": maybe("string"),
                 "badLines": {
                     "type": "array",
                     "items": thing(json!({ "line": number(), "reason": text() }), &["line"]),

@@ -26,11 +26,17 @@ async fn read(
     wire: Wire,
 ) -> Result<Response> {
     let spread = app.role_spread(&caller, id).await?;
-    let state = if 0 < spread.behind { "spreading" } else { "complete" };
+    let guard = app.held_change_of(&caller, id).await?;
+    let state = match guard {
+        Some(_) => "held",
+        None if 0 < spread.behind => "spreading",
+        None => "complete",
+    };
     let mut shown = Map::new();
     shown.insert("accessPackageId".to_owned(), json!(id));
     shown.insert("state".to_owned(), json!(state));
     shown.insert("holders".to_owned(), json!(spread.holders));
     shown.insert("reached".to_owned(), json!(spread.reached()));
+    shown.insert("guardId".to_owned(), json!(guard));
     Ok(wire.plain(StatusCode::OK, shown))
 }

@@ -62,5 +62,7 @@ fn json(report: &Report) -> Map<String, Value> {
     object.insert("bad".to_owned(), json!(report.bad));
     object.insert("isRefused".to_owned(), json!(report.refused));
     object.insert("badLines".to_owned(), json!(report.bad_lines));
+    object.insert("held".to_owned(), json!(report.held));
+    object.insert("guardId".to_owned(), json!(report.guard));
     object
 }

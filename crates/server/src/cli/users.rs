@@ -69,6 +69,8 @@ impl ImportArgs {
                 "bad": report.bad,
                 "isRefused": report.refused,
                 "badLines": report.bad_lines,
+                "held": report.held,
+                "guardId": report.guard,
             })
         };
         tell(&report, self.connection.output)
@@ -97,6 +99,13 @@ fn tell(report: &Value, output: Output) -> Result<(), Failure> {
                 at(report, "/changed"),
                 at(report, "/unchanged")
             );
+            if let Some(guard) = report.get("guardId").and_then(Value::as_str) {
+                println!(
+                    "{} people are not disabled yet: so many wait for a second person, at \
+                     /governance/held/{guard} of the portal",
+                    at(report, "/held")
+                );
+            }
         }
     }
     if report.get("isRefused").and_then(Value::as_bool) == Some(true) {

@@ -1,7 +1,8 @@
 //! Approvals: what awaits the reader's decision, deciding it, and what was decided.
 
-use accede_app::approvals::{ApprovalView, MAX_JUSTIFICATION, Part, StageView};
+use accede_app::approvals::{ApprovalView, Part, StageView};
 use accede_app::requests::RequestView;
+use accede_app::text::MAX_JUSTIFICATION;
 use accede_app::{App, Error, Listing};
 use accede_domain::Timestamp;
 use accede_domain::approval::{Decision, Result as Decided, Status};

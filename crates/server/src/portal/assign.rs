@@ -3,10 +3,10 @@
 //! Nothing is doubled by sending the form twice: a person with an open request or an assignment is
 //! refused a second one.
 
-use accede_app::approvals::MAX_JUSTIFICATION;
 use accede_app::assignments::Summary;
 use accede_app::packages::{PackageView, PackageWith};
 use accede_app::requests::{ForWhom, NewRequest};
+use accede_app::text::MAX_JUSTIFICATION;
 use accede_app::{App, Error};
 use accede_domain::id::{AssignmentId, PackageId, PolicyId};
 use accede_domain::permission::Action;

@@ -14,6 +14,7 @@ mod failures;
 pub mod form;
 mod form_page;
 mod groups;
+mod guards;
 mod incompatible;
 mod input;
 mod jobs;
@@ -128,6 +129,7 @@ fn routes() -> Router<Web> {
         .merge(failures::routes())
         .merge(incompatible::routes())
         .merge(groups::routes())
+        .merge(guards::routes())
         .merge(jobs::routes())
         .merge(package_edit::routes())
         .merge(package_roles::routes())

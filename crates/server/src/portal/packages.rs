@@ -146,6 +146,16 @@ pub(super) async fn with_spread(
     package: &Package,
     notice: Option<Notice>,
 ) -> Result<Option<Notice>> {
+    if let Some(guard) = app.held_change_of(&session.caller, package.id).await? {
+        let text = "A change of its resource roles concerns so many that it waits for a second \
+                    person. Nothing of it has been sent.";
+        let text = match notice {
+            Some(notice) => format!("{} {text}", notice.text),
+            None => text.to_owned(),
+        };
+        let link = Some(("See the held change".to_owned(), format!("/governance/held/{guard}")));
+        return Ok(Some(Notice { tone: Tone::Warn, text, link }));
+    }
     if !session.caller.reach(Action::ReadRequests).includes(package.catalog) {
         return Ok(notice);
     }

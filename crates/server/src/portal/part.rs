@@ -252,6 +252,11 @@ impl Sections {
         }
     }
 
+    /// Whether there are changes that the reader could see held.
+    pub const fn held(&self) -> bool {
+        self.catalogs || self.people
+    }
+
     /// Whether there is anything of Identity Governance.
     pub const fn any(&self) -> bool {
         self.catalogs || self.requests || self.jobs || self.targets || self.people
@@ -267,6 +272,8 @@ pub enum Place {
     Catalogs,
     /// Failures.
     Failures,
+    /// Held changes.
+    Held,
     /// Target systems.
     Targets,
     /// Reprocess jobs.

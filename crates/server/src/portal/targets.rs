@@ -20,7 +20,9 @@ use super::confirm::ConfirmPage;
 use super::form::{Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again, again_with};
 use super::input::{Input, choice};
-use super::part::{Badge, Frame, Notice, Place, Tone, When, grouped, how_long, minute, plural};
+use super::part::{
+    Badge, Frame, Notice, Place, Sections, Tone, When, grouped, how_long, minute, plural,
+};
 use super::pick::search;
 use super::problem::{Result, sentence};
 use super::session::Session;
@@ -170,6 +172,23 @@ impl Found {
     }
 }
 
+/// What waits for a second person and would reach a target system.
+async fn held_at(app: &App, session: &Session, target: TargetId) -> Result<Option<Notice>> {
+    let held = app.held_at_target(&session.caller, target).await?;
+    if held.grants + held.revocations == 0 {
+        return Ok(None);
+    }
+    let text = format!(
+        "A change waits for a second person before anything of it is sent here: {} taken, {} given.",
+        plural(held.revocations, "role"),
+        plural(held.grants, "role")
+    );
+    let link = Sections::of(&session.caller)
+        .held()
+        .then(|| ("See the held changes".to_owned(), "/governance/held".to_owned()));
+    Ok(Some(Notice { tone: Tone::Warn, text, link }))
+}
+
 fn may_manage(caller: &Caller) -> bool {
     caller.reach(Action::ManageTargets) == Reach::Everywhere
 }
@@ -192,7 +211,10 @@ async fn show(
     let target: TargetId = id("target system", &target)?;
     let view = app.target(&session.caller, target).await?;
     let search = search(&fields, "search");
-    let mut notice = words::done(fields.get("done"));
+    let mut notice = match words::done(fields.get("done")) {
+        Some(notice) => Some(notice),
+        None => held_at(&app, &session, target).await?,
+    };
     let found = if fields.has("look") || !search.is_empty() {
         let wanted = Some(search.as_str()).filter(|text| !text.is_empty());
         match app.discover(&session.caller, target, wanted, MAX_FOUND).await {

@@ -1,5 +1,6 @@
 //! States, types, kinds and codes in the words of people.
 
+use accede_app::guards::GuardState;
 use accede_domain::approval;
 use accede_domain::delivery::{Delivery, Phase};
 use accede_domain::fault::Class;
@@ -137,6 +138,16 @@ pub fn job_state(name: &str, is_over: bool) -> Badge {
         ("completed", true) => Badge::new(Tone::Ok, "ok", "Finished"),
         ("completed", false) => Badge::new(Tone::Info, "go", "Delivering"),
         _ => Badge::new(Tone::Info, "go", "Running"),
+    }
+}
+
+/// How a held change stands.
+pub fn held_state(state: GuardState) -> Badge {
+    match state {
+        GuardState::Held => Badge::new(Tone::Warn, "wait", "Held"),
+        GuardState::Released => Badge::new(Tone::Ok, "ok", "Released"),
+        GuardState::Rejected => Badge::new(Tone::Bad, "no", "Rejected"),
+        GuardState::Withdrawn => Badge::new(Tone::Idle, "off", "Taken back"),
     }
 }
 
@@ -292,6 +303,8 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "stopped" => "The job was stopped. What had its turn stands.",
         "submitted" => "Your request was submitted.",
         "givenback" => "Your access is being removed.",
+        "released" => "The change goes on. What follows from it is planned anew.",
+        "rejected" => "The change was taken back.",
         "approved" => "You approved the request.",
         "denied" => "You denied the request.",
         "saved" => "Saved.",

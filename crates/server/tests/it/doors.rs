@@ -1,7 +1,10 @@
 //! Hostile input at every door of the API: whatever is sent, the answer is no fault of ours, and a
 //! refusal says what is wrong.
 
+use accede_domain::id::{GuardId, Id};
 use accede_domain::permission::Role;
+use accede_store::Tx;
+use accede_store::guards::{self, Cause, Guard, State};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -107,6 +110,20 @@ impl Ids {
         let organization = id(&first("/v1.0/organization".to_owned()).await);
         let application = id(&first("/v1.0/servicePrincipals".to_owned()).await);
         let definition = Role::CatalogReader.definition().to_string();
+        let held_change = Guard {
+            id: GuardId::from_uuid(uuid::Uuid::from_u128(0x9a1d)),
+            cause: Cause::PackageRoles,
+            package: Some(spare.parse().unwrap()),
+            package_named: None,
+            state: State::Held,
+            created_at: world.app.now(),
+            decided_by: None,
+            decided_at: None,
+            justification: None,
+            version: 1,
+        };
+        let wait = async |tx: &mut Tx<'_>| guards::insert(tx, &held_change).await;
+        world.store.write(wait).await.unwrap();
         let digest = plan["digest"].as_str().unwrap().to_owned();
         Ids(vec![
             ("catalogs", catalog.clone()),
@@ -142,6 +159,8 @@ impl Ids {
             ("access", assignment),
             ("deliveries", delivery),
             ("failures", cause),
+            ("guards", held_change.id.to_string()),
+            ("held", held_change.id.to_string()),
             ("reprocessPlans", id(&plan)),
             ("plans", id(&plan)),
             ("digest", digest),

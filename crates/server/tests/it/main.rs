@@ -16,6 +16,7 @@ mod faults;
 mod forms;
 mod graph_target;
 mod groups;
+mod guards;
 mod matrix;
 mod matrix_forms;
 mod packages;

@@ -17,6 +17,7 @@ mod desk;
 mod engine;
 mod filter;
 mod groups;
+mod guards;
 mod history;
 mod paces;
 mod packages;
