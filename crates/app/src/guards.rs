@@ -427,21 +427,7 @@ impl App {
         id: GuardId,
         ruling: &Ruling,
     ) -> Result<GuardView> {
-        let now = self.now();
-        let why = text::justification(ruling.justification.as_deref())?;
-        let view = self
-            .store()
-            .write(async |tx| {
-                let mut guard = undecided(tx, caller, id, ruling).await?;
-                decide(&mut guard, State::Released, caller, why.clone(), now);
-                guards::save(tx, &mut guard).await?;
-                let detail = json!({ "justification": why });
-                note(self, tx, caller, &guard, "held change released", detail, now).await?;
-                view(tx, caller, guard).await
-            })
-            .await?;
-        self.wake();
-        Ok(view)
+        self.rule_on_guard(caller, id, ruling, State::Released).await
     }
 
     /// Takes back what caused a held change, as a second person.
@@ -456,17 +442,34 @@ impl App {
         id: GuardId,
         ruling: &Ruling,
     ) -> Result<GuardView> {
+        self.rule_on_guard(caller, id, ruling, State::Rejected).await
+    }
+
+    async fn rule_on_guard(
+        &self,
+        caller: &Caller,
+        id: GuardId,
+        ruling: &Ruling,
+        state: State,
+    ) -> Result<GuardView> {
         let now = self.now();
         let why = text::justification(ruling.justification.as_deref())?;
         let view = self
             .store()
             .write(async |tx| {
                 let mut guard = undecided(tx, caller, id, ruling).await?;
-                decide(&mut guard, State::Rejected, caller, why.clone(), now);
+                guard.state = state;
+                guard.decided_by = Some(caller.name.clone());
+                guard.decided_at = Some(now);
+                guard.justification.clone_from(&why);
                 guards::save(tx, &mut guard).await?;
+                let action = match state {
+                    State::Rejected => "held change rejected",
+                    _ => "held change released",
+                };
                 let detail = json!({ "justification": why });
-                note(self, tx, caller, &guard, "held change rejected", detail, now).await?;
-                if let Some(package) = guard.package {
+                note(self, tx, caller, &guard, action, detail, now).await?;
+                if let (State::Rejected, Some(package)) = (state, guard.package) {
                     self.take_back(tx, caller, &guard, package, now).await?;
                 }
                 view(tx, caller, guard).await
@@ -549,11 +552,4 @@ impl App {
             })
             .await
     }
-}
-
-fn decide(guard: &mut Guard, state: State, caller: &Caller, why: Option<String>, now: Timestamp) {
-    guard.state = state;
-    guard.decided_by = Some(caller.name.clone());
-    guard.decided_at = Some(now);
-    guard.justification = why;
 }
