@@ -167,8 +167,7 @@ const SETTINGS: &[Setting] = &[
         "guards.window",
         Kind::Time,
         "PT1H",
-        "How far back changes that nobody decided about one by one are counted together, see \
-         docs/api/guards.md.",
+        "How far back derived changes are counted together, see docs/api/guards.md.",
     ),
     setting(
         "guards.revocations_least",

@@ -12,28 +12,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, name: "circuits of targets", sql: CIRCUITS },
     Migration { number: 3, name: "spreading a package's roles", sql: ROLE_SPREADS },
     Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
-];
-
-const TRENDS: &str = "
-create table cause_looks (hour_at_ms bigint primary key);
-
-create table cause_hours (
-    cause_id uuid not null references causes (id) on delete cascade,
-    hour_at_ms bigint not null,
-    catalog_id uuid not null,
-    deliveries bigint not null,
-    primary key (cause_id, hour_at_ms, catalog_id)
-);
-create index cause_hours_by_age on cause_hours (hour_at_ms);
-
-create table target_paces (
-    target_id uuid not null references targets (id) on delete cascade,
-    minute_at_ms bigint not null,
-    done bigint not null,
-    primary key (target_id, minute_at_ms)
-);
-create index target_paces_by_age on target_paces (minute_at_ms)
-    Migration { number: 4, name: "held changes", sql: GUARDS },
+    Migration { number: 5, name: "held changes", sql: GUARDS },
 ];
 
 const GUARDS: &str = "
@@ -97,6 +76,27 @@ create table derived_changes (
 );
 create index derived_changes_by_target on derived_changes (target_id, cause, at_ms);
 create index derived_changes_by_age on derived_changes (at_ms)
+";
+
+const TRENDS: &str = "
+create table cause_looks (hour_at_ms bigint primary key);
+
+create table cause_hours (
+    cause_id uuid not null references causes (id) on delete cascade,
+    hour_at_ms bigint not null,
+    catalog_id uuid not null,
+    deliveries bigint not null,
+    primary key (cause_id, hour_at_ms, catalog_id)
+);
+create index cause_hours_by_age on cause_hours (hour_at_ms);
+
+create table target_paces (
+    target_id uuid not null references targets (id) on delete cascade,
+    minute_at_ms bigint not null,
+    done bigint not null,
+    primary key (target_id, minute_at_ms)
+);
+create index target_paces_by_age on target_paces (minute_at_ms)
 ";
 
 const ROLE_SPREADS: &str = "
