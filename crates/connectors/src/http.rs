@@ -94,6 +94,22 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// One answer of those that a bulk call of SCIM brings (RFC 7644, 3.7.3).
+    pub fn of_bulk(said: &Value) -> Option<Reply> {
+        let status = said.get("status")?;
+        // Some servers send an object, as an early draft had it.
+        let status = status.get("code").unwrap_or(status);
+        let number = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
+        let body = said.get("response").cloned().map_or(Body::Empty, Body::Json);
+        Some(Reply {
+            status: u16::try_from(number).ok()?,
+            etag: None,
+            retry_after: None,
+            body,
+            writes: true,
+        })
+    }
+
     /// The JSON of an answer that reports success with a body.
     pub fn json(&self) -> Option<&Value> {
         match &self.body {

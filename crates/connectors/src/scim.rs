@@ -9,6 +9,7 @@ mod accounts;
 mod changes;
 mod groups;
 mod lists;
+mod values;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,13 +26,14 @@ use crate::egress::Policy;
 use crate::http::{self, Dialect, Http, LIST_LIMIT};
 use crate::oauth::{self, Credentials};
 use crate::roles::Membership;
-use crate::settings::{Field, Form, Problem, Reader};
+use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::Authorities;
 use crate::{
     CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
     Wanted,
 };
 use lists::{MAX_RESOURCES, NoList};
+use values::Part;
 
 /// The settings of a SCIM target.
 pub const SETTINGS: &[Field] = &[
@@ -70,6 +72,18 @@ pub const SETTINGS: &[Field] = &[
                   before and avoids duplicates; default `true`",
     )
     .form(Form::Flag),
+    Field::new(
+        "roles",
+        "Roles that accounts can have",
+        "values of the attribute `roles` that can be given, as the target spells them",
+    )
+    .form(Form::List),
+    Field::new(
+        "entitlements",
+        "Entitlements that accounts can have",
+        "values of the attribute `entitlements` that can be given, as the target spells them",
+    )
+    .form(Form::List),
     Field::new(
         "caCertificate",
         "Certificate authority (PEM)",
@@ -116,6 +130,8 @@ struct Features {
     patch: bool,
     filter: bool,
     etag: bool,
+    /// How many changes one bulk call may hold; 0 if it offers none.
+    bulk: usize,
 }
 
 /// What only trying shows about a server.
@@ -133,6 +149,8 @@ struct Learned {
     member_filter_hits: bool,
     /// It refuses to remove a member by a filter in the path.
     no_path_filter: bool,
+    /// It refused bulk calls although it offers them.
+    no_bulk: bool,
 }
 
 /// One SCIM server.
@@ -143,6 +161,8 @@ pub struct Scim {
     external_id: ExternalId,
     batch_members: usize,
     check_before_add: bool,
+    roles: Vec<String>,
+    entitlements: Vec<String>,
     features: Mutex<Option<Features>>,
     learned: Mutex<Learned>,
     accounts: Mutex<HashMap<SubjectId, (String, Instant)>>,
@@ -171,11 +191,29 @@ pub(crate) fn open(
         external_id: reader.choice("externalId", Some(ExternalId::Subject), external_ids)?,
         batch_members: usize::try_from(batch).unwrap_or(100),
         check_before_add: reader.flag("checkBeforeAdd", true)?,
+        roles: values(reader, "roles")?,
+        entitlements: values(reader, "entitlements")?,
         features: Mutex::default(),
         learned: Mutex::default(),
         accounts: Mutex::default(),
         making: std::iter::repeat_with(tokio::sync::Mutex::default).take(64).collect(),
     }))
+}
+
+/// Values of an attribute that are resources.
+fn values(reader: &Reader<'_>, name: &str) -> Result<Vec<String>, Problem> {
+    let mut values: Vec<String> = reader.texts(name)?;
+    for value in &mut values {
+        *value = value.trim().to_owned();
+    }
+    let bad = values.iter().any(|value| value.is_empty() || value.chars().any(char::is_control));
+    let twice =
+        values.iter().enumerate().any(|(i, value)| values.iter().take(i).any(|v| v == value));
+    match (bad, twice) {
+        (true, _) => Err(problem(name, "must be a list of values as the target spells them")),
+        (_, true) => Err(problem(name, "names a value twice; remove one")),
+        (false, false) => Ok(values),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -210,21 +248,16 @@ impl Scim {
     async fn ensure_until(&self, batch: &[Item], until: Instant) -> Vec<Result<Done, Fault>> {
         let Some(first) = batch.first() else { return Vec::new() };
         let wanted = first.wanted;
+        let people: Vec<&Person> = batch.iter().map(|item| &item.person).collect();
+        if let Some(part) = Part::of(&first.role.resource) {
+            let accounts = self.made_accounts(&people, wanted, until).await;
+            return self.ensure_value(part, &first.role, accounts, &people, wanted, until).await;
+        }
         let group = match Self::group(&first.role) {
             Ok(group) => group,
             Err(fault) => return vec![Err(fault); batch.len()],
         };
-        let people: Vec<&Person> = batch.iter().map(|item| &item.person).collect();
-        let accounts = self.accounts(&people, until).await;
-        // The others need not wait for one whose account must be made first, but few are, and one
-        // call for all is worth more.
-        let made: Vec<_> = accounts
-            .into_iter()
-            .zip(&people)
-            .map(|(account, person)| self.made(account, person, wanted, until))
-            .collect();
-        let accounts: Vec<Result<Option<String>, Fault>> =
-            stream::iter(made).buffered(AT_ONCE).collect().await;
+        let accounts = self.made_accounts(&people, wanted, until).await;
         let mut answers: Vec<Option<Result<Done, Fault>>> = Vec::with_capacity(batch.len());
         let mut open: Vec<(usize, &str)> = Vec::new();
         for (index, account) in accounts.iter().enumerate() {
@@ -281,6 +314,24 @@ impl Scim {
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(not_sent()))).collect()
     }
 
+    /// Each person's account, made where that is wanted and allowed; `None` if there is none.
+    async fn made_accounts(
+        &self,
+        people: &[&Person],
+        wanted: Wanted,
+        until: Instant,
+    ) -> Vec<Result<Option<String>, Fault>> {
+        let accounts = self.accounts(people, until).await;
+        // The others need not wait for one whose account must be made first, but few are, and one
+        // call for all is worth more.
+        let made: Vec<_> = accounts
+            .into_iter()
+            .zip(people)
+            .map(|(account, person)| self.made(account, person, wanted, until))
+            .collect();
+        stream::iter(made).buffered(AT_ONCE).collect().await
+    }
+
     async fn observe_until(
         &self,
         batch: &[(Person, Role)],
@@ -289,6 +340,12 @@ impl Scim {
         let mut answers = Vec::with_capacity(batch.len());
         for run in batch.chunk_by(|(_, one), (_, other)| one == other) {
             let Some((_, role)) = run.first() else { continue };
+            let people: Vec<&Person> = run.iter().map(|(person, _)| person).collect();
+            if let Some(part) = Part::of(&role.resource) {
+                let accounts = self.accounts(&people, until).await;
+                answers.extend(self.observe_value(part, role, accounts, &people, until).await);
+                continue;
+            }
             let group = match Self::group(role) {
                 Ok(group) => group,
                 Err(fault) => {
@@ -296,7 +353,6 @@ impl Scim {
                     continue;
                 }
             };
-            let people: Vec<&Person> = run.iter().map(|(person, _)| person).collect();
             let accounts = self.accounts(&people, until).await;
             let known: Vec<&str> =
                 accounts.iter().filter_map(|account| account.as_ref().ok()?.as_deref()).collect();
@@ -358,10 +414,11 @@ impl Connector for Scim {
         }
         let offers = |yes: bool| if yes { "yes" } else { "no" };
         let summary = format!(
-            "SCIM 2.0; PATCH {}, filter {}, ETag {}",
+            "SCIM 2.0; PATCH {}, filter {}, ETag {}, bulk {}",
             offers(features.patch),
             offers(features.filter),
-            offers(features.etag)
+            offers(features.etag),
+            offers(0 < features.bulk)
         );
         Ok(Health { summary, took: started.elapsed() })
     }
@@ -412,8 +469,8 @@ impl Connector for Scim {
                 }
             }
         };
-        let mut found: Vec<FoundResource> =
-            listed.resources.iter().filter_map(Self::resource).filter(matches).collect();
+        let groups = listed.resources.iter().filter_map(Self::resource);
+        let mut found: Vec<FoundResource> = self.values().chain(groups).filter(matches).collect();
         if let (true, Some(search)) = (found.is_empty(), search)
             && search.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         {
@@ -425,6 +482,9 @@ impl Connector for Scim {
 
     async fn find(&self, origin_id: &str) -> Result<Option<FoundResource>, Fault> {
         let until = deadline();
+        if Part::of(origin_id).is_some() {
+            return Ok(self.values().find(|value| value.origin_id == origin_id));
+        }
         let Ok(path) = Self::path(origin_id) else { return Ok(None) };
         let reply =
             self.get(&format!("{path}?excludedAttributes=members"), LIST_LIMIT, until).await?;

@@ -13,7 +13,7 @@ use super::{Features, Scim, gone, literal, not_sent, partial, text};
 use crate::http::{Call, LIST_LIMIT, Reply};
 use crate::{Done, Presence, Wanted};
 
-const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+pub(super) const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 /// How often a GET and PUT is begun anew because somebody else was faster.
 const PUT_TRIES: usize = 5;

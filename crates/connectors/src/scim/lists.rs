@@ -45,6 +45,14 @@ fn is_list(value: &Value) -> bool {
         || value.get("totalResults").is_some_and(Value::is_u64)
 }
 
+/// How many operations one bulk call may hold; 0 if there is no such call.
+fn most_in_bulk(config: &Value) -> usize {
+    let bulk = config.get("bulk");
+    let offered = bulk.and_then(|bulk| bulk.get("supported")?.as_bool()).unwrap_or(false);
+    let most = bulk.and_then(|bulk| bulk.get("maxOperations")?.as_u64()).filter(|_| offered);
+    most.and_then(|most| usize::try_from(most).ok()).unwrap_or(0)
+}
+
 impl Scim {
     pub(super) async fn get(
         &self,
@@ -72,11 +80,12 @@ impl Scim {
                     patch: offers("patch").unwrap_or(true),
                     filter: offers("filter").unwrap_or(true),
                     etag: offers("etag").unwrap_or(false),
+                    bulk: most_in_bulk(config),
                 }
             }
             // Not offered, or not to this token; what follows shows whether the address is wrong.
             (None, 403 | 404 | 405 | 501) => {
-                return Ok(Features { patch: true, filter: true, etag: false });
+                return Ok(Features { patch: true, filter: true, etag: false, bulk: 0 });
             }
             (None, _) => return Err(self.http.fault(&reply)),
         };

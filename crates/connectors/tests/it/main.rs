@@ -20,3 +20,4 @@ mod postgres;
 mod proxy;
 mod real;
 mod scim;
+mod scim_values;

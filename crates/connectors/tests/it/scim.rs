@@ -17,10 +17,10 @@ use crate::contract::{self, Bench, Wrong, person};
 use crate::proxy::{Action, Proxy, Request};
 use crate::real::{Server, free_port};
 
-struct Target {
-    server: Server,
+pub struct Target {
+    pub server: Server,
     base: &'static str,
-    proxy: Proxy,
+    pub proxy: Proxy,
     connector: Arc<dyn Connector>,
     http: reqwest::Client,
 }
@@ -56,21 +56,21 @@ impl Target {
         }
     }
 
-    async fn strict(variant: &str) -> Target {
+    pub async fn strict(variant: &str) -> Target {
         Target::start("scim2-server", &[variant], "/v2").await
     }
 
-    async fn easy_going() -> Target {
+    pub async fn easy_going() -> Target {
         Target::start("scimmy", &[], "/scim").await
     }
 
     /// The connector behind the proxy.
-    fn behind_proxy(&self, more: Value) -> Arc<dyn Connector> {
+    pub fn behind_proxy(&self, more: Value) -> Arc<dyn Connector> {
         open(self.proxy.port, self.base, "secret", more)
     }
 
     /// Speaks to the server directly, as an administrator would.
-    async fn direct(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub async fn direct(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = format!("http://127.0.0.1:{}{}{path}", self.server.port, self.base);
         let mut call = self
             .http
@@ -86,7 +86,7 @@ impl Target {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    async fn add_user(&self, user_name: &str, external_id: Option<&str>) -> String {
+    pub async fn add_user(&self, user_name: &str, external_id: Option<&str>) -> String {
         let mut user = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
             "userName": user_name,

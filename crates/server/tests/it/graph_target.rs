@@ -18,7 +18,8 @@ use crate::contract::{self, Bench, Wrong, person};
 use crate::process::{Serving, run, said, serve};
 use crate::proxy::{Action, Proxy};
 use crate::real::free_port;
-use crate::world::{EM, OURS, World, id};
+use crate::real_targets::{assigned, ended, package_of};
+use crate::world::{OURS, World, id};
 
 struct Target {
     _data: tempfile::TempDir,
@@ -330,17 +331,13 @@ async fn groups_of_another_accede_are_given_and_taken_like_any_others() {
     ada.post(&format!("{OURS}/targets"), body).await.expect(201);
     let check = ada.act(&format!("{OURS}/targets/sister/check")).await.expect(200);
     assert_eq!(check["ok"], true, "{check:#}");
-    let package = crate::real_targets::package_of(&ada, "sister", "pilots").await;
+    let package = package_of(&ada, "sister", "pilots").await;
 
-    let request = crate::real_targets::assigned(&world, &ada, &uma, &package).await;
+    let request = assigned(&world, &ada, &uma, &package).await;
     assert_eq!(request["state"], "delivered", "{request:#}");
     assert_eq!(target.tied("members", &role).await, ["uma@harbourline.example"]);
 
-    let path = format!("{EM}/assignments?$filter=target/objectId eq '{uma}'");
-    let assignment = id(&ada.get(&path).await.expect(200)["value"][0]);
-    let remove = json!({ "requestType": "adminRemove", "assignment": { "id": assignment } });
-    ada.post(&format!("{EM}/assignmentRequests"), remove).await.expect(201);
-    world.work().await;
+    ended(&world, &ada, &uma).await;
     assert_eq!(target.tied("members", &role).await, Vec::<String>::new());
 }
 

@@ -1,5 +1,7 @@
 //! The main job against target systems that nobody here wrote: from connecting one to what is true in it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -42,6 +44,15 @@ pub async fn assigned(world: &World, ada: &Door<'_>, user: &str, of: &(String, S
     world.work().await;
     let path = format!("{EM}/assignmentRequests/{}?$expand=assignment", id(&request));
     ada.get(&path).await.expect(200)
+}
+
+/// Ends the only assignment of a person, and works.
+pub async fn ended(world: &World, ada: &Door<'_>, user: &str) {
+    let path = format!("{EM}/assignments?$filter=target/objectId eq '{user}'");
+    let assignment = id(&ada.get(&path).await.expect(200)["value"][0]);
+    let remove = json!({ "requestType": "adminRemove", "assignment": { "id": assignment } });
+    ada.post(&format!("{EM}/assignmentRequests"), remove).await.expect(201);
+    world.work().await;
 }
 
 #[tokio::test]
@@ -88,10 +99,54 @@ async fn roles_of_postgres_are_given_and_taken_like_any_others() {
     assert_eq!(sql(members), "uma,vic");
 
     // Ended, it is taken away again, and nobody else's is.
-    let path = format!("{EM}/assignments?$filter=target/objectId eq '{uma}'");
-    let assignment = id(&ada.get(&path).await.expect(200)["value"][0]);
-    let remove = json!({ "requestType": "adminRemove", "assignment": { "id": assignment } });
-    ada.post(&format!("{EM}/assignmentRequests"), remove).await.expect(201);
-    world.work().await;
+    ended(&world, &ada, &uma).await;
     assert_eq!(sql(members), "vic");
+}
+
+/// Asks a SCIM server of `tests/real/scim2-server`, directly.
+fn scim(port: u16, method: &str, path: &str, body: &Value) -> Value {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "{method} /v2{path} HTTP/1.0\r\nAuthorization: Bearer secret\r\n\
+         Content-Type: application/scim+json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn entitlements_of_a_scim_server_are_given_and_taken_like_any_others() {
+    let server = Server::start("scim2-server", &["full"], &[]);
+    let world = World::near().await;
+    let ada = world.administrator().await;
+    let uma = world.user("uma").await.to_string();
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "uma@harbourline.example", "entitlements": [{ "value": "parking" }],
+    });
+    let account = id(&scim(server.port, "POST", "/Users", &user));
+    let held = || {
+        let user = scim(server.port, "GET", &format!("/Users/{account}"), &Value::Null);
+        let all = user["entitlements"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|one| one["value"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let target = json!({
+        "name": "wiki", "kind": "scim",
+        "settings": {
+            "baseUrl": format!("http://127.0.0.1:{}/v2", server.port), "entitlements": ["seat E5"],
+        },
+        "secrets": { "bearerToken": "secret" },
+    });
+    ada.post(&format!("{OURS}/targets"), target).await.expect(201);
+    let package = package_of(&ada, "wiki", "seat").await;
+
+    let request = assigned(&world, &ada, &uma, &package).await;
+    assert_eq!(request["state"], "delivered", "{request:#}");
+    assert_eq!(held(), ["parking", "seat E5"]);
+    ended(&world, &ada, &uma).await;
+    assert_eq!(held(), ["parking"]);
 }
