@@ -8,6 +8,7 @@ use std::time::Duration;
 use accede_domain::fault::{Class, Fault};
 use async_trait::async_trait;
 
+use crate::faults::gone;
 pub use crate::roles::Membership;
 use crate::{Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted};
 
@@ -135,7 +136,7 @@ impl Connector for Directory {
             (Err(fault), _) => return vec![Err(fault); batch.len()],
             // A group that is gone has nobody in it.
             (Ok(None), Wanted::Revoked) => return vec![Ok(Done::AlreadyInState); batch.len()],
-            (Ok(None), Wanted::Granted) => return vec![Err(gone(group)); batch.len()],
+            (Ok(None), Wanted::Granted) => return vec![Err(gone("group", group)); batch.len()],
             (Ok(Some(answers)), _) => answers,
         };
         padded(
@@ -186,11 +187,6 @@ fn padded<T>(
         Err(Fault::new(Class::Unknown, "short-answer", message))
     };
     answers.chain(std::iter::repeat_with(missing)).take(count).collect()
-}
-
-fn gone(group: &str) -> Fault {
-    let message = format!("the group `{group}` does not exist any more; remove the resource role");
-    Fault::new(Class::Permanent, "resource-gone", message)
 }
 
 fn unknown_person(person: &Person) -> Fault {

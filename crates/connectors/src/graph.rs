@@ -17,11 +17,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::egress::Policy;
+use crate::faults::{gone, partial};
 use crate::http::{self, Call, Dialect, Http, LIST_LIMIT, OBJECT_LIMIT, Reply, encode};
 use crate::oauth::{self, Credentials};
 use crate::roles::Membership;
-use crate::settings::{Field, Form, Problem, Reader};
-use crate::tls::Authorities;
+use crate::settings::{Field, Problem, Reader};
+use crate::tls::{self, Authorities};
 use crate::{
     CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
     Wanted,
@@ -45,18 +46,8 @@ pub const SETTINGS: &[Field] = &[
         "`userPrincipalName` (default), `mail`, or `objectId` where both sides know people by the \
          same id",
     ),
-    Field::new(
-        "caCertificate",
-        "Certificate authority (PEM)",
-        "the authority of the server's certificate, as PEM text; default the machine's",
-    )
-    .form(Form::Lines),
-    Field::new(
-        "allowPlain",
-        "Allow an unencrypted connection",
-        "allows `http://` to another machine; default `false`",
-    )
-    .form(Form::Flag),
+    tls::CA_CERTIFICATE,
+    http::ALLOW_PLAIN,
 ];
 
 /// The secrets of a Graph target.
@@ -356,7 +347,7 @@ impl Graph {
             // The user was just shown, so this is the right place: the group is what is missing.
             Some(_) if wants && says_missing(&reply) => {
                 match self.find_group(tie.group, until).await? {
-                    None => Err(gone(tie.group)),
+                    None => Err(gone("group", tie.group)),
                     Some(_) => Err(self.http.fault(&reply)),
                 }
             }
@@ -417,16 +408,6 @@ fn resource(group: &Value) -> Option<FoundResource> {
         description: text(group, "description").map(str::to_owned),
         roles: vec![Membership::Member.of(id), Membership::Owner.of(id)],
     })
-}
-
-fn partial() -> Fault {
-    let message = "the target answered with a part of the list only, which proves nothing";
-    Fault::new(Class::Transient, "partial-answer", message)
-}
-
-fn gone(group: &str) -> Fault {
-    let message = format!("the group `{group}` does not exist any more; remove the resource role");
-    Fault::new(Class::Permanent, "resource-gone", message)
 }
 
 #[async_trait]

@@ -16,8 +16,16 @@ use url::Url;
 
 use crate::egress::{ConnectError, Denied, Policy, Resolver};
 use crate::oauth::Credentials;
-use crate::settings::{Problem, Reader, problem};
+use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::Authorities;
+
+/// The setting that lets [`address`] be an unencrypted one.
+pub const ALLOW_PLAIN: Field = Field::new(
+    "allowPlain",
+    "Allow an unencrypted connection",
+    "allows `http://` to another machine; default `false`",
+)
+.form(Form::Flag);
 
 /// Largest answer about one object, in bytes.
 pub const OBJECT_LIMIT: usize = 1024 * 1024;

@@ -23,9 +23,10 @@ use uuid::Uuid;
 
 use crate::dn::Dn;
 use crate::egress::Policy;
+use crate::faults::{gone, not_sent};
 use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
-use crate::tls::Authorities;
+use crate::tls::{self, Authorities};
 use crate::{
     Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
 };
@@ -49,12 +50,7 @@ pub const SETTINGS: &[Field] = &[
         "allows `ldap://` without TLS to another machine; default `false`",
     )
     .form(Form::Flag),
-    Field::new(
-        "caCertificate",
-        "Certificate authority (PEM)",
-        "the authority of the server's certificate, as PEM text; default the machine's",
-    )
-    .form(Form::Lines),
+    tls::CA_CERTIFICATE,
     Field::new("bindDn", "Name to sign in as (DN)", "the name that we sign in as").required(),
     Field::new(
         "peopleBase",
@@ -336,7 +332,11 @@ impl Ldap {
         match self.read_group(line, &by_guid(guid)).await? {
             Some(entry) if self.group_name(&entry.dn).is_some() => Ok(Some(by_guid(guid))),
             Some(_) => Err(outside()),
-            None => Ok(None),
+            // What is there and does not show itself as a group is not gone.
+            None => match self.exists(line, &by_guid(guid)).await? {
+                true => Err(outside()),
+                false => Ok(None),
+            },
         }
     }
 
@@ -371,7 +371,7 @@ impl Ldap {
             (Ok(Some(group)), _) => group,
             (Ok(None), Wanted::Revoked) => return vec![Ok(Done::AlreadyInState); batch.len()],
             (Ok(None), Wanted::Granted) => {
-                return vec![Err(gone(&first.role.resource)); batch.len()];
+                return vec![Err(gone("group", &first.role.resource)); batch.len()];
             }
             (Err(fault), _) => return vec![Err(fault); batch.len()],
         };
@@ -475,16 +475,6 @@ const GROUP_ATTRIBUTES: &[&str] = &["cn", "description", "objectGUID"];
 /// How Active Directory takes an entry by its id, wherever a name may stand ([MS-ADTS] 3.1.1.3.1.2.4).
 fn by_guid(guid: Uuid) -> String {
     format!("<GUID={guid}>")
-}
-
-fn gone(group: &str) -> Fault {
-    let message = format!("the group `{group}` does not exist any more; remove the resource role");
-    Fault::new(Class::Permanent, "resource-gone", message)
-}
-
-fn not_sent() -> Fault {
-    let message = "a call before this one did not come to an end, so this one was not sent";
-    Fault::new(Class::Transient, "not-sent", message)
 }
 
 #[async_trait]

@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod directory;
 mod dn;
 pub mod egress;
+mod faults;
 pub mod graph;
 mod http;
 pub mod kinds;

@@ -19,9 +19,10 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use crate::egress::Policy;
+use crate::faults::{gone, not_sent};
 use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
-use crate::tls::Authorities;
+use crate::tls::{self, Authorities};
 use crate::{
     Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
 };
@@ -41,12 +42,7 @@ pub const SETTINGS: &[Field] = &[
         "`verify-full` (default): TLS with a certificate for this host; or `disable`",
     )
     .form(Form::OneOf(&["verify-full", "disable"])),
-    Field::new(
-        "caCertificate",
-        "Certificate authority (PEM)",
-        "the authority of the server's certificate, as PEM text; default the machine's",
-    )
-    .form(Form::Lines),
+    tls::CA_CERTIFICATE,
     Field::new(
         "allowPlain",
         "Allow an unencrypted connection",
@@ -334,7 +330,7 @@ impl Postgres {
         let group = match (self.group(session, &first.role).await?, wanted) {
             (Some(group), _) => group,
             (None, Wanted::Revoked) => return Ok(vec![Ok(Done::AlreadyInState); batch.len()]),
-            (None, Wanted::Granted) => return Err(gone(&first.role)),
+            (None, Wanted::Granted) => return Err(gone("role", &first.role.resource)),
         };
         if wanted == Wanted::Granted {
             group.may_be_given()?;
@@ -552,17 +548,6 @@ async fn settle(
         true => Ok(Done::AlreadyInState),
         false => Err(fault),
     }
-}
-
-fn gone(role: &Role) -> Fault {
-    let message =
-        format!("the role `{}` does not exist any more; remove the resource role", role.resource);
-    Fault::new(Class::Permanent, "resource-gone", message)
-}
-
-fn not_sent() -> Fault {
-    let message = "a call before this one did not come to an end, so this one was not sent";
-    Fault::new(Class::Transient, "not-sent", message)
 }
 
 #[async_trait]

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use accede_domain::fault::{Class, Fault};
+use accede_domain::fault::Fault;
 use accede_domain::id::SubjectId;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -23,11 +23,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::egress::Policy;
+use crate::faults::{gone, not_sent, partial};
 use crate::http::{self, Dialect, Http, LIST_LIMIT};
 use crate::oauth::{self, Credentials};
 use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
-use crate::tls::Authorities;
+use crate::tls::{self, Authorities};
 use crate::{
     CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
     Wanted,
@@ -84,18 +85,8 @@ pub const SETTINGS: &[Field] = &[
         "values of the attribute `entitlements` that can be given, as the target spells them",
     )
     .form(Form::List),
-    Field::new(
-        "caCertificate",
-        "Certificate authority (PEM)",
-        "the authority of the server's certificate, as PEM text; default the machine's",
-    )
-    .form(Form::Lines),
-    Field::new(
-        "allowPlain",
-        "Allow an unencrypted connection",
-        "allows `http://` to another machine; default `false`",
-    )
-    .form(Form::Flag),
+    tls::CA_CERTIFICATE,
+    http::ALLOW_PLAIN,
 ];
 
 const DIALECT: Dialect = Dialect {
@@ -229,21 +220,6 @@ fn literal(value: &str) -> String {
     Value::from(value).to_string()
 }
 
-fn not_sent() -> Fault {
-    let message = "a call before this one did not come to an end, so this one was not sent";
-    Fault::new(Class::Transient, "not-sent", message)
-}
-
-fn partial() -> Fault {
-    let message = "the target answered with a part of the list only, which proves nothing";
-    Fault::new(Class::Transient, "partial-answer", message)
-}
-
-fn gone(group: &str) -> Fault {
-    let message = format!("the group `{group}` does not exist any more; remove the resource role");
-    Fault::new(Class::Permanent, "resource-gone", message)
-}
-
 impl Scim {
     async fn ensure_until(&self, batch: &[Item], until: Instant) -> Vec<Result<Done, Fault>> {
         let Some(first) = batch.first() else { return Vec::new() };
@@ -277,7 +253,7 @@ impl Scim {
                 Ok(Some(presence)) => presence,
                 Ok(None) => {
                     let fault = match self.prove_gone(asked.first().copied(), until).await {
-                        Ok(()) => gone(group),
+                        Ok(()) => gone("group", group),
                         Err(fault) => fault,
                     };
                     vec![Err(fault); asked.len()]

@@ -7,7 +7,15 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::settings::{Problem, problem};
+use crate::settings::{Field, Form, Problem, problem};
+
+/// The setting that [`Authorities::from_pem`] reads.
+pub const CA_CERTIFICATE: Field = Field::new(
+    "caCertificate",
+    "Certificate authority (PEM)",
+    "the authority of the server's certificate, as PEM text; default the machine's",
+)
+.form(Form::Lines);
 
 /// The authorities that a target's certificate must come from.
 #[derive(Debug, Clone)]

@@ -323,7 +323,7 @@ impl Ldap {
             }
             (32, _) => match (self.exists(line, group).await?, wanted) {
                 (false, Wanted::Revoked) => Ok(Done::AlreadyInState),
-                (false, Wanted::Granted) => Err(gone(group)),
+                (false, Wanted::Granted) => Err(gone("group", group)),
                 // The group is there, so it is the member that is not (Active Directory).
                 (true, Wanted::Granted) => {
                     let message = format!("`{member}` does not exist in the directory any more");

@@ -10,8 +10,8 @@ pub(super) const SESSION: &str = "select pg_catalog.set_config('search_path', 'p
         pg_catalog.set_config('idle_in_transaction_session_timeout', '30s', false)";
 
 /// Whether it is a standby; its cluster; its version; whether we are a superuser.
-pub(super) const SERVER: &str = "select pg_is_in_recovery(), system_identifier::text, current_setting('server_version'), \
-        current_setting('is_superuser') = 'on' \
+pub(super) const SERVER: &str = "select pg_is_in_recovery(), system_identifier::text, \
+        current_setting('server_version'), current_setting('is_superuser') = 'on' \
     from pg_control_system()";
 
 /// Roles: their oid, name, comment, and why people must not be made members of them (null if they
@@ -60,7 +60,8 @@ pub(super) const ACCOUNTS: &str = "select r.oid, r.rolname::text, r.rolcanlogin,
         and not starts_with(r.rolname::text, 'pg_')";
 
 /// Which of these accounts are members of a role of this oid and name.
-pub(super) const MEMBERS: &str = "select m.member from pg_auth_members m join pg_roles r on r.oid = m.roleid \
+pub(super) const MEMBERS: &str = "select m.member \
+    from pg_auth_members m join pg_roles r on r.oid = m.roleid \
     where r.oid = $1 and r.rolname::text = $2 and m.member = any($3)";
 
 /// A name as it stands in a command.

@@ -179,7 +179,7 @@ impl Scim {
             }
             (Group::Missing, Wanted::Granted) => {
                 self.prove_gone(Some(account), until).await?;
-                Err(gone(group))
+                Err(gone("group", group))
             }
             (Group::Here { .. }, Wanted::Granted) => {
                 match self.has_account(account, until).await? {
@@ -294,7 +294,7 @@ impl Scim {
                     return all(match (self.prove_gone(account, until).await, wanted) {
                         (Err(fault), _) => Err(fault),
                         (Ok(()), Wanted::Revoked) => Ok(Done::AlreadyInState),
-                        (Ok(()), Wanted::Granted) => Err(gone(group)),
+                        (Ok(()), Wanted::Granted) => Err(gone("group", group)),
                     });
                 }
                 Err(fault) => return all(Err(fault)),

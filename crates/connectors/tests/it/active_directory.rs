@@ -1,20 +1,18 @@
 //! Active Directory: a domain controller of Samba. Its truth is read and written by OpenLDAP's own
 //! commands.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::connect;
 use crate::contract::{self, Bench, Wrong, person};
 use crate::ldap::{is_change, operation};
 use crate::proxy::{LineProxy, Way};
@@ -29,7 +27,7 @@ struct Domain {
 }
 
 fn settings(port: u16, more: Value) -> Value {
-    let mut settings = json!({
+    let settings = json!({
         "url": format!("ldap://127.0.0.1:{port}"),
         "startTls": false,
         "bindDn": format!("cn=joiner,cn=users,{SUFFIX}"),
@@ -38,18 +36,11 @@ fn settings(port: u16, more: Value) -> Value {
         "groupsBase": format!("ou=groups,{SUFFIX}"),
         "groupKind": "group",
     });
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    settings
+    connect::with(settings, more)
 }
 
 fn open(settings: Value, password: &str) -> Arc<dyn Connector> {
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings,
-        secrets: BTreeMap::from([("bindPassword".to_owned(), password.to_owned())]),
-    };
-    let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
-    kinds::open("ldap", settings, Arc::new(egress)).unwrap()
+    connect::open("ldap", settings, ("bindPassword", password))
 }
 
 impl Domain {
@@ -251,6 +242,13 @@ async fn a_domain_is_known_by_ids_and_refuses_in_its_own_codes() {
         let answer = ensure(&on, &one, &role, Wanted::Granted).await;
         assert_eq!(said(answer), (Class::Permanent, "outside-groups-base".into()), "{outside}");
         assert_eq!(on.find(&role.resource).await.unwrap(), None);
+    }
+
+    // What is no group is not taken for a group that is gone.
+    let people = domain.role(&format!("ou=people,{SUFFIX}"));
+    for wanted in [Wanted::Granted, Wanted::Revoked] {
+        let answer = ensure(&on, &one, &people, wanted).await;
+        assert_eq!(said(answer), (Class::Permanent, "outside-groups-base".into()));
     }
 
     // From the top of the domain, every search points to its neighbours; that is no part of it.

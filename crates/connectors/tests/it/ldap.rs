@@ -1,19 +1,17 @@
 //! LDAP: OpenLDAP with three kinds of groups, over StartTLS, TLS and plain connections. Its truth is
 //! read and written by OpenLDAP's own commands.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use crate::connect;
 use crate::contract::{self, Bench, Wrong, person};
 use crate::proxy::{LineProxy, Way};
 use crate::real::{Server, free_port};
@@ -29,7 +27,7 @@ struct Target {
 }
 
 fn settings(port: u16, kind: &str, more: Value) -> Value {
-    let mut settings = json!({
+    let settings = json!({
         "url": format!("ldap://127.0.0.1:{port}"),
         "startTls": false,
         "bindDn": format!("cn=joiner,{SUFFIX}"),
@@ -37,18 +35,11 @@ fn settings(port: u16, kind: &str, more: Value) -> Value {
         "groupsBase": format!("ou=groups,{SUFFIX}"),
         "groupKind": kind,
     });
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    settings
+    connect::with(settings, more)
 }
 
 fn open(settings: Value, password: &str) -> Arc<dyn Connector> {
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings,
-        secrets: BTreeMap::from([("bindPassword".to_owned(), password.to_owned())]),
-    };
-    let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
-    kinds::open("ldap", settings, Arc::new(egress)).unwrap()
+    connect::open("ldap", settings, ("bindPassword", password))
 }
 
 impl Target {
@@ -397,8 +388,7 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
             json!({ "url": "ldaps://ldap.example", "startTls": null }),
         );
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let secrets = BTreeMap::from([("bindPassword".to_owned(), password.to_owned())]);
-        let settings = Settings { target: TargetId::from_uuid(Uuid::nil()), settings, secrets };
+        let settings = connect::settings(settings, ("bindPassword", password));
         kinds::validate("ldap", &settings, &Policy::default()).map_err(|p| p.to_string())
     };
     let refused = |more: Value| validate(more, "p").unwrap_err();

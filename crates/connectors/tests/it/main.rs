@@ -12,6 +12,7 @@
 
 mod active_directory;
 mod chaos;
+mod connect;
 mod contract;
 mod directory;
 mod docs;

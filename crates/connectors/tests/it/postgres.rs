@@ -1,19 +1,17 @@
 //! PostgreSQL: its own cluster, over TLS and plain connections, with a proxy for what it will not do by
 //! itself. Its truth is read and written by psql as its superuser.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use crate::connect;
 use crate::contract::{self, Bench, Wrong, person};
 use crate::proxy::{LineProxy, Way};
 use crate::real::{Server, free_port};
@@ -25,20 +23,13 @@ struct Target {
 }
 
 fn settings(port: u16, more: Value) -> Value {
-    let mut settings =
+    let settings =
         json!({ "host": "127.0.0.1", "port": port, "user": "joiner", "sslMode": "disable" });
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    settings
+    connect::with(settings, more)
 }
 
 fn open(settings: Value, password: &str) -> Arc<dyn Connector> {
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings,
-        secrets: BTreeMap::from([("password".to_owned(), password.to_owned())]),
-    };
-    let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
-    kinds::open("postgres", settings, Arc::new(egress)).unwrap()
+    connect::open("postgres", settings, ("password", password))
 }
 
 /// A name or text as SQL, by PostgreSQL's own rules of quoting.
@@ -518,11 +509,8 @@ async fn sessions_are_encrypted_only_with_who_proves_to_be_the_host() {
 
 #[tokio::test]
 async fn connections_go_only_where_the_policy_allows() {
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings: settings(5432, json!({ "host": "localhost" })),
-        secrets: BTreeMap::from([("password".to_owned(), "secret".to_owned())]),
-    };
+    let settings =
+        connect::settings(settings(5432, json!({ "host": "localhost" })), ("password", "secret"));
     let on = kinds::open("postgres", settings, Arc::new(Policy::default())).unwrap();
     assert_eq!(said(on.check().await), (Class::Target, "egress-denied".into()));
 }
@@ -532,8 +520,7 @@ fn settings_are_read_strictly() {
     let validate = |more: Value, password: &str| {
         let mut settings = json!({ "host": "db.example", "user": "accede" });
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let secrets = BTreeMap::from([("password".to_owned(), password.to_owned())]);
-        let settings = Settings { target: TargetId::from_uuid(Uuid::nil()), settings, secrets };
+        let settings = connect::settings(settings, ("password", password));
         kinds::validate("postgres", &settings, &Policy::default()).map_err(|p| p.to_string())
     };
     let refused = |more: Value| validate(more, "p").unwrap_err();

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::connect;
 use crate::contract::{self, Bench, Wrong, person};
 use crate::proxy::{Action, Proxy, Request};
 use crate::real::{Server, free_port};
@@ -26,15 +27,8 @@ pub struct Target {
 }
 
 fn open(port: u16, base: &str, token: &str, more: Value) -> Arc<dyn Connector> {
-    let mut settings = json!({ "baseUrl": format!("http://127.0.0.1:{port}{base}") });
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings,
-        secrets: BTreeMap::from([("bearerToken".to_owned(), token.to_owned())]),
-    };
-    let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
-    kinds::open("scim", settings, Arc::new(egress)).unwrap()
+    let base = json!({ "baseUrl": format!("http://127.0.0.1:{port}{base}") });
+    connect::open("scim", connect::with(base, more), ("bearerToken", token))
 }
 
 impl Target {
@@ -726,11 +720,10 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
 
 #[tokio::test]
 async fn an_address_that_is_not_allowed_is_not_connected_to() {
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings: json!({ "baseUrl": format!("http://localhost:{}/v2", free_port()) }),
-        secrets: BTreeMap::from([("bearerToken".to_owned(), "t".to_owned())]),
-    };
+    let settings = connect::settings(
+        json!({ "baseUrl": format!("http://localhost:{}/v2", free_port()) }),
+        ("bearerToken", "t"),
+    );
     let on = kinds::open("scim", settings, Arc::default()).unwrap();
     let fault = on.check().await.unwrap_err();
     assert_eq!((fault.class, fault.code.as_str()), (Class::Target, "egress-denied"));

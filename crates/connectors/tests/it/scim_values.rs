@@ -1,17 +1,15 @@
 //! SCIM: roles and entitlements as values of accounts, one by one and in bulk; tokens that are fetched.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::{Id, TargetId};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use crate::connect;
 use crate::contract::person;
 use crate::proxy::{Action, Proxy};
 use crate::scim::Target;
@@ -257,13 +255,7 @@ async fn a_token_can_be_fetched_with_client_credentials() {
         "baseUrl": format!("http://127.0.0.1:{port}/v2"), "roles": ["editor"],
         "tokenUrl": format!("http://127.0.0.1:{port}/token"), "clientId": "accede", "scope": "scim",
     });
-    let settings = Settings {
-        target: TargetId::from_uuid(Uuid::nil()),
-        settings,
-        secrets: BTreeMap::from([("clientSecret".to_owned(), "hush!".to_owned())]),
-    };
-    let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
-    let on = kinds::open("scim", settings, Arc::new(egress)).unwrap();
+    let on = connect::open("scim", settings, ("clientSecret", "hush!"));
     let answers = ensure(&on, &people, &role("roles/editor"), Wanted::Granted).await;
     assert_eq!(answers, [Ok(Done::Applied)]);
     let tokens = target.proxy.take_log().iter().filter(|asked| asked.path == "/token").count();
@@ -275,8 +267,7 @@ fn values_are_named_once_and_readably() {
     let refused = |name: &str, values: Value| {
         let mut settings = json!({ "baseUrl": "https://wiki.example/scim" });
         settings[name] = values;
-        let secrets = BTreeMap::from([("bearerToken".to_owned(), "t".to_owned())]);
-        let settings = Settings { target: TargetId::from_uuid(Uuid::nil()), settings, secrets };
+        let settings = connect::settings(settings, ("bearerToken", "t"));
         kinds::validate("scim", &settings, &Policy::default()).map_err(|p| p.to_string())
     };
     assert_eq!(refused("roles", json!(["editor", "Editor"])), Ok(()));
