@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use accede_domain::Timestamp;
 use accede_domain::circuit::{self, Circuit, Heard, Reason, Recent, State};
 use accede_domain::delivery::{self, Answer};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
 use accede_domain::permission::Reach;
 use accede_domain::retry::after;
+use accede_domain::{SignedDuration, Timestamp};
 use accede_store::circuits::{self, CircuitRow};
 use accede_store::targets::{self, Checked, TargetRow};
 use accede_store::{causes, deliveries, people};
@@ -24,11 +24,17 @@ use crate::{App, Caller, Error, Result, audit};
 
 /// Grants that are given up in one sweep because their window ended while nothing could be called.
 const GIVE_UP_BATCH: usize = 200;
+/// How long after a call that went well a target counts as serving others.
+const SERVED_LATELY: SignedDuration = SignedDuration::from_mins(10);
 
 /// What this process knows of a target beside what is stored.
 #[derive(Debug, Default)]
 struct Watch {
     recent: Recent,
+    /// When a call last went well enough.
+    served_at: Option<Timestamp>,
+    /// What is tried alone had its turn, and the others have not had theirs since.
+    alone_had_turn: bool,
     /// The last claim was let through as a trial.
     is_trial: bool,
 }
@@ -45,6 +51,21 @@ impl Watches {
     pub(crate) fn set_trial(&self, target: TargetId, is_trial: bool) {
         self.lock().entry(target).or_default().is_trial = is_trial;
     }
+
+    /// Whether what is tried alone may go before the others.
+    pub(crate) fn may_go_alone(&self, target: TargetId) -> bool {
+        !self.lock().entry(target).or_default().alone_had_turn
+    }
+
+    pub(crate) fn set_turn(&self, target: TargetId, alone: bool) {
+        self.lock().entry(target).or_default().alone_had_turn = alone;
+    }
+
+    /// Whether a target served somebody lately.
+    pub(crate) fn serves(&self, target: TargetId, now: Timestamp) -> bool {
+        let served_at = self.lock().entry(target).or_default().served_at;
+        served_at.is_some_and(|at| now.duration_since(at) <= SERVED_LATELY)
+    }
 }
 
 impl App {
@@ -59,6 +80,11 @@ impl App {
         let trip = {
             let mut watches = self.watches().lock();
             let watch = watches.entry(target).or_default();
+            if heard == Heard::Fine
+                && answers.iter().any(|answer| !matches!(answer, Answer::Fault(_)))
+            {
+                watch.served_at = Some(now);
+            }
             match (heard, watch.is_trial) {
                 (Heard::Strained, true) => Some(Reason::Unavailable),
                 (Heard::Trouble(reason), true) => Some(reason),

@@ -30,6 +30,7 @@ pub mod list;
 pub mod open;
 pub mod paces;
 pub mod packages;
+mod poison;
 pub mod policies;
 pub mod related;
 pub mod reprocess;

@@ -29,7 +29,7 @@ impl App {
             })
             .await?;
         let caller = Caller::system();
-        let mut done = self.give_up_held().await?;
+        let mut done = self.give_up_held().await? + self.sort_out_poison().await?;
         for (id, subject) in ends {
             self.store()
                 .write(async |tx| {

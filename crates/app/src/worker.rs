@@ -131,7 +131,12 @@ impl App {
                 };
                 let mut claimed = Vec::new();
                 let mut saves = Vec::new();
-                for mut row in deliveries::ready(tx, target, now, limit).await? {
+                let size = connector.batch_size();
+                // What may break down again is not what a target in trouble is tried with.
+                let alone_first =
+                    admission == Admission::All && self.watches().may_go_alone(target);
+                let turns = self.take_turns(tx, target, (limit, size), alone_first, now).await?;
+                for mut row in turns {
                     let epoch = row.delivery.epoch;
                     let Some((next, action)) = delivery::claim(row.delivery, can_observe, now)
                     else {
@@ -157,6 +162,10 @@ impl App {
             .await?;
         let Some((admission, claimed)) = claimed else { return Ok(None) };
         self.watches().set_trial(target, admission == Admission::One);
+        if !claimed.is_empty() {
+            let alone = claimed.iter().any(|claimed| claimed.row.delivery.poison.is_alone());
+            self.watches().set_turn(target, alone);
+        }
         Ok(Some(into_batches(claimed, connector.batch_size())))
     }
 
@@ -168,7 +177,7 @@ impl App {
         let time = first.time_left(self.now()).min(CALL_DEADLINE);
         if time.is_zero() {
             let text = "the server was too late to make this call; it is made anew";
-            let late = Fault::new(Class::Transient, "late", text);
+            let late = Fault::new(Class::Transient, Fault::LATE, text);
             return vec![Answer::Fault(late); batch.len()];
         }
         let call = async {
@@ -201,7 +210,7 @@ impl App {
         let mut answers = match tokio::time::timeout(time, guarded).await {
             Ok(Ok(answers)) => answers,
             Ok(Err(_)) => {
-                let fault = Fault::new(Class::Unknown, "panic", "the connector broke down");
+                let fault = Fault::new(Class::Unknown, Fault::PANIC, "the connector broke down");
                 vec![Answer::Fault(fault); batch.len()]
             }
             Err(_) => {
@@ -254,6 +263,12 @@ impl App {
                     settled.unwrap_or_else(|_| delivery::doubt(row.delivery, can_observe, now));
                 if let (Answer::Fault(fault), false) = (answer, discarded) {
                     row.fault = Some(self.remember(tx, row.key.target, fault, now).await?);
+                    if self.watches().serves(row.key.target, now) {
+                        row.delivery = delivery::strike(row.delivery, fault);
+                    }
+                    if delivery::lies_down(&row.delivery) {
+                        self.tell_poison(tx, &mut row).await?;
+                    }
                 }
                 deliveries::save(tx, &row, epoch).await?;
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
@@ -723,9 +738,12 @@ fn into_batches(claimed: Vec<Claimed>, size: usize) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for item in claimed {
         let fits = |batch: &&mut Batch| {
+            let is_alone = item.row.delivery.poison.is_alone();
             batch.len() < size.max(1)
+                && !is_alone
                 && batch.first().is_some_and(|first| {
-                    first.action == item.action
+                    !first.row.delivery.poison.is_alone()
+                        && first.action == item.action
                         && first.row.key.resource == item.row.key.resource
                         && first.row.key.role == item.row.key.role
                         && first.row.key.scope == item.row.key.scope

@@ -4,12 +4,14 @@
 //! for it. A changed wish bumps its generation instead of appending a second row, so forty toggles
 //! while a target is down become one call. The functions here, and those of [`crate::resolution`]
 //! for what people settle by hand, are the only way a row changes: [`want`], [`claim`], [`settle`],
-//! [`reopen`], [`verify`], [`doubt`]. What a worker may do next is
+//! [`reopen`], [`verify`], [`doubt`], and where work on it keeps breaking down, [`set_apart`],
+//! [`lay_down`], [`strike`]. What a worker may do next is
 //! *planned* from what is wanted and what was observed; an answer only changes what is observed.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fault::Fault;
+use crate::poison::{self, Poison};
 use crate::retry::{self, Course, Retry, Rule};
 use crate::rollup::Part;
 
@@ -106,6 +108,8 @@ pub struct Delivery {
     pub verified: Option<Timestamp>,
     /// When it is to be read back.
     pub verify_at: Option<Timestamp>,
+    /// What it did to those who worked on it.
+    pub poison: Poison,
 }
 
 /// How long a claimed delivery belongs to its worker.
@@ -114,6 +118,8 @@ pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
 pub const CALL_DEADLINE: SignedDuration = SignedDuration::from_secs(20);
 /// How long after its deadline a call of unknown outcome may still take effect.
 pub const ZOMBIE: SignedDuration = SignedDuration::from_secs(10);
+/// How long the target is asked whether a role is gone, while it refuses to say so.
+pub const LOOKED_AT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Unresolved for longer than this, a revocation is listed as stuck.
 pub const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(60);
 
@@ -160,6 +166,7 @@ impl Delivery {
             acknowledged: None,
             verified: None,
             verify_at: None,
+            poison: Poison { crashes: 0, strikes: 0 },
         }
     }
 
@@ -225,6 +232,36 @@ impl Delivery {
     fn due(&self, at: Timestamp) -> Phase {
         Phase::Due { at: self.uncertain_until.map_or(at, |until| until.max(at)) }
     }
+
+    /// When to look whether an old call gave after all what is not wanted any more, if one could.
+    fn late_look(&self, now: Timestamp) -> Option<Timestamp> {
+        let could = !self.wanted && self.observed == Observed::Absent;
+        retry::second_look(now, now).filter(|_| could)
+    }
+
+    /// Since when the present wish is so; an older acknowledgement is of the wish before.
+    fn settled_since(&self) -> Timestamp {
+        self.acknowledged.map_or(self.since, |at| at.max(self.since))
+    }
+
+    /// The lease ended without a result: a worker died or lost its way, and what it did is not known.
+    /// Whether its claim was taken up at all, `now` has to say.
+    fn abandoned(mut self, now: Timestamp) -> Delivery {
+        let Phase::InFlight { action, deadline, lease_until, before, .. } = self.phase else {
+            return self;
+        };
+        if now < lease_until {
+            return self;
+        }
+        self.observed = before;
+        if action != Action::Observe {
+            self.observed = Observed::Unknown;
+            let over = retry::after(deadline, ZOMBIE);
+            self.uncertain_until = Some(self.uncertain_until.map_or(over, |until| until.max(over)));
+        }
+        self.poison = self.poison.crashed();
+        self
+    }
 }
 
 /// Changes what is wanted. Asking for what is already wanted changes nothing.
@@ -236,6 +273,7 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
     row.generation += 1;
     row.attempts = 0;
     row.misses = 0;
+    row.poison = row.poison.renewed();
     row.since = now;
     match row.phase {
         // The worker's answer will find the new generation.
@@ -246,6 +284,10 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
             let is_owed = row.acknowledged.is_some() && row.verified.is_none();
             if row.phase == Phase::Settled && is_owed && row.verify_at.is_none() {
                 row.verify_at = Some(now);
+            }
+            // There is nothing to take, but a call that went wrong before may still give it.
+            if row.phase == Phase::Settled && row.verify_at.is_none() {
+                row.verify_at = row.late_look(now);
             }
             row
         }
@@ -260,16 +302,13 @@ pub fn claim(mut row: Delivery, can_observe: bool, now: Timestamp) -> Option<(De
     if row.ready_at().is_none_or(|at| now < at) {
         return None;
     }
-    let mut before = row.observed;
-    if let Phase::InFlight { action, deadline, .. } = row.phase {
-        // The lease ended without a result: a worker died or lost its way.
-        if action != Action::Observe {
-            before = Observed::Unknown;
-            let over = retry::after(deadline, ZOMBIE);
-            row.uncertain_until = Some(row.uncertain_until.map_or(over, |until| until.max(over)));
-        }
+    let abandoned = row.abandoned(now);
+    if is_once_too_often(&row, &abandoned) {
+        // [`set_apart`] and [`lay_down`] are for it.
+        return None;
     }
-    row.observed = before;
+    row = abandoned;
+    let before = row.observed;
     if row.uncertain_until.is_some_and(|until| now < until) {
         // Too early for anything: put it back, so that no opposite call can be overtaken.
         return None;
@@ -295,6 +334,63 @@ pub fn claim(mut row: Delivery, can_observe: bool, now: Timestamp) -> Option<(De
         row.observed = Observed::Unknown;
     }
     Some((row, action))
+}
+
+/// Whether work on a delivery broke down once more than it may, to go on as before.
+fn is_once_too_often(row: &Delivery, abandoned: &Delivery) -> bool {
+    let crashed = row.poison != abandoned.poison;
+    let set_apart = abandoned.poison.is_alone() && !row.poison.is_alone();
+    crashed && (set_apart || abandoned.poison.is_at_rest())
+}
+
+/// Sets a delivery apart on which workers broke down once more: from now on it is tried alone, not
+/// together with those that were in the same call. `None`: it is not one, or was set apart before.
+pub fn set_apart(row: Delivery, now: Timestamp) -> Option<Delivery> {
+    let abandoned = row.abandoned(now);
+    if !is_once_too_often(&row, &abandoned) || abandoned.poison.is_at_rest() {
+        return None;
+    }
+    let mut abandoned = abandoned.rest(now);
+    if abandoned.phase == Phase::Settled {
+        abandoned.verify_at = Some(now);
+    }
+    Some(abandoned)
+}
+
+/// Lays a delivery down on which workers keep breaking down, even alone. `None`: it is not one.
+pub fn lay_down(row: Delivery, retry: &Retry, now: Timestamp) -> Option<Delivery> {
+    let mut abandoned = row.abandoned(now);
+    if !is_once_too_often(&row, &abandoned) || !abandoned.poison.is_at_rest() {
+        return None;
+    }
+    abandoned.phase = laid_down(&mut abandoned, retry, now);
+    Some(abandoned)
+}
+
+/// A grant waits for a person; a revocation is tried again now and then.
+fn laid_down(row: &mut Delivery, retry: &Retry, now: Timestamp) -> Phase {
+    let again = retry::after(now, retry.stuck_probe);
+    if row.is_so() {
+        row.verify_at = Some(again).filter(|_| !row.wanted);
+        Phase::Settled
+    } else if row.wanted {
+        Phase::Failed { at: now }
+    } else {
+        Phase::Stuck { since: now, probe_at: again }
+    }
+}
+
+/// Whether a delivery rests because workers kept breaking down on it.
+pub const fn lies_down(row: &Delivery) -> bool {
+    row.poison.is_at_rest() && matches!(row.phase, Phase::Failed { .. } | Phase::Stuck { .. })
+}
+
+/// Counts a failure against the delivery itself: its target served others meanwhile.
+pub fn strike(mut row: Delivery, fault: &Fault) -> Delivery {
+    if poison::is_strike(fault) {
+        row.poison = row.poison.struck();
+    }
+    row
 }
 
 /// Records an answer under the claim it belongs to.
@@ -327,6 +423,7 @@ pub fn settle(
             }
             row.uncertain_until = None;
             row.acknowledged = Some(now);
+            row.poison = Poison::default();
             row.verified = None;
             row.verify_at = match (can_observe, retry.read_back_after) {
                 (true, Some(wait)) => Some(retry::after(now, wait)),
@@ -350,12 +447,15 @@ pub fn settle(
             row.verify_at = None;
             row.phase = if row.is_so() {
                 row.misses = 0;
+                row.poison = Poison::default();
                 if !row.wanted && retry.read_back_after.is_some() && before != Observed::Never {
-                    // An older acknowledgement is of the grant.
-                    let since = row.acknowledged.map_or(row.since, |at| at.max(row.since));
-                    row.verify_at = retry::second_look(since, now);
+                    row.verify_at = retry::second_look(row.settled_since(), now);
                 }
                 Phase::Settled
+            } else if row.wanted && row.poison.is_at_rest() {
+                // It was laid down while it was read back, and now it was read.
+                row.poison = row.poison.renewed();
+                Phase::Due { at: now }
             } else if was_seen_so {
                 // It was so, was seen to be so, and somebody else changed it: a trial of its own.
                 row.since = now;
@@ -404,6 +504,15 @@ pub fn settle(
                     }
                 }
             }
+            if fault.code == Fault::PANIC {
+                row.poison = row.poison.crashed();
+                if row.poison.is_at_rest() {
+                    row.phase = laid_down(&mut row, retry, now);
+                }
+            } else if action != Action::Observe {
+                // Reading before each call says nothing of the calls that break down.
+                row.poison.crashes = 0;
+            }
             Ok(row)
         }
     }
@@ -432,7 +541,7 @@ fn next_or_failed(
 ) -> Phase {
     if row.is_so() {
         // Only a read-back that failed is tried again; a call that is not wanted any more is over.
-        row.verify_at = Some(next).filter(|_| action == Action::Observe);
+        row.verify_at = if action == Action::Observe { Some(next) } else { row.late_look(now) };
         return Phase::Settled;
     }
     let Some(window) = retry.ladder(row.wanted).window else { return row.due(next) };
@@ -448,7 +557,12 @@ fn refused(row: &mut Delivery, action: Action, retry: &Retry, now: Timestamp) ->
         Action::Observe => true,
     };
     if row.is_so() {
-        row.verify_at = None;
+        // What was given stays acknowledged; that something is gone is looked at for a week.
+        let since = row.settled_since();
+        let again = retry::after(now, retry.stuck_probe);
+        let last = retry::after(since, LOOKED_AT_FOR);
+        let next = retry::second_look(since, now).or(Some(again).filter(|at| *at <= last));
+        row.verify_at = next.filter(|_| !row.wanted);
         Phase::Settled
     } else if !asked_for_present_wish {
         row.due(now)
@@ -482,6 +596,7 @@ pub fn reopen(mut row: Delivery, now: Timestamp) -> (Delivery, bool) {
         Phase::Failed { .. } | Phase::Due { .. } => {
             row.attempts = 0;
             row.misses = 0;
+            row.poison = Poison::default();
             if row.wanted {
                 row.since = now;
             }
@@ -489,6 +604,7 @@ pub fn reopen(mut row: Delivery, now: Timestamp) -> (Delivery, bool) {
         }
         Phase::Stuck { .. } => {
             row.misses = 0;
+            row.poison = Poison::default();
             (row.rest(now), true)
         }
         Phase::Settled | Phase::InFlight { .. } => (row, false),
@@ -503,6 +619,7 @@ pub fn verify(mut row: Delivery, now: Timestamp) -> Delivery {
         row.acknowledged = None;
         row.attempts = 0;
         row.misses = 0;
+        row.poison = Poison::default();
         row.since = now;
         row.phase = Phase::Due { at: now };
         row

@@ -1,6 +1,11 @@
 //! Facts about single deliveries, and properties over random histories of them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use super::*;
 use crate::fault::Class;
@@ -387,4 +392,134 @@ fn what_cannot_be_done_at_all_rests_and_a_revocation_is_kept() {
     let (row, _) = claimed(want(delivered(), false, at(10)), at(10));
     let row = answered(row, &fault(Class::Unsupported), at(11));
     assert!(matches!(row.phase, Phase::Stuck { .. }));
+}
+
+/// Claims so often without an answer, an hour apart; what a worker would do about it is done.
+fn crashes(mut row: Delivery, times: usize) -> Delivery {
+    for n in 1..=i64::try_from(times).unwrap() {
+        let now = at(n * 3_600);
+        if let Some((next, _)) = claim(row, false, now) {
+            row = next;
+        }
+        let over = at(n * 3_600 + 60);
+        let retry = Retry::default();
+        row = lay_down(row, &retry, over).or(set_apart(row, over)).unwrap_or(row);
+    }
+    row
+}
+
+#[test]
+fn what_breaks_workers_down_is_set_apart_and_then_laid_down() {
+    let apart = crashes(wanted(), 3);
+    assert!(apart.poison.is_alone());
+    assert!(matches!(apart.phase, Phase::Due { .. }));
+    assert_eq!(apart.part(), Part::Open);
+
+    let down = crashes(wanted(), 5);
+    assert!(lies_down(&down));
+    assert_eq!((down.part(), down.ready_at()), (Part::Failed, None));
+
+    let (again, changed) = reopen(down, at(90_000));
+    assert!(changed);
+    assert_eq!(again.poison, Poison::default());
+}
+
+#[test]
+fn nobody_claims_what_is_to_be_set_apart_or_laid_down_before_it_is() {
+    let (row, _) = claimed(wanted(), at(0));
+    let row = Delivery { poison: Poison { crashes: 2, strikes: 0 }, ..row };
+    assert_eq!(claim(row, false, at(60)), None);
+    assert!(set_apart(row, at(59)).is_none(), "its lease holds");
+    assert!(set_apart(row, at(60)).is_some());
+
+    let row = Delivery { poison: Poison { crashes: 4, strikes: 0 }, ..row };
+    assert_eq!(claim(row, false, at(60)), None);
+    assert!(lay_down(row, &Retry::default(), at(60)).is_some());
+}
+
+#[test]
+fn a_revocation_that_breaks_workers_down_is_stuck_and_probed() {
+    let down = crashes(want(delivered(), false, at(10)), 5);
+
+    let Phase::Stuck { since, probe_at } = down.phase else { panic!("{down:?}") };
+    assert_eq!(probe_at.duration_since(since), Retry::default().stuck_probe);
+    assert_eq!(down.part(), Part::Open);
+    let (probe, action) = claim(down, false, probe_at).unwrap();
+    assert_eq!(action, Action::Revoke);
+    let later = retry::after(probe_at, LEASE);
+    assert!(lies_down(&lay_down(probe, &Retry::default(), later).unwrap()));
+}
+
+#[test]
+fn a_connector_that_breaks_down_counts_like_a_process_that_does() {
+    let panic = Answer::Fault(Fault::new(Class::Unknown, Fault::PANIC, "it broke down"));
+    let mut row = wanted();
+    for n in 0..5 {
+        let now = at(n * 3_600);
+        let (next, _) = claim(row, false, now).unwrap();
+        row = settle(next, next.epoch, &panic, false, &Retry::default(), 0.0, now).unwrap();
+        assert_eq!(row.poison.crashes, n + 1);
+    }
+
+    assert!(lies_down(&row));
+    assert_eq!(row.part(), Part::Failed);
+}
+
+#[test]
+fn looking_between_crashes_does_not_excuse_them() {
+    let (row, _) = claimed(wanted(), at(0));
+    let (row, action) = claimed(row, at(60));
+    assert_eq!((action, row.poison.crashes), (Action::Observe, 1));
+
+    let row = answered(row, &Answer::Absent, at(61));
+    assert_eq!(row.poison.crashes, 1);
+
+    let (row, _) = claimed(row, at(90));
+    assert_eq!(answered(row, &fault(Class::Transient), at(91)).poison.crashes, 0);
+}
+
+#[test]
+fn a_new_wish_for_what_was_laid_down_is_tried_alone() {
+    let row = want(crashes(wanted(), 5), false, at(90_000));
+
+    assert!(row.poison.is_alone() && !row.poison.is_at_rest());
+    assert!(matches!(row.phase, Phase::Due { .. }));
+}
+
+#[test]
+fn strikes_are_forgotten_once_it_succeeds() {
+    let failure = Fault::new(Class::Transient, "http-500", "no");
+    let struck = (0..5).fold(wanted(), |row, _| strike(row, &failure));
+    assert!(struck.poison.is_alone());
+
+    let (row, _) = claimed(struck, at(0));
+    assert_eq!(answered(row, &Answer::Applied, at(1)).poison, Poison::default());
+}
+
+#[test]
+fn a_target_that_refuses_to_say_whether_a_role_is_gone_is_asked_for_a_week() {
+    let row = want(delivered(), false, at(10));
+    let (row, _) = claimed(row, at(10));
+    let mut row = answered(row, &Answer::Applied, at(11));
+    let mut looks = Vec::new();
+    while let Some(next) = row.verify_at {
+        looks.push(next.duration_since(at(11)).as_secs());
+        row = answered(claimed(row, next).0, &fault(Class::Permanent), next);
+        assert_eq!(row.phase, Phase::Settled);
+    }
+
+    assert_eq!(looks[..4], [2, 120, 86_400, 86_400 + 6 * 3_600]);
+    assert_eq!(looks.last(), Some(&(7 * 86_400)));
+}
+
+#[test]
+fn what_an_old_call_may_still_give_is_looked_for_when_nobody_wants_it_any_more() {
+    let (row, _) = claimed(wanted(), at(0));
+    let row = answered(row, &fault(Class::Unknown), at(20));
+    let (row, _) = claimed(row, at(30));
+    let row = answered(row, &Answer::Absent, at(30));
+
+    let row = want(row, false, at(40));
+
+    assert_eq!((row.phase, row.verify_at), (Phase::Settled, Some(at(160))));
 }

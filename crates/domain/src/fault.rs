@@ -70,6 +70,10 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The code of a connector that broke down under a call.
+    pub const PANIC: &str = "panic";
+    /// The code of a call that was not sent, because its claim was too old.
+    pub const LATE: &str = "late";
     /// Longest message kept; the rest is cut.
     pub const MESSAGE_LIMIT: usize = 500;
 

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod id;
 pub mod nearest;
 pub mod permission;
+pub mod poison;
 pub mod policy;
 pub mod refusal;
 pub mod request;

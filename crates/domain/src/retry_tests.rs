@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::delivery::LOOKED_AT_FOR;
+use crate::poison::{ALONE_AFTER_CRASHES, ALONE_AFTER_STRIKES, REST_AFTER_CRASHES};
 
 #[test]
 fn upper_bounds_double_up_to_the_cap() {
@@ -216,6 +218,16 @@ fn document() -> String {
          that was sent before and hung\nsomewhere may give it once more. If it came back it is taken again, and \
          the audit log says so. `delivery.read_back` = `none` turns both off.",
         looks.join(" and ")
+    )
+    .unwrap();
+    let (days, probe) = (LOOKED_AT_FOR.as_hours() / 24, told(retry.stuck_probe));
+    writeln!(
+        text,
+        "A target that refuses to be read is then asked every {probe}, for {days} days.\n\n## Poison\n\n\
+         A delivery on which the server or its connector breaks down {ALONE_AFTER_CRASHES} times in a row, or for which its target \
+         fails\n{ALONE_AFTER_STRIKES} times in a row while it serves others, is tried alone: one such call at a time per target, and \
+         between them the others have\ntheir turn. After {REST_AFTER_CRASHES} break-downs a role that is wanted rests as failed, and \
+         one that is to go is stuck and tried every {probe}.\nTrying it again by hand begins anew ([operations](operations.md))."
     )
     .unwrap();
     text

@@ -9,6 +9,7 @@ use accede_domain::id::{
 };
 
 use accede_domain::permission::Reach;
+use accede_domain::poison::Poison;
 
 use crate::many::within;
 use crate::requests::{limit_value, named};
@@ -66,7 +67,7 @@ macro_rules! columns {
          d.phase_at_ms, d.action, d.flight_generation, d.observed_before, d.deadline_at_ms,
          d.epoch, d.attempts, d.misses, d.since_at_ms, d.uncertain_until_at_ms, d.pre_existing,
          d.keep_pre_existing, d.acknowledged_at_ms, d.verified_at_ms, d.cause_id, d.fault_class,
-         d.fault_code, d.fault_message, d.attempted_at_ms"
+         d.fault_code, d.fault_message, d.attempted_at_ms, d.crashes, d.strikes"
     };
 }
 /// What is not as wanted. Reading back what is so does not make it undone.
@@ -80,10 +81,10 @@ macro_rules! undone {
                  or not (d.pre_existing and d.keep_pre_existing))))"
     };
 }
-pub(crate) use undone;
+pub(crate) use {columns, undone};
 
 /// How many columns [`columns`] lists; joined columns follow.
-pub(crate) const WIDTH: usize = 31;
+pub(crate) const WIDTH: usize = 33;
 
 const fn observed_name(observed: Observed) -> &'static str {
     match observed {
@@ -169,6 +170,7 @@ impl DeliveryRow {
                 acknowledged: row.get(24)?,
                 verified: row.get(25)?,
                 verify_at: if phase == Phase::Settled { ready } else { None },
+                poison: Poison { crashes: row.get(31)?, strikes: row.get(32)? },
             },
             fault,
             attempted_at: row.get(30)?,
@@ -215,7 +217,10 @@ fn changing(row: &DeliveryRow) -> Vec<Value> {
         fault.map(|fault| fault.code.clone()),
         fault.map(|fault| fault.message.clone()),
         row.attempted_at,
-        row.role
+        row.role,
+        d.poison.crashes,
+        d.poison.strikes,
+        d.poison.is_alone()
     ]
     .to_vec()
 }
@@ -238,9 +243,9 @@ pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<Delive
              action, flight_generation, observed_before, deadline_at_ms, epoch, attempts, misses,
              since_at_ms, uncertain_until_at_ms, pre_existing, keep_pre_existing,
              acknowledged_at_ms, verified_at_ms, cause_id, fault_class, fault_code,
-             fault_message, attempted_at_ms, role_id)
+             fault_message, attempted_at_ms, role_id, crashes, strikes, is_alone)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
+             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
          on conflict (subject_id, target_id, resource_origin_id, role_origin_id, scope_origin_id)
              do nothing",
         &values,
@@ -285,7 +290,8 @@ const SAVE: &str = "update deliveries
          deadline_at_ms = $12, epoch = $13, attempts = $14, misses = $15, since_at_ms = $16,
          uncertain_until_at_ms = $17, pre_existing = $18, keep_pre_existing = $19,
          acknowledged_at_ms = $20, verified_at_ms = $21, cause_id = $22, fault_class = $23,
-         fault_code = $24, fault_message = $25, attempted_at_ms = $26, role_id = $27
+         fault_code = $24, fault_message = $25, attempted_at_ms = $26, role_id = $27,
+         crashes = $28, strikes = $29, is_alone = $30
      where id = $1 and epoch = $2";
 
 fn save_values(row: &DeliveryRow, epoch: i64) -> Vec<Value> {
@@ -337,7 +343,8 @@ pub async fn release_leases(tx: &mut Tx<'_>, zombie_ms: i64) -> Result<u64> {
     .await
 }
 
-/// Deliveries of a target that are ready, revocations first, oldest first; held until the
+/// Deliveries of a target that are ready, revocations first, oldest first, but for those
+/// that are tried alone; held until the
 /// transaction ends, leaving out what others hold.
 ///
 /// Whether each may really be taken is for `delivery::claim` to say, under the lock.
@@ -359,6 +366,7 @@ pub async fn ready(
                 columns!(),
                 " from deliveries d
                  where d.target_id = $1 and d.wanted = $2 and d.ready_at_ms <= $3
+                     and not d.is_alone
                  order by d.ready_at_ms limit $4"
             ),
             pg: concat!(
@@ -366,6 +374,7 @@ pub async fn ready(
                 columns!(),
                 " from deliveries d
                  where d.target_id = $1 and d.wanted = $2 and d.ready_at_ms <= $3
+                     and not d.is_alone
                  order by d.ready_at_ms limit $4
                  for update skip locked"
             ),

@@ -36,6 +36,7 @@ pub mod people;
 mod pg;
 mod pg_error;
 pub mod plans;
+pub mod poison;
 pub mod policies;
 pub mod queue;
 pub mod request_list;

@@ -13,7 +13,16 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 3, name: "spreading a package's roles", sql: ROLE_SPREADS },
     Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
     Migration { number: 5, name: "held changes", sql: GUARDS },
+    Migration { number: 6, name: "deliveries that are tried alone", sql: POISON },
 ];
+
+const POISON: &str = "
+alter table deliveries add column crashes bigint not null default 0;
+alter table deliveries add column strikes bigint not null default 0;
+alter table deliveries add column is_alone boolean not null default false;
+create index deliveries_alone on deliveries (target_id, ready_at_ms) where is_alone;
+create index deliveries_crashed on deliveries (ready_at_ms) where crashes > 0
+";
 
 const GUARDS: &str = "
 create table guards (

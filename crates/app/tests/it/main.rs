@@ -12,6 +12,7 @@ mod deliver;
 mod end;
 mod guards;
 mod plan;
+mod poison;
 mod races;
 mod reprocess;
 mod separate;

@@ -29,7 +29,7 @@ use accede_store::{Store, params};
 use crate::dice::Dice;
 use crate::oracle::{Oracle, Verdict, must};
 use crate::snapshot::{Part, Snapshot};
-use crate::target::{Rates, Sim};
+use crate::target::{Poison, Rates, Sim};
 use crate::world::{self, Given, Somebody, World};
 
 /// A process, or a lane of one, at work.
@@ -106,6 +106,7 @@ impl History {
             if !sees {
                 // What a target lies about and does not show can never be known.
                 rates.lie = 0;
+                rates.ghost = 0;
             }
             let batch = 1 + dice.below(3);
             let sim = Arc::new(Sim::new(dice.next(), sees, batch, rates, world.now()));
@@ -148,6 +149,11 @@ impl History {
         if dice.below(2) == 0 {
             world.incompatible(packages[0], packages[1]).await;
             oracle.incompatible.push((packages[0], packages[1]));
+        }
+        if dice.below(2) == 0 {
+            let (person, role) = (dice.pick(&people), dice.pick(&roles));
+            let member = (person.subject, role.origin.clone());
+            sims[&role.target].toggle_poison(&member, Poison::draw(&mut dice));
         }
         for _ in 0..dice.below(4) {
             let (person, role) = (dice.pick(&people), dice.pick(&roles));
@@ -227,6 +233,17 @@ impl History {
         for request in self.snapshot.requests.values() {
             let name = format!("state {}", request.state);
             *self.counters.entry(name).or_default() += 1;
+        }
+        for row in self.snapshot.deliveries.values() {
+            let name = match (row.crashes, row.strikes, row.wanted) {
+                (5.., _, true) => "laid down grant",
+                (5.., _, false) => "laid down revoke",
+                (3.., ..) => "alone after crashes",
+                (_, 5.., _) => "alone after strikes",
+                (_, 1.., _) => "struck",
+                _ => continue,
+            };
+            *self.counters.entry(name.to_owned()).or_default() += 1;
         }
         self.oracle.check(&self.snapshot, self.world.now())
     }
@@ -345,6 +362,11 @@ impl History {
             app.claim(target, &*sim, limit).await.map_err(|error| format!("claim: {error:?}"))?;
         let claims: Vec<&Claimed> = batches.iter().flatten().collect();
         self.within(admission, target, claims.len())?;
+        let mixed = batches.iter().find(|batch| {
+            1 < batch.len()
+                && batch.iter().any(|claimed| before.deliveries[&claimed.row.id].is_alone)
+        });
+        must!(mixed.is_none(), "what is tried alone shares a call: {mixed:?}");
         self.oracle.claimed(&claims, &before, now)?;
         let mut line = format!("worker {n}: {swept} swept, {turns} turns, claims");
         for claimed in &claims {
@@ -466,6 +488,9 @@ impl History {
                 if discarded { ", discarded" } else { "" }
             ));
             let (old, new) = (&before.deliveries[&id], &after.deliveries[&id]);
+            if !new.wanted && old.is_so() && !new.is_so() {
+                self.count("came back");
+            }
             self.oracle.settled(&claimed, &answer, old, new, discarded, now)?;
             if matches!(answer, Answer::Present | Answer::Absent) && !discarded {
                 let key = &claimed.row.key;
@@ -889,14 +914,24 @@ impl History {
         let targets: Vec<TargetId> = self.sims.keys().copied().collect();
         let target = *self.dice.pick(&targets);
         let sim = self.sims[&target].clone();
-        if self.dice.below(2) == 0 {
-            let outage = !sim.is_out();
-            sim.set_outage(outage);
-            self.note(format!("outage: {outage}"));
-        } else {
-            let role = self.dice.pick(&self.roles).clone();
-            self.sims[&role.target].toggle_refusing(&role.origin);
-            self.note(format!("refusing changes: {}", role.origin));
+        let role = self.dice.pick(&self.roles).clone();
+        match self.dice.below(3) {
+            0 => {
+                let outage = !sim.is_out();
+                sim.set_outage(outage);
+                self.note(format!("outage: {outage}"));
+            }
+            1 => {
+                self.sims[&role.target].toggle_refusing(&role.origin);
+                self.note(format!("refusing changes: {}", role.origin));
+            }
+            _ => {
+                let person = self.dice.pick(&self.people).clone();
+                let poison = Poison::draw(&mut self.dice);
+                let member = (person.subject, role.origin.clone());
+                self.sims[&role.target].toggle_poison(&member, poison);
+                self.note(format!("{poison:?} or not: {} {}", person.name, role.origin));
+            }
         }
         Ok(())
     }

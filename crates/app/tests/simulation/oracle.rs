@@ -41,6 +41,8 @@ pub struct Oracle {
     acknowledged: BTreeMap<DeliveryId, Timestamp>,
     verified: BTreeMap<DeliveryId, Timestamp>,
     due_since: BTreeMap<DeliveryId, Timestamp>,
+    /// How often in a row work on a delivery ended without a result, in the trial that began then.
+    crashes: BTreeMap<DeliveryId, (i64, Timestamp, i64)>,
     last: Snapshot,
 }
 
@@ -68,6 +70,7 @@ impl Oracle {
             acknowledged: BTreeMap::new(),
             verified: BTreeMap::new(),
             due_since: BTreeMap::new(),
+            crashes: BTreeMap::new(),
             last: Snapshot::default(),
         }
     }
@@ -122,7 +125,7 @@ impl Oracle {
             let id = claimed.row.id;
             let key = &claimed.row.key;
             let epoch = claimed.row.delivery.epoch;
-            let sim = &self.sims[&key.target];
+            let sees = self.sims[&key.target].can_observe();
             let Phase::InFlight { action, deadline, lease_until, .. } = claimed.row.delivery.phase
             else {
                 return Err(format!("I7: {id} was claimed but is not in flight"));
@@ -141,10 +144,16 @@ impl Oracle {
                     lease.epoch,
                     lease.until
                 );
+                self.crash(id, &claimed.row.delivery);
                 if lease.mutates {
                     self.doubtful.insert(id, lease.deadline.checked_add(WORKED_ON).unwrap());
                 }
             }
+            let broken = self.crashed(id, &claimed.row.delivery);
+            must!(
+                broken < 5 || !claimed.row.delivery.wanted,
+                "poison: {id} is tried by itself after {broken} break-downs"
+            );
             let last = self.epochs.insert(id, epoch).unwrap_or(0);
             must!(last < epoch, "I7: {id} is claimed at epoch {epoch} after {last}");
             if let Some(over) = self.doubtful.get(&id) {
@@ -153,7 +162,7 @@ impl Oracle {
                     "{id} is touched while an earlier call may still take effect until {over}"
                 );
                 must!(
-                    action == Action::Observe || !sim.can_observe(),
+                    action == Action::Observe || !sees,
                     "{id}: an unknown outcome is not observed before {action:?}"
                 );
             }
@@ -165,6 +174,23 @@ impl Oracle {
             self.leases.insert(id, Lease { epoch, until: lease_until, deadline, mutates });
         }
         Ok(())
+    }
+
+    /// Work on a delivery ended without a result once more.
+    fn crash(&mut self, id: DeliveryId, row: &accede_domain::delivery::Delivery) {
+        let before = self.crashed(id, row);
+        self.crashes.insert(id, (row.generation, row.since, before + 1));
+    }
+
+    fn crashed(&self, id: DeliveryId, row: &accede_domain::delivery::Delivery) -> i64 {
+        match self.crashes.get(&id) {
+            Some((generation, since, times))
+                if (*generation, *since) == (row.generation, row.since) =>
+            {
+                *times
+            }
+            _ => 0,
+        }
     }
 
     /// Every worker of the only process died and its leases were taken over.
@@ -197,6 +223,15 @@ impl Oracle {
             return Ok(());
         }
         self.leases.remove(&id);
+        match answer {
+            Answer::Fault(fault) if fault.code == "panic" => {
+                self.crash(id, &claimed.row.delivery);
+            }
+            _ if claimed.action == Action::Observe => {}
+            _ => {
+                self.crashes.remove(&id);
+            }
+        }
         match answer {
             Answer::Applied | Answer::AlreadyInState => {
                 self.doubtful.remove(&id);
@@ -278,7 +313,17 @@ impl Oracle {
                 !delivery.pre_existing || sim.was_before_us(&delivery.member()),
                 "{id} is said to have existed before us"
             );
+            check_poison(delivery)?;
             self.check_revocation(delivery, sim.truth(&delivery.member()), now)?;
+        }
+        for target in self.sims.keys() {
+            let alone = snapshot.deliveries.values().filter(|row| {
+                row.target == *target
+                    && row.is_alone
+                    && row.phase == "inFlight"
+                    && row.ready_at.is_some_and(|until| now < until)
+            });
+            must!(alone.count() <= 1, "the poison lane of {target} is more than one call wide");
         }
         Ok(())
     }
@@ -555,6 +600,25 @@ impl Oracle {
             .map(|request| request.id)
             .collect()
     }
+}
+
+/// What breaks workers down is set apart, and then not tried by itself as others are.
+fn check_poison(delivery: &Delivery) -> Verdict {
+    let id = delivery.id;
+    let alone = 3 <= delivery.crashes || 5 <= delivery.strikes;
+    must!(delivery.is_alone == alone, "{id} is in the wrong lane: {delivery:?}");
+    let phase = delivery.phase.as_str();
+    let rests = match delivery.wanted {
+        true => matches!(phase, "failed" | "settled"),
+        // A probe may look first.
+        false => matches!(phase, "stuck" | "settled" | "inFlight" | "due"),
+    };
+    must!(
+        delivery.crashes < 5 || rests,
+        "{id} broke workers down {} times and is {phase}",
+        delivery.crashes
+    );
+    Ok(())
 }
 
 /// The published graph of request states.

@@ -26,6 +26,9 @@ pub struct Delivery {
     pub acknowledged: Option<Timestamp>,
     pub verified: Option<Timestamp>,
     pub has_cause: bool,
+    pub crashes: i64,
+    pub strikes: i64,
+    pub is_alone: bool,
 }
 
 /// How its request sees a delivery; said again here, independently of the rules.
@@ -139,7 +142,8 @@ async fn read(tx: &mut accede_store::Tx<'_>) -> Result<Snapshot> {
         .query(
             "select id, target_id, subject_id, resource_origin_id, wanted, generation, observed,
                  phase, ready_at_ms, action, epoch, since_at_ms, pre_existing, keep_pre_existing,
-                 acknowledged_at_ms, verified_at_ms, cause_id is not null
+                 acknowledged_at_ms, verified_at_ms, cause_id is not null, crashes, strikes,
+                 is_alone
              from deliveries",
             params![],
         )
@@ -163,6 +167,9 @@ async fn read(tx: &mut accede_store::Tx<'_>) -> Result<Snapshot> {
             acknowledged: row.get(14)?,
             verified: row.get(15)?,
             has_cause: row.get(16)?,
+            crashes: row.get(17)?,
+            strikes: row.get(18)?,
+            is_alone: row.get(19)?,
         };
         found.deliveries.insert(delivery.id, delivery);
     }

@@ -3,7 +3,8 @@
 //! Whoever changes it behind our back leaves a *foreign* membership; what our calls make is *ours*.
 //! A call may take effect late, but never later than the deadline of its claim and the time a dropped
 //! connection may still be worked on ([`WORKED_ON`]): that is what a real target must keep for our
-//! promises to hold.
+//! promises to hold. A *ghost* breaks even that, where the target can be read: an old grant that comes up to
+//! [`GHOST`] later, so that the second look has something to find.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -23,11 +24,30 @@ use crate::dice::Dice;
 /// again, not taken from the rules: a rule that forgets it must be noticed.
 pub const WORKED_ON: SignedDuration = SignedDuration::from_secs(10);
 
+/// How much later a grant may still take effect that a paused worker, or a network, held back: nothing can
+/// keep a target from that, so what was taken back is looked at once more when it is over.
+pub const GHOST: SignedDuration = SignedDuration::from_secs(90);
+
 /// Who put somebody into a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     Ours,
     Foreign,
+}
+
+/// How one membership is trouble while the others are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// It breaks the connector down.
+    Breaks,
+    /// The target fails for it.
+    Fails,
+}
+
+impl Poison {
+    pub fn draw(dice: &mut Dice) -> Poison {
+        if dice.below(2) == 0 { Poison::Breaks } else { Poison::Fails }
+    }
 }
 
 /// A person and a resource.
@@ -45,6 +65,7 @@ pub struct Rates {
     pub timeout_after: usize,
     pub late: usize,
     pub lie: usize,
+    pub ghost: usize,
 }
 
 impl Rates {
@@ -67,6 +88,7 @@ impl Rates {
             timeout_after: rate(),
             late: rate(),
             lie: rate() / 4,
+            ghost: rate() / 4,
         }
     }
 }
@@ -84,6 +106,8 @@ struct State {
     rates: Rates,
     outage: bool,
     refusing: BTreeSet<String>,
+    /// Memberships that break down whoever works on them.
+    poisonous: BTreeMap<Member, Poison>,
     truth: BTreeMap<Member, Owner>,
     late: Vec<Late>,
     /// Memberships about which the target lied since it was last asked.
@@ -114,6 +138,7 @@ impl Sim {
                 rates,
                 outage: false,
                 refusing: BTreeSet::new(),
+                poisonous: BTreeMap::new(),
                 truth: BTreeMap::new(),
                 late: Vec::new(),
                 lied: BTreeSet::new(),
@@ -162,6 +187,15 @@ impl Sim {
         state.rates = Rates::default();
         state.outage = false;
         state.refusing.clear();
+        state.poisonous.clear();
+    }
+
+    /// A membership begins or ceases to be trouble by itself.
+    pub fn toggle_poison(&self, member: &Member, poison: Poison) {
+        let poisonous = &mut self.state.lock().unwrap().poisonous;
+        if poisonous.remove(member).is_none() {
+            poisonous.insert(member.clone(), poison);
+        }
     }
 
     /// Somebody changes a membership behind our back; says whether that changed anything.
@@ -241,6 +275,10 @@ impl State {
             self.count(&format!("permanent {verb}"));
             return fault(Class::Permanent, "http-403");
         }
+        if self.poisonous.get(member) == Some(&Poison::Fails) {
+            self.count(&format!("failing {verb}"));
+            return fault(Class::Transient, "http-500");
+        }
         if self.hits(rates.target) {
             self.count(&format!("target {verb}"));
             return fault(Class::Target, "http-401");
@@ -275,6 +313,15 @@ impl State {
             // Half of them as late as can be.
             let wait = if self.dice.in_thousand(500) { span } else { 1 + self.dice.below(span) };
             let at = self.now.as_millisecond() + i64::try_from(wait).unwrap();
+            let at = Timestamp::from_millisecond(at).unwrap();
+            self.late.push(Late { at, member: member.clone(), wanted });
+            return fault(Class::Unknown, "timeout");
+        }
+        if wanted == Wanted::Granted && self.hits(rates.ghost) {
+            self.count("ghost grant");
+            let over = self.deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
+            let span = usize::try_from(GHOST.as_millis()).unwrap();
+            let at = over + i64::try_from(self.dice.below(span)).unwrap();
             let at = Timestamp::from_millisecond(at).unwrap();
             self.late.push(Late { at, member: member.clone(), wanted });
             return fault(Class::Unknown, "timeout");
@@ -352,6 +399,12 @@ impl Connector for Sim {
             let member = (item.person.subject, item.role.resource.clone());
             {
                 let mut state = self.state.lock().unwrap();
+                if state.poisonous.get(&member) == Some(&Poison::Breaks) {
+                    state.count(&format!("break-down {:?}", item.wanted).to_lowercase());
+                    drop(state);
+                    // Without the message of a panic, which would only be in the way.
+                    std::panic::resume_unwind(Box::new("it broke down"));
+                }
                 let answer = state.ensure(&member, item.wanted);
                 let name = item.person.display_name.clone();
                 state.calls.push(format!("{:?} {name} {} {answer:?}", item.wanted, member.1));

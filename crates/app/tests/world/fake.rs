@@ -25,6 +25,8 @@ pub enum Trouble {
     Lie,
     /// It never answers: the call hangs until its deadline.
     Hang,
+    /// It breaks the connector down.
+    Break,
 }
 
 impl Trouble {
@@ -206,6 +208,8 @@ impl Connector for Fake {
                     Err(Fault::new(Class::Unknown, "reset", "the connection was reset"))
                 }
                 Some(Trouble::Hang) => std::future::pending().await,
+                // Without the message of a panic, which would only be in the way.
+                Some(Trouble::Break) => std::panic::resume_unwind(Box::new("it broke down")),
             });
             tokio::task::yield_now().await;
         }
@@ -218,7 +222,8 @@ impl Connector for Fake {
             answers.push(match self.note("observe", person, role) {
                 Some(Trouble::Refuse(fault)) => Err(fault),
                 Some(Trouble::Hang) => std::future::pending().await,
-                None | Some(Trouble::Lose | Trouble::Lie | Trouble::ReadOnly(_)) => {
+                None
+                | Some(Trouble::Lose | Trouble::Lie | Trouble::Break | Trouble::ReadOnly(_)) => {
                     let key = (person.user_principal_name.clone(), role.resource.clone());
                     let present = self.truth.lock().unwrap().members.contains(&key);
                     Ok(if present { Presence::Present } else { Presence::Absent })

@@ -603,6 +603,17 @@ impl World {
             .unwrap()
     }
 
+    /// How often something stands in the audit log.
+    pub async fn audits(&self, action: &str) -> i64 {
+        self.store
+            .read(async |tx| {
+                let sql = "select count(*) from audit where action = $1";
+                tx.query_one(sql, params![action]).await?.get(0)
+            })
+            .await
+            .unwrap_or_else(|error: accede_store::Error| panic!("{error}"))
+    }
+
     /// What was tried for a delivery, oldest first: action and outcome.
     pub async fn attempts(&self, person: &Somebody, role: &Given) -> Vec<String> {
         let id = self.delivery(person, role).await.id;

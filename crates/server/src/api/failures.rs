@@ -180,6 +180,7 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
             "untilDateTime": hold.until.map(time::text),
         })),
         "preExisting": delivery.pre_existing,
+        "lane": if delivery.poison.is_alone() { "poison" } else { "ordinary" },
     }))
 }
 

@@ -431,6 +431,7 @@ fn schemas() -> Value {
         "lastAttemptDateTime": maybe_instant(),
         "nextAttemptDateTime": maybe_instant(),
         "preExisting": truth(),
+        "lane": { "enum": ["ordinary", "poison"] },
     });
     let counts = thing(
         json!({

@@ -98,6 +98,10 @@ impl Role {
             Phase::InFlight { .. } if !delivery.is_so() => Some("under way".to_owned()),
             _ => None,
         };
+        let next = match next {
+            Some(next) if delivery.poison.is_alone() => Some(format!("{next}, alone")),
+            next => next,
+        };
         let evidence = match (delivery.verified, delivery.acknowledged) {
             (Some(at), _) => format!("verified {}", minute(at)),
             (None, Some(at)) => format!("acknowledged {}", minute(at)),

@@ -3,6 +3,7 @@
 use accede_domain::delivery::{Action, Delivery, Observed, Phase};
 use accede_domain::fault::Class;
 use accede_domain::permission::Reach;
+use accede_domain::poison::Poison;
 use accede_domain::request::State;
 use accede_store::causes::{self, NewCause};
 use accede_store::deliveries::{self, Attempt, Backlog, DeliveryRow, LastFault};
@@ -50,6 +51,7 @@ fn full(desk: &Desk, wanted: bool, phase: Phase) -> DeliveryRow {
             acknowledged: Some(at(3)),
             verified: Some(at(4)),
             verify_at: None,
+            poison: Poison { crashes: 2, strikes: 1 },
         },
         attempted_at: Some(at(5)),
         ..desk.delivery(700, desk.uma.subject, "staff")

@@ -23,6 +23,7 @@ mod paces;
 mod packages;
 mod people;
 mod plans;
+mod poison;
 mod policies;
 mod request_list;
 mod requests;
