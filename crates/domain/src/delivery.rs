@@ -244,8 +244,8 @@ impl Delivery {
         self.acknowledged.map_or(self.since, |at| at.max(self.since))
     }
 
-    /// The lease ended without a result: a worker died or lost its way, and what it did is not known.
-    /// Whether its claim was taken up at all, `now` has to say.
+    /// What a lease leaves that ended without a result: a worker died or lost its way, and whether its
+    /// call took effect is not known. Nothing changes while the lease holds.
     fn abandoned(mut self, now: Timestamp) -> Delivery {
         let Phase::InFlight { action, deadline, lease_until, before, .. } = self.phase else {
             return self;
@@ -509,7 +509,7 @@ pub fn settle(
                 if row.poison.is_at_rest() {
                     row.phase = laid_down(&mut row, retry, now);
                 }
-            } else if action != Action::Observe {
+            } else if action != Action::Observe && fault.code != Fault::LATE {
                 // Reading before each call says nothing of the calls that break down.
                 row.poison.crashes = 0;
             }
@@ -562,7 +562,8 @@ fn refused(row: &mut Delivery, action: Action, retry: &Retry, now: Timestamp) ->
         let again = retry::after(now, retry.stuck_probe);
         let last = retry::after(since, LOOKED_AT_FOR);
         let next = retry::second_look(since, now).or(Some(again).filter(|at| *at <= last));
-        row.verify_at = next.filter(|_| !row.wanted);
+        let is_gone = !row.wanted && row.observed == Observed::Absent;
+        row.verify_at = next.filter(|_| is_gone && retry.read_back_after.is_some());
         Phase::Settled
     } else if !asked_for_present_wish {
         row.due(now)
