@@ -1,7 +1,36 @@
 //! Simulation: the real verbs over a real store in memory, simulated targets, one thread, virtual time.
 //!
-//! One seed is one history. `ACCEDE_SEEDS=500` runs the first 500 seeds and the pinned ones;
-//! `ACCEDE_SEED=17` replays one and prints its whole trace.
+//! One seed is one history. `scripts/simulate --seeds 500` runs the first 500 seeds and the pinned ones;
+//! `scripts/simulate --seed 17` replays one and prints its whole trace.
+//!
+//! The invariants of the design's delivery part, and where they are looked at:
+//!
+//! | | |
+//! |---|---|
+//! | I1, I2 | states of requests, step by step; timelines as a path; nothing on its way at rest |
+//! | I3, I9 | at each claim, from the assignments alone |
+//! | I4, I5 | work for what is to go, after each step; the list of what is stuck against truth and rows |
+//! | I6 | a membership is there or not: a second one cannot be, so it is looked for in the contract of connectors |
+//! | I7 | leases, epochs and late answers, at each claim and each answer |
+//! | I8 | at rest, two days after everything healed |
+//! | I10 | reprocess: refused ones change nothing; that two are one is a story of its own |
+//! | I11 | not here: who may decide does not depend on faults and time; the matrix of callers has it |
+//! | I12 | stages after each step |
+//! | I13 | not here: no history edits a policy while it is asked; stories do |
+//! | I14 | pairs of packages, after each step |
+//! | I15 | after each sweep: nothing outlives its end |
+//! | I16 | not here: guards count people in hundreds, a history has five |
+//! | I17 | evidence against what was answered, after each step |
+//! | I18 | timelines against the audit log, at the end |
+//! | I19 | not here: a deployment serves one organization |
+//! | I20 | not here: no mail is sent |
+//! | I21 | at each claim: a target that rests is left alone, one on trial gets one call |
+//! | I22 | ends of assignments and requests, after each step |
+//! | I23 | not here: a simulated target answers in our own classes; connectors are tested for theirs |
+//! | I24 | one row per key is the database's own rule, and a second one an error here |
+//!
+//! Beside them: the poison lane is one call wide, and what breaks workers down is not tried by itself; a
+//! read-back, a second look and the lists that people read are held against the truth.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
