@@ -13,7 +13,6 @@ use accede_domain::resolution::{self, Resolution};
 use accede_store::deliveries::{self, Attempt, DeliveryRow};
 use accede_store::{people, targets};
 
-use crate::approvals::MAX_JUSTIFICATION;
 use crate::deed::Deed;
 use crate::deliveries::Named;
 use crate::resources::{of_target, within_deadline};
@@ -187,18 +186,10 @@ impl App {
 /// A justification without blanks around it.
 fn justified(typed: &str) -> Result<String> {
     let path = "justification";
-    let typed = text::description(path, typed.trim())?;
-    if typed.is_empty() {
-        return Err(Error::invalid(
-            path,
-            "cannot be blank; say who did what, or why it is given up",
-        ));
-    }
-    if MAX_JUSTIFICATION < typed.chars().count() {
-        let sentence = format!("is longer than {MAX_JUSTIFICATION} characters; shorten it");
-        return Err(Error::invalid(path, sentence));
-    }
-    Ok(typed)
+    let typed = text::description(path, typed)?;
+    text::justification(Some(&typed))?.ok_or_else(|| {
+        Error::invalid(path, "cannot be blank; say who did what, or why it is given up")
+    })
 }
 
 fn contradicted(row: &Delivery, seen: Observed) -> Error {

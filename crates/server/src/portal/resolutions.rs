@@ -1,8 +1,8 @@
 //! Settling one role by hand: it was done in the target system, or it is not to be tried any longer.
 
 use accede_app::App;
-use accede_app::approvals::MAX_JUSTIFICATION;
 use accede_app::deliveries::Named;
+use accede_app::text::MAX_JUSTIFICATION;
 use accede_domain::id::{DeliveryId, RequestId};
 use accede_domain::permission::Action;
 use accede_domain::resolution::Resolution;
