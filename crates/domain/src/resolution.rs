@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use crate::delivery::{Delivery, Observed, Phase};
+use crate::poison::Poison;
 use crate::refusal::Refusal;
 use crate::retry;
 
@@ -94,6 +95,7 @@ pub fn done_outside(
     }
     if row.is_so() {
         row.misses = 0;
+        row.poison = Poison::default();
         // As after a call of ours: a worker that was held up may have sent an old grant late.
         row.verify_at = seen.filter(|_| !row.wanted).and_then(|_| retry::second_look(now, now));
         row.phase = Phase::Settled;
