@@ -41,6 +41,8 @@ pub struct Oracle {
     acknowledged: BTreeMap<DeliveryId, Timestamp>,
     verified: BTreeMap<DeliveryId, Timestamp>,
     due_since: BTreeMap<DeliveryId, Timestamp>,
+    /// What a target refused to say since it acknowledged it.
+    unreadable: BTreeSet<DeliveryId>,
     /// How often in a row work on a delivery ended without a result, in the trial that began then.
     crashes: BTreeMap<DeliveryId, (i64, Timestamp, i64)>,
     last: Snapshot,
@@ -70,6 +72,7 @@ impl Oracle {
             acknowledged: BTreeMap::new(),
             verified: BTreeMap::new(),
             due_since: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             crashes: BTreeMap::new(),
             last: Snapshot::default(),
         }
@@ -235,6 +238,7 @@ impl Oracle {
         match answer {
             Answer::Applied | Answer::AlreadyInState => {
                 self.doubtful.remove(&id);
+                self.unreadable.remove(&id);
                 self.acknowledged.insert(id, now);
             }
             Answer::Present | Answer::Absent => {
@@ -246,6 +250,9 @@ impl Oracle {
                     Phase::InFlight { deadline, .. } => deadline,
                     _ => now,
                 };
+                if fault.class == Class::Permanent && claimed.action == Action::Observe {
+                    self.unreadable.insert(id);
+                }
                 if fault.class == Class::Unknown && claimed.action != Action::Observe {
                     self.doubtful.insert(id, deadline.checked_add(WORKED_ON).unwrap());
                 }
@@ -308,6 +315,15 @@ impl Oracle {
                 delivery.verified.is_none() || delivery.verified == self.verified.get(&id).copied(),
                 "I17: {id} was never read at {:?}",
                 delivery.verified
+            );
+            let owed = delivery.phase == "settled"
+                && delivery.acknowledged.is_some()
+                && delivery.verified.is_none()
+                && sim.can_observe()
+                && delivery.crashes < 5;
+            must!(
+                !owed || delivery.ready_at.is_some() || self.unreadable.contains(&id),
+                "I17: {id} was acknowledged and will never be read back"
             );
             must!(
                 !delivery.pre_existing || sim.was_before_us(&delivery.member()),
