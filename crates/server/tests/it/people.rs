@@ -338,7 +338,7 @@ async fn people_are_assigned_directly_once_and_the_access_is_taken_back() {
     let known = amy.get(&format!("{PEOPLE}/{max}")).await.expect(200);
     known.says(&["Newsroom", "Assigned by an administrator", "Delivered"]);
 
-    let held = shown.between(&format!("action=\"{assignments}/"), "/reprocess");
+    let held = shown.between(&format!("formaction=\"{assignments}/"), "/reprocess");
     let ask = format!("{assignments}/{held}/remove");
     amy.get(&ask).await.expect(200).says(&["Remove the access of", "Remove this access"]);
     amy.post(&ask, &[]).await.leads();
@@ -391,7 +391,7 @@ async fn a_reader_of_a_catalog_assigns_and_removes_nothing() {
     amy.post(&format!("{assignments}/new"), &typed).await.expect(200);
     world.work().await;
     let shown = amy.get(&assignments).await;
-    let held = shown.between(&format!("action=\"{assignments}/"), "/reprocess");
+    let held = shown.between(&format!("formaction=\"{assignments}/"), "/reprocess");
     let remove = format!("{assignments}/{held}/remove");
 
     cora.get(&assignments).await.expect(200).hides(&["New assignment", "Remove access"]);

@@ -325,7 +325,7 @@ async fn connecting_a_target_begins_with_its_kind() {
     let form = gus.get(&edit).await;
     form.answers(
         200,
-        &["Edit lab", ">lobby\nroof</textarea>", "Resources that exist", "Calls at once"],
+        &["Edit lab", "lobby\nroof</textarea>", "Resources that exist", "Calls at once"],
     );
     let version = hidden(&form.html, "version").to_owned();
     form.says(&["<option value=\"timeoutAfter\">timeoutAfter</option>"]);
