@@ -540,13 +540,20 @@ fn next_or_failed(
     now: Timestamp,
 ) -> Phase {
     if row.is_so() {
-        // Only a read-back that failed is tried again; a call that is not wanted any more is over.
-        row.verify_at = if action == Action::Observe { Some(next) } else { row.late_look(now) };
+        // A call that is not wanted any more is over; a read-back that failed, or went under when that
+        // call began, is made anew.
+        let is_owed = action == Action::Observe || owes_a_look(row, retry);
+        row.verify_at = if is_owed { Some(next) } else { row.late_look(now) };
         return Phase::Settled;
     }
     let Some(window) = retry.ladder(row.wanted).window else { return row.due(next) };
     let end = retry::after(row.since, window);
     if end <= now { Phase::Failed { at: now } } else { row.due(next.min(end)) }
+}
+
+/// Whether what a target acknowledged was never read back though it is to be.
+fn owes_a_look(row: &Delivery, retry: &Retry) -> bool {
+    row.acknowledged.is_some() && row.verified.is_none() && retry.read_back_after.is_some()
 }
 
 /// The target refused for good.
@@ -563,7 +570,11 @@ fn refused(row: &mut Delivery, action: Action, retry: &Retry, now: Timestamp) ->
         let last = retry::after(since, LOOKED_AT_FOR);
         let next = retry::second_look(since, now).or(Some(again).filter(|at| *at <= last));
         let is_gone = !row.wanted && row.observed == Observed::Absent;
-        row.verify_at = next.filter(|_| is_gone && retry.read_back_after.is_some());
+        row.verify_at = if action != Action::Observe && owes_a_look(row, retry) {
+            Some(now)
+        } else {
+            next.filter(|_| is_gone && retry.read_back_after.is_some())
+        };
         Phase::Settled
     } else if !asked_for_present_wish {
         row.due(now)

@@ -523,3 +523,16 @@ fn what_an_old_call_may_still_give_is_looked_for_when_nobody_wants_it_any_more()
 
     assert_eq!((row.phase, row.verify_at), (Phase::Settled, Some(at(160))));
 }
+
+#[test]
+fn a_read_back_that_goes_under_while_the_opposite_call_fails_is_made_later() {
+    for class in [Class::Target, Class::Transient, Class::Permanent] {
+        let (row, action) = claimed(want(delivered(), false, at(2)), at(2));
+        assert_eq!((action, row.verified), (Action::Revoke, None));
+
+        let row = answered(want(row, true, at(3)), &fault(class), at(4));
+
+        let is_seen_to = row.phase != Phase::Settled || row.verify_at.is_some();
+        assert!(is_seen_to, "{class:?}: it is acknowledged and would never be read back");
+    }
+}
