@@ -42,7 +42,7 @@ fn text(text: &str) -> String {
 }
 
 fn server() -> Server {
-    Server::start("postgres", &[], &[]).ends_by("QUIT")
+    Server::start("postgres", &[], &[]).once_it_says("ready to accept connections").ends_by("QUIT")
 }
 
 impl Target {

@@ -48,6 +48,20 @@ impl Server {
         server
     }
 
+    /// The same, once it says so: it takes connections before it can answer.
+    pub fn once_it_says(self, what: &str) -> Server {
+        let log = self.directory.path().join("log");
+        let started = Instant::now();
+        loop {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            if said.contains(what) {
+                return self;
+            }
+            assert!(started.elapsed() < PATIENCE, "it never said `{what}`\n{said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The same, ended by a signal: it has children of its own to end, or memory to give back.
     pub fn ends_by(mut self, signal: &'static str) -> Server {
         self.signal = Some(signal);

@@ -57,7 +57,9 @@ pub async fn ended(world: &World, ada: &Door<'_>, user: &str) {
 
 #[tokio::test]
 async fn roles_of_postgres_are_given_and_taken_like_any_others() {
-    let cluster = Server::start("postgres", &[], &[]).ends_by("QUIT");
+    let cluster = Server::start("postgres", &[], &[])
+        .once_it_says("ready to accept connections")
+        .ends_by("QUIT");
     let authority = std::fs::read_to_string(cluster.directory.path().join("ca.pem")).unwrap();
     let sql = |text: &str| psql(cluster.port, text);
     sql(
