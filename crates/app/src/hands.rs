@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use accede_connectors::directory::Directory;
+use accede_connectors::settings::{self, Problem};
 use accede_connectors::{Connector, Settings, kinds};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
@@ -83,8 +84,10 @@ impl Hands {
         let app = self.app().map_err(Error::internal)?;
         let egress = &app.settings().egress;
         let settings = Settings { target, settings: settings.clone(), secrets: secrets.clone() };
-        kinds::validate(kind, &settings, egress)
-            .map_err(|problem| Error::invalid(problem.path, problem.sentence))?;
+        let invalid = |problem: Problem| Error::invalid(problem.path, problem.sentence);
+        kinds::validate(kind, &settings, egress).map_err(invalid)?;
+        // What the target leaves out is the server's, so they are judged together.
+        settings::retry(&settings.settings, &app.settings().retry).map_err(invalid)?;
         // Names are judged when they are connected to; addresses can be judged here and now.
         for (name, value) in settings.settings.as_object().into_iter().flatten() {
             if let Some(address) = value.as_str().and_then(literal_address)

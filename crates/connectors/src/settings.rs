@@ -171,7 +171,6 @@ impl<'a> Reader<'a> {
         }
         let reader = Reader { settings, secrets };
         reader.number("concurrency", 8, 1..=MAX_CONCURRENCY)?;
-        retry(&Value::Object(settings.clone()), &Retry::default())?;
         Ok(reader)
     }
 

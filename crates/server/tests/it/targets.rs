@@ -1,6 +1,9 @@
 //! Target systems: what goes in, what comes out, and what never does.
 
-use serde_json::json;
+use accede_app::Settings;
+use accede_domain::SignedDuration;
+use accede_domain::retry::Retry;
+use serde_json::{Value, json};
 
 use crate::world::{EM, OURS, World, id, names};
 
@@ -79,6 +82,33 @@ async fn names_are_slugs_unique_and_not_graphs_own() {
     assert_eq!(ada.post(&path, directory).await.wrong(), "kind");
     let fast = json!({ "name": "x", "kind": "chaos", "settings": { "concurrency": 0 } });
     assert_eq!(ada.post(&path, fast).await.wrong(), "settings.concurrency");
+}
+
+#[tokio::test]
+async fn the_waits_of_a_target_go_with_those_of_the_server() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let path = format!("{OURS}/targets");
+    let with = |settings: Value| json!({ "name": "x", "kind": "chaos", "settings": settings });
+
+    for (settings, wrong) in [
+        (json!({ "retryBase": "5 s" }), "settings.retryBase"),
+        (json!({ "retryWindow": "P91D" }), "settings.retryWindow"),
+        (json!({ "retryBase": "PT10S", "retryCap": "PT9S" }), "settings.retryCap"),
+        // The server's own first wait is longer than that.
+        (json!({ "retryCap": "PT2S" }), "settings.retryCap"),
+    ] {
+        assert_eq!(ada.post(&path, with(settings)).await.wrong(), wrong);
+    }
+    let made = ada.post(&path, with(json!({ "retryBase": "PT1S", "retryCap": "PT2S" }))).await;
+    assert_eq!(made.expect(201)["settings"]["retryCap"], "PT2S");
+    let change = json!({ "settings": { "retryBase": null } });
+    assert_eq!(ada.patch(&format!("{path}/x"), change).await.wrong(), "settings.retryCap");
+
+    let retry = Retry { base: SignedDuration::from_secs(1), ..Retry::default() };
+    let world = World::with(Settings { retry, ..Settings::default() }).await;
+    let ada = world.administrator().await;
+    ada.post(&path, with(json!({ "retryCap": "PT2S" }))).await.expect(201);
 }
 
 #[tokio::test]

@@ -93,7 +93,8 @@ impl World {
         World::with(Settings { egress: Arc::new(egress), ..Settings::default() }).await
     }
 
-    async fn with(settings: Settings) -> World {
+    /// An empty organization with these settings of its server.
+    pub async fn with(settings: Settings) -> World {
         let store = match std::env::var("ACCEDE_TEST_WORLD").as_deref() {
             Ok("postgres") => accede_store::testing::postgres().await,
             _ => Store::open_in_memory().unwrap(),
