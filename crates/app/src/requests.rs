@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::creations::{self, Repeat};
 use crate::deed::Deed;
 use crate::list::{Listing, ask};
-use crate::text::MAX_JUSTIFICATION;
+use crate::text::check_justification;
 use crate::{App, Caller, Error, Page, Result, audit};
 
 pub use accede_store::request_list::{Narrowing, Somebody, Summary, Whose};
@@ -146,12 +146,7 @@ impl App {
     ) -> Result<Request> {
         let now = self.now();
         let id: RequestId = self.mint(now);
-        if let Some(text) = &new.justification
-            && MAX_JUSTIFICATION < text.chars().count()
-        {
-            let sentence = format!("at most {MAX_JUSTIFICATION} characters");
-            return Err(Error::invalid("justification", sentence));
-        }
+        check_justification(new.justification.as_deref())?;
         let request = self
             .store()
             .write(async |tx| {

@@ -54,11 +54,17 @@ pub(crate) fn description(path: &str, text: &str) -> Result<String> {
 /// Invalid, if it is longer than people write.
 pub(crate) fn justification(text: Option<&str>) -> Result<Option<String>> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
+    check_justification(text)?;
+    Ok(text.map(str::to_owned))
+}
+
+/// Refuses a justification that is longer than people write.
+pub(crate) fn check_justification(text: Option<&str>) -> Result<()> {
     if text.is_some_and(|text| MAX_JUSTIFICATION < text.chars().count()) {
         let sentence = format!("at most {MAX_JUSTIFICATION} characters");
         return Err(Error::invalid("justification", sentence));
     }
-    Ok(text.map(str::to_owned))
+    Ok(())
 }
 
 /// `a`, `b`, `c` and 4 more: names for a sentence, of which there are `total`.

@@ -99,11 +99,10 @@ pub struct Postgres {
 
 /// Opens a PostgreSQL target; connects to nothing yet.
 pub(crate) fn open(
-    settings: &Settings,
+    _: &Settings,
     reader: &Reader<'_>,
     egress: Arc<Policy>,
 ) -> Result<Arc<dyn Connector>, Problem> {
-    let _ = settings;
     let host = reader.required("host", "db.example")?.to_owned();
     if host.contains(['/', '@', ':', ',', ' ']) && host.parse::<std::net::Ipv6Addr>().is_err() {
         return Err(problem(

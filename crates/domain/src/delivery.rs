@@ -180,6 +180,11 @@ impl Delivery {
         }
     }
 
+    /// Whether what is wanted was read in the target.
+    const fn is_seen_so(&self) -> bool {
+        self.is_so() && self.verified.is_some()
+    }
+
     /// Whether the first thing to do is to see whether the person has the role already.
     const fn looks_first(&self) -> bool {
         self.wanted && self.keep_pre_existing && matches!(self.observed, Observed::Never)
@@ -436,8 +441,7 @@ pub fn settle(
         }
         Answer::Present | Answer::Absent => {
             let present = *answer == Answer::Present;
-            let was_seen_so =
-                row.verified.is_some() && Delivery { observed: before, ..row }.is_so();
+            let was_seen_so = row.is_seen_so();
             if before == Observed::Never {
                 row.pre_existing = present;
             }
@@ -521,7 +525,7 @@ pub fn settle(
 /// Whether a look at what was seen to be as wanted found that somebody else changed it.
 pub fn drifted(before: &Delivery, after: &Delivery) -> bool {
     let looked = matches!(before.phase, Phase::InFlight { action: Action::Observe, .. });
-    looked && before.is_so() && before.verified.is_some() && !after.is_so()
+    looked && before.is_seen_so() && !after.is_so()
 }
 
 /// One more try in a row without success: when is the next one, or is this the end?
