@@ -26,6 +26,7 @@ pub mod guards;
 pub mod hands;
 pub mod health;
 pub mod keys;
+mod lanes;
 pub mod list;
 pub mod open;
 pub mod paces;

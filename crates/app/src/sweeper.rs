@@ -11,12 +11,27 @@ use crate::{App, Caller, Error, Result};
 pub const SWEEP_BATCH: usize = 200;
 
 impl App {
-    /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
+    /// Everything that a sweep does; says how much. For tests, the demo's story and simulations; a
+    /// serving process does both parts beside each other.
     ///
     /// # Errors
     ///
     /// The database's.
     pub async fn sweep_once(&self) -> Result<usize> {
+        Ok(self.sweep_due().await? + self.sweep_holders().await?)
+    }
+
+    /// Brings people up to what was changed for many of them at once; says how many had their turn.
+    pub(crate) async fn sweep_holders(&self) -> Result<usize> {
+        let done = self.disable_released().await? + self.spread_roles().await?;
+        if 0 < done {
+            self.wake();
+        }
+        Ok(done)
+    }
+
+    /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
+    pub(crate) async fn sweep_due(&self) -> Result<usize> {
         let now = self.now();
         let (begins, ends, overdue) = self
             .store()
@@ -72,8 +87,6 @@ impl App {
                 .await?;
             done += usize::from(moved);
         }
-        done += self.disable_released().await?;
-        done += self.spread_roles().await?;
         if 0 < done {
             self.wake();
         }

@@ -5,7 +5,6 @@
 //! has its own lane with its own number of calls in flight, and no lane takes more than a quarter of
 //! all calls. A crash between any two steps is found by the lease running out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,6 +28,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::deed::Deed;
+use crate::lanes::{Lanes, is_strained};
 use crate::{App, Caller, Error, Result, audit};
 
 /// Longest sleep of an idle worker: what no wake-up announced is found after so long.
@@ -45,10 +45,6 @@ const LOOK: Duration = Duration::from_secs(300);
 const TARGETS_AGE: Duration = Duration::from_secs(1);
 /// How often to look whether a database takes changes again.
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
-/// Fewest calls in flight per target to begin with.
-const FIRST_WINDOW: f64 = 4.0;
-/// A lane takes at most one in this many of all calls.
-const LANE_SHARE: usize = 4;
 /// Most targets that are worked for.
 pub const MAX_TARGETS: usize = 1_000;
 /// Most deliveries in one claim.
@@ -463,23 +459,23 @@ impl App {
     pub async fn run_worker(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
         let (sender, mut finished) = mpsc::unbounded_channel::<(TargetId, bool)>();
-        let mut lanes: BTreeMap<TargetId, Lane> = BTreeMap::new();
-        let mut read_at: Option<tokio::time::Instant> = None;
-        let mut swept_at: Option<tokio::time::Instant> = None;
-        let mut tidied_at: Option<tokio::time::Instant> = None;
-        let mut paced_at: Option<tokio::time::Instant> = None;
-        let mut looked_at: Option<tokio::time::Instant> = None;
+        let mut lanes = Lanes::default();
+        let (mut sweep, mut tidy) = (Every::new(SWEEP), Every::new(TIDY));
+        let (mut pace, mut look) = (Every::new(PACE), Every::new(LOOK));
+        let mut read_targets = Every::new(TARGETS_AGE);
+        let (mut jobs, mut holders, mut causes) =
+            (Beside::default(), Beside::default(), Beside::default());
         let mut stopping = false;
-        let mut jobs: Option<tokio::task::JoinHandle<()>> = None;
         let stop = Arc::new(AtomicBool::new(false));
         report("recover", self.recover().await);
         loop {
             let away = !stopping && self.is_away().await;
             if !stopping && !away {
-                let instant = tokio::time::Instant::now();
-                if swept_at.is_none_or(|at| SWEEP <= instant - at) {
-                    swept_at = Some(instant);
-                    report("sweep", self.sweep_once().await);
+                if sweep.is_due() {
+                    // What has come to its end is taken back before anything else is given.
+                    report("sweep", self.sweep_due().await);
+                    let app = self.clone();
+                    holders.begin(async move { report("holders", app.sweep_holders().await) });
                     match self.circuits_to_check().await {
                         Ok(due) => due.into_iter().for_each(|target| {
                             let app = self.clone();
@@ -491,41 +487,33 @@ impl App {
                         Err(error) => report::<()>("checks", Err(error)),
                     }
                 }
-                if tidied_at.is_none_or(|at| TIDY <= instant - at) {
-                    tidied_at = Some(instant);
+                if tidy.is_due() {
                     report("sign-in", self.sweep_sign_in().await);
                 }
-                if paced_at.is_none_or(|at| PACE <= instant - at) {
-                    paced_at = Some(instant);
+                if pace.is_due() {
                     report("paces", self.note_paces().await);
                 }
-                if looked_at.is_none_or(|at| LOOK <= instant - at) {
-                    looked_at = Some(instant);
-                    report("causes", self.note_causes().await);
+                if look.is_due() {
+                    let app = self.clone();
+                    causes.begin(async move { report("causes", app.note_causes().await) });
                 }
-                if read_at.is_none_or(|at| TARGETS_AGE <= instant - at) {
-                    read_at = Some(instant);
+                if read_targets.is_due() {
                     match self.callable_targets().await {
-                        Ok(targets) => keep_lanes(&mut lanes, targets),
+                        Ok(targets) => lanes.keep(targets),
                         Err(error) => report::<()>("targets", Err(error)),
                     }
                 }
-                if jobs.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-                    let (app, stop) = (self.clone(), Arc::clone(&stop));
-                    // Targets are called while a job's items have their turns.
-                    jobs = Some(tokio::spawn(async move { app.run_jobs(&stop).await }));
-                }
+                let (app, stop) = (self.clone(), Arc::clone(&stop));
+                jobs.begin(async move { app.run_jobs(&stop).await });
                 if self.fill_lanes(&mut lanes, &sender).await {
                     // A target changed since it was read: read them anew before anything else.
-                    read_at = None;
+                    read_targets.at_once();
                     continue;
                 }
             }
-            let in_flight: usize = lanes.values().map(|lane| lane.in_flight).sum();
-            if stopping && in_flight == 0 {
-                if let Some(running) = jobs.take() {
-                    // One that broke down was told as any panic is; its items keep their turn.
-                    let _ = running.await;
+            if stopping && lanes.in_flight() == 0 {
+                for beside in [jobs, holders, causes] {
+                    beside.end().await;
                 }
                 return;
             }
@@ -538,9 +526,9 @@ impl App {
                 () = self.woken(), if !stopping && !away => {}
                 () = tokio::time::sleep(pause) => {}
                 Some((target, strained)) = finished.recv() => {
-                    note(&mut lanes, target, strained);
+                    lanes.note(target, strained);
                     while let Ok((target, strained)) = finished.try_recv() {
-                        note(&mut lanes, target, strained);
+                        lanes.note(target, strained);
                     }
                 }
             }
@@ -567,12 +555,12 @@ impl App {
     /// Claims for every lane with room; says whether a target changed since it was read.
     async fn fill_lanes(
         &self,
-        lanes: &mut BTreeMap<TargetId, Lane>,
+        lanes: &mut Lanes,
         sender: &mpsc::UnboundedSender<(TargetId, bool)>,
     ) -> bool {
         let mut changed = false;
         let calls = self.settings().worker_calls;
-        for lane in lanes.values_mut() {
+        for lane in lanes.each() {
             let free = lane.free(calls);
             if free == 0 {
                 continue;
@@ -620,74 +608,51 @@ impl App {
     }
 }
 
-/// Whether a call says that its target keeps up.
-fn is_strained(answers: &[Answer]) -> bool {
-    answers.iter().any(|answer| match answer {
-        Answer::Fault(fault) => match fault.class {
-            Class::Throttled | Class::Unknown | Class::Transient | Class::Target => true,
-            Class::Permanent | Class::Unsupported => false,
-        },
-        _ => false,
-    })
+/// Something that is done now and then.
+struct Every {
+    period: Duration,
+    last: Option<tokio::time::Instant>,
 }
 
-/// One target's calls: how many are in flight, how many may be.
-struct Lane {
-    target: TargetRow,
-    in_flight: usize,
-    /// Additive increase, halving; see DESIGN D7.
-    window: f64,
-    /// The target is paused or gone: only what is in flight is waited for.
-    is_closing: bool,
-}
-
-impl Lane {
-    fn most(&self) -> usize {
-        usize::try_from(self.target.concurrency).unwrap_or(1).max(1)
+impl Every {
+    const fn new(period: Duration) -> Every {
+        Every { period, last: None }
     }
 
-    fn free(&self, calls: usize) -> usize {
-        if self.is_closing {
-            return 0;
+    /// Whether its time has come; if so, the next time counts from now.
+    fn is_due(&mut self) -> bool {
+        let now = tokio::time::Instant::now();
+        let is_due = self.last.is_none_or(|last| self.period <= now - last);
+        if is_due {
+            self.last = Some(now);
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "at least 1, at most the concurrency"
-        )]
-        let window = self.window.max(1.0) as usize;
-        let share = (calls / LANE_SHARE).max(1);
-        window.min(self.most()).min(share).saturating_sub(self.in_flight)
+        is_due
+    }
+
+    /// Makes it due.
+    fn at_once(&mut self) {
+        self.last = None;
     }
 }
 
-fn keep_lanes(lanes: &mut BTreeMap<TargetId, Lane>, targets: Vec<TargetRow>) {
-    let mut gone: Vec<TargetId> = lanes.keys().copied().collect();
-    for target in targets {
-        gone.retain(|id| *id != target.id);
-        match lanes.get_mut(&target.id) {
-            Some(lane) => lane.target = target,
-            None => {
-                let lane = Lane { target, in_flight: 0, window: FIRST_WINDOW, is_closing: false };
-                lanes.insert(lane.target.id, lane);
-            }
+/// Work beside the loop that fills the lanes, so that no call waits for it.
+#[derive(Default)]
+struct Beside(Option<tokio::task::JoinHandle<()>>);
+
+impl Beside {
+    /// Begins it, unless it is still at work since last time.
+    fn begin(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        if self.0.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            self.0 = Some(tokio::spawn(work));
         }
     }
-    lanes.retain(|id, lane| !gone.contains(id) || 0 < lane.in_flight);
-    for (id, lane) in lanes.iter_mut() {
-        lane.is_closing = gone.contains(id);
-    }
-}
 
-fn note(lanes: &mut BTreeMap<TargetId, Lane>, target: TargetId, strained: bool) {
-    let Some(lane) = lanes.get_mut(&target) else { return };
-    lane.in_flight = lane.in_flight.saturating_sub(1);
-    if strained {
-        lane.window = (lane.window / 2.0).max(1.0);
-    } else {
-        #[expect(clippy::cast_precision_loss, reason = "a small number")]
-        let most = lane.most() as f64;
-        lane.window = (lane.window + 1.0 / lane.window.max(1.0)).min(most);
+    /// Waits for its end.
+    async fn end(self) {
+        if let Some(running) = self.0 {
+            // One that broke down was told as any panic is, and is begun anew from the rows.
+            let _ = running.await;
+        }
     }
 }
 
