@@ -59,8 +59,7 @@ impl App {
             }
             Resolution::DoneOutside | Resolution::GiveUp => None,
         };
-        let changed =
-            self.settle_by_hand(caller, &named.row, resolution, seen, &justification).await?;
+        let changed = self.settle_by_hand(caller, &named, resolution, seen, &justification).await?;
         let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
         if let (Some(seen), false) = (seen, named.row.delivery.is_so()) {
             return Err(contradicted(&named.row.delivery, seen.observed));
@@ -108,12 +107,12 @@ impl App {
     async fn settle_by_hand(
         &self,
         caller: &Caller,
-        asked: &DeliveryRow,
+        named: &Named,
         resolution: Resolution,
         seen: Option<Seen>,
         justification: &str,
     ) -> Result<bool> {
-        let now = self.now();
+        let (asked, now) = (&named.row, self.now());
         self.store()
             .write(async |tx| {
                 people::lock(tx, asked.key.subject).await?;
@@ -155,7 +154,7 @@ impl App {
                     }),
                 };
                 audit::record(self, tx, caller, record, now).await?;
-                let why = told(&row, resolution, seen, justification);
+                let why = told(named, resolution, seen, justification);
                 let mut deed = Deed { app: self, tx, caller, now };
                 let agrees = resolution == Resolution::GiveUp || resolved.is_so();
                 let kind = if agrees { "resolved" } else { "contradicted" };
@@ -207,8 +206,12 @@ fn contradicted(row: &Delivery, seen: Observed) -> Error {
 }
 
 /// What stands on the timelines of the requests.
-fn told(row: &DeliveryRow, resolution: Resolution, seen: Option<Seen>, why: &str) -> String {
-    let role = &row.key.role;
+fn told(named: &Named, resolution: Resolution, seen: Option<Seen>, why: &str) -> String {
+    let row = &named.row;
+    let role = match (&named.role_name, &named.resource_name) {
+        (Some(role), Some(resource)) => format!("{role} of {resource}"),
+        _ => row.key.role.clone(),
+    };
     let said = match (resolution, seen.map(|seen| seen.observed)) {
         (Resolution::GiveUp, _) => "given up by hand",
         (Resolution::DoneOutside, None) => {

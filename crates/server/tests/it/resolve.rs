@@ -113,7 +113,11 @@ async fn what_is_said_to_be_done_is_looked_up_and_settles_only_if_it_is_so() {
     assert_eq!(story.state(&story.request).await, "delivered");
     assert_eq!(story.crm.count(story.subject, &seat(), Verb::Grant), grants);
     let history = story.history(&story.request).await;
-    assert!(history.contains("Rita gave the seat") && history.contains("contradicted"));
+    assert!(
+        history.contains("Member of seats: said to be done")
+            && history.contains("Rita gave the seat")
+            && history.contains("contradicted")
+    );
     let path = format!("{OURS}/deliveries/{}/attempts", story.delivery);
     let attempts = story.ada.get(&path).await.expect(200)["value"].to_string();
     assert!(attempts.contains("\"present\"") && attempts.contains("\"absent\""), "{attempts}");
