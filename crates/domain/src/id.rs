@@ -101,6 +101,8 @@ ids! {
     CauseId;
     /// A held change.
     GuardId;
+    /// A notice, to one address or to the webhook.
+    NoticeId;
     /// One line of a request's timeline.
     HistoryId;
     /// One audit record.

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod guard;
 pub mod id;
 pub mod nearest;
+pub mod notice;
 pub mod permission;
 pub mod poison;
 pub mod policy;

@@ -5,6 +5,7 @@
 //! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
 
 pub mod accounts;
+pub mod alarms;
 pub mod approval_list;
 pub mod approvals;
 pub mod apps;
@@ -29,6 +30,7 @@ pub mod history;
 mod lite;
 mod many;
 mod migrate;
+pub mod notices;
 pub mod paces;
 pub mod packages;
 mod pages;

@@ -14,7 +14,46 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
     Migration { number: 5, name: "held changes", sql: GUARDS },
     Migration { number: 6, name: "deliveries that are tried alone", sql: POISON },
+    Migration { number: 10, name: "notices and alarms", sql: NOTICES },
 ];
+
+const NOTICES: &str = "
+create table notices (
+    id uuid primary key,
+    event text not null,
+    topic text not null,
+    channel text not null check (channel in ('mail', 'webhook')),
+    recipient text not null,
+    title text not null,
+    body text not null,
+    data text not null,
+    created_at_ms bigint not null,
+    state text not null check (state in ('pending', 'sent', 'failed')),
+    epoch bigint not null,
+    attempts bigint not null,
+    next_at_ms bigint,
+    sent_at_ms bigint,
+    error text,
+    check ((state = 'pending') = (next_at_ms is not null)),
+    check ((state = 'sent') = (sent_at_ms is not null))
+);
+create unique index notices_once on notices (event, channel, recipient);
+create index notices_pending on notices (next_at_ms) where state = 'pending';
+create index notices_by_age on notices (created_at_ms, id);
+create index notices_by_state on notices (state, created_at_ms, id);
+
+create table alarms (
+    topic text not null,
+    object_id uuid not null,
+    since_at_ms bigint not null,
+    detail text not null,
+    next_at_ms bigint not null,
+    primary key (topic, object_id)
+);
+
+create index requests_resting on requests (completed_at_ms)
+    where state in ('partiallyDelivered', 'deliveryFailed')
+";
 
 const POISON: &str = "
 alter table deliveries add column crashes bigint not null default 0;

@@ -19,6 +19,7 @@ mod filter;
 mod groups;
 mod guards;
 mod history;
+mod notices;
 mod paces;
 mod packages;
 mod people;
