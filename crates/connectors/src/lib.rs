@@ -10,14 +10,17 @@ mod dn;
 pub mod egress;
 mod faults;
 pub mod graph;
+pub mod hook;
 mod http;
 pub mod kinds;
 pub mod ldap;
+pub mod mail;
 pub mod oauth;
 pub mod postgres;
 mod roles;
 pub mod scim;
 pub mod settings;
+pub mod signature;
 pub mod tls;
 
 use std::time::Duration;
