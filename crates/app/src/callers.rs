@@ -74,7 +74,10 @@ impl App {
     }
 }
 
-async fn grants(tx: &mut Tx<'_>, principal: Uuid) -> Result<Grants, accede_store::Error> {
+pub(crate) async fn grants(
+    tx: &mut Tx<'_>,
+    principal: Uuid,
+) -> Result<Grants, accede_store::Error> {
     Ok(Grants {
         directory: directory_roles::held(tx, principal).await?,
         roles: role_assignments::held(tx, principal).await?,

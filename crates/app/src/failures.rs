@@ -25,7 +25,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    async fn of(tx: &mut Tx<'_>, cause: Cause, reach: &Reach, now: Timestamp) -> Result<Failure> {
+    pub(crate) async fn of(
+        tx: &mut Tx<'_>,
+        cause: Cause,
+        reach: &Reach,
+        now: Timestamp,
+    ) -> Result<Failure> {
         let packages = causes::packages(tx, cause.id, reach).await?;
         let hours = cause_hours::since(tx, cause.id, reach, trend::begin(now)).await?;
         let trend = trend::trend(cause.first_seen, hours, cause.deliveries, now);

@@ -293,7 +293,7 @@ async fn decides(tx: &mut Tx<'_>, caller: &Caller, guard: &Guard) -> Result<()> 
     Ok(())
 }
 
-async fn view(tx: &mut Tx<'_>, caller: &Caller, guard: Guard) -> Result<GuardView> {
+pub(crate) async fn view(tx: &mut Tx<'_>, caller: &Caller, guard: Guard) -> Result<GuardView> {
     let mut roles = Vec::new();
     for change in guards::changes(tx, guard.id).await? {
         let Some(role) = resources::role(tx, change.role).await? else { continue };

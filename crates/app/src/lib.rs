@@ -3,6 +3,7 @@
 //! A verb authorises, reads the clock once, opens one transaction, lets the rules decide, saves,
 //! records effects and history, commits. Nothing that is necessary happens after the commit.
 
+mod alarms;
 pub mod approvals;
 pub mod apps;
 pub mod assignments;
@@ -27,7 +28,9 @@ pub mod hands;
 pub mod health;
 pub mod keys;
 mod lanes;
+mod letters;
 pub mod list;
+pub mod notices;
 pub mod open;
 pub mod paces;
 pub mod packages;

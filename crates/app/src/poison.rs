@@ -113,7 +113,8 @@ impl App {
                 "crashes": row.delivery.poison.crashes,
             }),
         };
-        audit::record(self, tx, &Caller::system(), event, now).await
+        audit::record(self, tx, &Caller::system(), event, now).await?;
+        self.tell_laid_down(tx, row, now).await
     }
 
     /// What is ready at a target and whose turn it is. What is tried alone takes one call at most,

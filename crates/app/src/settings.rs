@@ -18,6 +18,41 @@ pub struct Settings {
     pub egress: std::sync::Arc<accede_connectors::egress::Policy>,
     /// Most calls in flight over all targets.
     pub worker_calls: usize,
+    /// Whom notices go to.
+    pub notices: Notices,
+}
+
+/// Whom notices go to, and how.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    /// The mail server and the address that mail comes from; `None`: no mail is sent.
+    pub mail: Option<(accede_connectors::mail::Server, String)>,
+    /// The addresses of those who run the server.
+    pub to: Vec<String>,
+    /// The webhook; `None`: none is called.
+    pub webhook: Option<accede_connectors::hook::Hook>,
+    /// How often it is told what is newly not delivered; `None`: never.
+    pub digest: Option<SignedDuration>,
+    /// Whether those who manage assignments are told what concerns their catalogs.
+    pub tells_managers: bool,
+    /// Where people reach the portal, without a slash at the end; `None`: notices have no links.
+    pub portal: Option<String>,
+}
+
+/// The default of [`Notices::digest`].
+pub const DIGEST: SignedDuration = SignedDuration::from_hours(1);
+
+impl Default for Notices {
+    fn default() -> Notices {
+        Notices {
+            mail: None,
+            to: Vec::new(),
+            webhook: None,
+            digest: Some(DIGEST),
+            tells_managers: true,
+            portal: None,
+        }
+    }
 }
 
 /// The default reprocess window (DESIGN section 5).
@@ -36,6 +71,7 @@ impl Default for Settings {
             guard_window: GUARD_WINDOW,
             egress: std::sync::Arc::default(),
             worker_calls: WORKER_CALLS,
+            notices: Notices::default(),
         }
     }
 }

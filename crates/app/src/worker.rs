@@ -41,6 +41,8 @@ const TIDY: Duration = Duration::from_secs(600);
 const PACE: Duration = Duration::from_secs(15);
 /// How often it is written down what causes hold up.
 const LOOK: Duration = Duration::from_secs(300);
+/// How often it is looked whether somebody is to be told something, and what is written is sent.
+const NOTICES: Duration = Duration::from_secs(5);
 /// How often the list of targets is read anew.
 const TARGETS_AGE: Duration = Duration::from_secs(1);
 /// How often to look whether a database takes changes again.
@@ -462,6 +464,7 @@ impl App {
         let mut lanes = Lanes::default();
         let (mut sweep, mut tidy) = (Every::new(SWEEP), Every::new(TIDY));
         let (mut pace, mut look) = (Every::new(PACE), Every::new(LOOK));
+        let (mut tell, mut notices) = (Every::new(NOTICES), Beside::default());
         let mut read_targets = Every::new(TARGETS_AGE);
         let (mut jobs, mut holders, mut causes) =
             (Beside::default(), Beside::default(), Beside::default());
@@ -489,6 +492,7 @@ impl App {
                 }
                 if tidy.is_due() {
                     report("sign-in", self.sweep_sign_in().await);
+                    report("notices", self.forget_notices().await);
                 }
                 if pace.is_due() {
                     report("paces", self.note_paces().await);
@@ -503,6 +507,10 @@ impl App {
                         Err(error) => report::<()>("targets", Err(error)),
                     }
                 }
+                if tell.is_due() {
+                    let app = self.clone();
+                    notices.begin(async move { app.tell_and_send().await });
+                }
                 let (app, stop) = (self.clone(), Arc::clone(&stop));
                 jobs.begin(async move { app.run_jobs(&stop).await });
                 if self.fill_lanes(&mut lanes, &sender).await {
@@ -512,6 +520,7 @@ impl App {
                 }
             }
             if stopping && lanes.in_flight() == 0 {
+                // A notice that is cut off is sent once more, under the same id.
                 for beside in [jobs, holders, causes] {
                     beside.end().await;
                 }
@@ -656,7 +665,7 @@ impl Beside {
     }
 }
 
-fn report<T>(what: &str, outcome: Result<T>) {
+pub(crate) fn report<T>(what: &str, outcome: Result<T>) {
     if let Err(error) = outcome {
         let chain: &dyn std::error::Error = &error;
         tracing::error!(what, error = chain, "the worker met a fault and goes on");

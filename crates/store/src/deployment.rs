@@ -1,7 +1,9 @@
 //! What a deployment keeps about itself, by name: its id, its sealed signing key, the canary that
 //! tells whether the key file is the right one.
 
-use crate::{Result, Tx, params};
+use accede_domain::{SignedDuration, Timestamp};
+
+use crate::{Error, Result, Tx, params};
 
 /// What is kept under a name.
 pub async fn get(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>> {
@@ -28,4 +30,47 @@ pub async fn replace(tx: &mut Tx<'_>, name: &str, value: &str) -> Result<()> {
     )
     .await?;
     Ok(())
+}
+
+/// Whether the time of something has come that is done once in a while, by one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It was done a short while ago, or another server does it.
+    NotYet,
+    /// It was never done.
+    First,
+    /// It was done last at this time.
+    Since(Timestamp),
+}
+
+/// Takes the turn of `name`, if it was not taken within `every`. It is ours when the transaction
+/// commits; another server that asks meanwhile waits and is told that it is not its turn.
+pub async fn take_turn(
+    tx: &mut Tx<'_>,
+    name: &str,
+    every: SignedDuration,
+    now: Timestamp,
+) -> Result<Turn> {
+    let mine = now.as_millisecond().to_string();
+    let Some(last) = get(tx, name).await? else {
+        let added = tx
+            .execute(
+                "insert into settings (key, value) values ($1, $2) on conflict do nothing",
+                params![name, mine],
+            )
+            .await?;
+        return Ok(if added == 0 { Turn::NotYet } else { Turn::First });
+    };
+    let at = last.parse().ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    let at = at.ok_or_else(|| Error::Corrupt(format!("the turn `{name}` is `{last}`")))?;
+    if now.duration_since(at) < every {
+        return Ok(Turn::NotYet);
+    }
+    let taken = tx
+        .execute(
+            "update settings set value = $3 where key = $1 and value = $2",
+            params![name, last, mine],
+        )
+        .await?;
+    Ok(if taken == 0 { Turn::NotYet } else { Turn::Since(at) })
 }

@@ -406,6 +406,27 @@ impl World {
         self.app.remove_role_scope(&admin, package, role.role, role.scope).await.unwrap();
     }
 
+    /// Gives a person a mail address.
+    pub async fn mail(&self, person: &Somebody, mail: &str) {
+        let change = UserChange { mail: Some(Some(mail.to_owned())), ..UserChange::default() };
+        self.app.change_user(&self.admin(), &person.name, change).await.unwrap();
+    }
+
+    /// Gives a person a role on the catalog.
+    pub async fn manages(&self, person: &Somebody, role: accede_domain::permission::Role) {
+        let row = accede_store::role_assignments::RoleAssignment {
+            id: self.mint(),
+            principal: person.user.uuid(),
+            role: role.definition(),
+            catalog: Some(self.catalog),
+            created_at: self.now(),
+        };
+        self.store
+            .write(async |tx| accede_store::role_assignments::insert(tx, &row).await)
+            .await
+            .unwrap();
+    }
+
     /// Disables a person or enables them again.
     pub async fn set_active(&self, person: &Somebody, is_active: bool) {
         let change = UserChange { account_enabled: Some(is_active), ..UserChange::default() };
