@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::Timestamp;
-use accede_store::{deployment, guards, queue};
+use accede_store::{deployment, guards, notices, queue};
 
 pub use accede_store::queue::Undone;
 
@@ -24,6 +24,8 @@ pub struct Health {
     pub undone: Vec<Undone>,
     /// How many changes wait for a second person, and since when the first.
     pub held: (i64, Option<Timestamp>),
+    /// How many notices stand in each state.
+    pub notices: Vec<(accede_domain::notice::State, i64)>,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -81,12 +83,13 @@ impl App {
     /// The database's.
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
-        let (undone, held) = self
+        let (undone, held, notices) = self
             .store()
             .read(async |tx| {
-                Ok::<_, accede_store::Error>((queue::undone(tx).await?, guards::waiting(tx).await?))
+                let (undone, held) = (queue::undone(tx).await?, guards::waiting(tx).await?);
+                Ok::<_, accede_store::Error>((undone, held, notices::counts(tx).await?))
             })
             .await?;
-        Ok(Health { undone, held, at })
+        Ok(Health { undone, held, notices, at })
     }
 }

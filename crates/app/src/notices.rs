@@ -18,6 +18,11 @@ use crate::list::{Listing, Page, ask};
 use crate::worker::report;
 use crate::{App, Caller, Error, Result, audit, letters};
 
+pub use accede_connectors::hook::Hook as Webhook;
+pub use accede_connectors::mail::{
+    SERVER_FORM, Server as MailServer, is_address as is_mail_address,
+};
+pub use accede_connectors::signature::{SECRET_FORM, Secret};
 pub use accede_domain::notice::{Channel as NoticeChannel, State as NoticeState};
 pub use accede_store::notices::Notice as SentNotice;
 

@@ -2,6 +2,9 @@
 //! the command line. What is not known is an error that names the nearest known setting; what does
 //! not fit is an error that names the setting, its value and the form it should have.
 
+mod notices;
+mod table;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,206 +19,10 @@ use accede_domain::retry::Retry;
 use jiff::SignedDuration;
 use url::Url;
 
+use table::{Kind, SETTINGS, Setting};
+
 /// The file's name in a data directory.
 pub const FILE: &str = "accede.toml";
-
-/// What a setting holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Address and port to listen on.
-    Address,
-    /// An address of the web, or empty.
-    Web,
-    /// The address of a PostgreSQL database, or empty.
-    Database,
-    /// A whole number in this range.
-    Number(i64, i64),
-    /// A length of time in ISO 8601, longer than nothing.
-    Time,
-    /// The same, or `none`.
-    TimeOrNone,
-    /// Networks.
-    Networks,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// Which events are logged.
-    Level,
-}
-
-impl Kind {
-    fn form(self) -> String {
-        match self {
-            Kind::Address => "an address and a port, such as 127.0.0.1:8080".to_owned(),
-            Kind::Web => "an address such as https://accede.example, or empty".to_owned(),
-            Kind::Database => {
-                "an address such as postgres://accede@db.example/accede, or empty".to_owned()
-            }
-            Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
-            Kind::Time => "a duration in ISO 8601, such as PT24H or PT0.5S".to_owned(),
-            Kind::TimeOrNone => {
-                "a duration in ISO 8601, such as P14D or PT0.5S, or `none`".to_owned()
-            }
-            Kind::Networks => {
-                "a list of networks such as 10.0.0.0/8 or 127.0.0.1 (in the environment, separated \
-                 by commas)"
-                    .to_owned()
-            }
-            Kind::Word(words) => format!("one of {}", words.join(", ")),
-            Kind::Level => {
-                "error, warn, info, debug or trace, or a list such as info,accede_app=debug"
-                    .to_owned()
-            }
-        }
-    }
-}
-
-/// A setting.
-struct Setting {
-    key: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-}
-
-const fn setting(
-    key: &'static str,
-    kind: Kind,
-    default: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting { key, kind, default, about }
-}
-
-/// Every setting. `docs/settings.md` is made of this table.
-const SETTINGS: &[Setting] = &[
-    setting(
-        "server.listen",
-        Kind::Address,
-        "127.0.0.1:8080",
-        "Where the server listens. Port 0 takes a free one. Behind anything but this machine, put a \
-         proxy that speaks TLS in front.",
-    ),
-    setting(
-        "server.public_url",
-        Kind::Web,
-        "",
-        "Where people and clients reach the server, without a path. Links, paging and the portal's \
-         cookie use it; with `https` the cookie is `Secure`. Empty: the host that the client names.",
-    ),
-    setting(
-        "server.trusted_proxies",
-        Kind::Networks,
-        "",
-        "Proxies whose `X-Forwarded-For` says where a client really is. Failed sign-ins are counted \
-         by that address.",
-    ),
-    setting(
-        "server.client_timeout",
-        Kind::Time,
-        "PT75S",
-        "How long a client may be silent before its connection is closed: between connecting, or the \
-         last answer, and the end of a request's headers; and between two pieces of a body. Longer \
-         than a proxy in front keeps its idle connections, which is often a minute.",
-    ),
-    setting(
-        "database.url",
-        Kind::Database,
-        "",
-        "A PostgreSQL database, which several servers can share. Empty: SQLite in the data \
-         directory.",
-    ),
-    setting(
-        "database.pool_size",
-        Kind::Number(2, 500),
-        "16",
-        "Most connections to PostgreSQL for transactions.",
-    ),
-    setting(
-        "reprocess.window",
-        Kind::TimeOrNone,
-        "P14D",
-        "How long after its first completion a request can be reprocessed; `none`: for ever.",
-    ),
-    setting(
-        "delivery.grant_window",
-        Kind::Time,
-        "PT24H",
-        "How long a grant is tried by itself before it rests as failed. Revocations never give up.",
-    ),
-    setting(
-        "delivery.backoff_base",
-        Kind::Time,
-        "PT5S",
-        "The longest first wait before a delivery is tried again; it doubles with each try. A target in \
-         trouble is checked after six times as long, see docs/api/targets.md.",
-    ),
-    setting("delivery.backoff_cap", Kind::Time, "PT1H", "The longest wait between two tries."),
-    setting(
-        "delivery.read_back",
-        Kind::TimeOrNone,
-        "PT2S",
-        "How long after a change a target that can be read is asked whether it is so; `none`: \
-         never.",
-    ),
-    setting(
-        "delivery.calls",
-        Kind::Number(1, 1_000),
-        "64",
-        "Most calls to targets at once, all targets together.",
-    ),
-    setting(
-        "guards.window",
-        Kind::Time,
-        "PT1H",
-        "How far back derived changes are counted together, see docs/api/guards.md.",
-    ),
-    setting(
-        "guards.revocations_least",
-        Kind::Number(0, 1_000_000),
-        "25",
-        "So many such removals at one target system never wait for a second person.",
-    ),
-    setting(
-        "guards.revocations_percent",
-        Kind::Number(0, 100),
-        "10",
-        "So large a share of what the target system holds does not wait either, in percent.",
-    ),
-    setting(
-        "guards.revocations_most",
-        Kind::Number(0, 1_000_000),
-        "500",
-        "More removals than this always wait.",
-    ),
-    setting(
-        "guards.grants_least",
-        Kind::Number(0, 1_000_000),
-        "50",
-        "So many roles that are given this way never wait for a second person.",
-    ),
-    setting(
-        "guards.grants_percent",
-        Kind::Number(0, 100),
-        "10",
-        "So large a share of what the target system holds does not wait either, in percent.",
-    ),
-    setting(
-        "egress.allow",
-        Kind::Networks,
-        "",
-        "Networks that targets may be in. Empty: public and private networks, never loopback. A \
-         loopback network, such as 127.0.0.0/8, is allowed only when it is listed; link-local and \
-         metadata addresses never are.",
-    ),
-    setting("egress.deny", Kind::Networks, "", "Networks that targets may not be in."),
-    setting(
-        "log.format",
-        Kind::Word(&["text", "json"]),
-        "text",
-        "How events are written to standard error.",
-    ),
-    setting("log.level", Kind::Level, "info", "Which events are written."),
-];
 
 /// The levels of the log, from quiet to loud.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -406,12 +213,14 @@ impl Sources {
                     .to_owned(),
             ));
         }
+        let egress = Arc::new(egress);
         let settings = Settings {
+            notices: self.notices(&egress)?,
             reprocess_window: self.time_or_none("reprocess.window")?,
             retry,
             guards: self.guards()?,
             guard_window: self.time("guards.window")?,
-            egress: Arc::new(egress),
+            egress,
             worker_calls: self.number("delivery.calls")?,
         };
         Ok(Config {
@@ -573,13 +382,7 @@ impl Sources {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Some(text));
         }
-        let (written, kind) = self.written("database.url");
-        // A password may stand in it.
-        Err(ConfigError(format!(
-            "`database.url` in {} does not fit; it is {}",
-            written.origin,
-            kind.form()
-        )))
+        Err(self.misfit("database.url"))
     }
 }
 
@@ -590,6 +393,10 @@ fn texts(items: &[toml::Value]) -> Raw {
 }
 
 fn misfit(key: &str, kind: Kind, written: &Written) -> ConfigError {
+    if kind.hides() {
+        let text = format!("`{key}` in {} does not fit; it is {}", written.origin, kind.form());
+        return ConfigError(text);
+    }
     ConfigError(format!(
         "`{key}` in {} is `{}`; it is {}",
         written.origin,

@@ -40,6 +40,11 @@ struct DeliveryLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoticeLabels {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     outcome: String,
 }
@@ -134,6 +139,11 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
             Unit::Seconds,
             oldest,
         );
+        let notices: Family<NoticeLabels, Gauge> = Family::default();
+        for (state, count) in &health.notices {
+            notices.get_or_create(&NoticeLabels { state: state.name() }).set(*count);
+        }
+        registry.register("notices", "Notices by state; failed ones were given up", notices);
         queue(&mut registry, health);
     }
     let attempts: Family<AttemptLabels, Counter> = Family::default();

@@ -18,6 +18,7 @@ pub mod failures;
 pub mod groups;
 pub mod guards;
 pub mod names;
+pub mod notices;
 pub mod openapi;
 pub mod query;
 pub mod repeat;
@@ -79,6 +80,7 @@ pub fn routes() -> Router<App> {
         .merge(failures::routes())
         .merge(groups::routes())
         .merge(guards::routes())
+        .merge(notices::routes())
         .merge(openapi::routes())
         .merge(reprocess::routes())
         .merge(resolutions::routes())

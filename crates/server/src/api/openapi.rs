@@ -4,6 +4,7 @@
 //! new endpoint without a description does not pass.
 
 use accede_app::App;
+use accede_domain::notice::{Channel, State, Topic};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -142,6 +143,27 @@ pub static OPERATIONS: &[Operation] = &[
         Some("ruling"),
         ("200", Some("guard")),
         &["409", "412"],
+    ),
+    read(
+        "/accede/v1/notices",
+        "What people were told by mail and by webhook, the newest first",
+        "noticePage",
+        &["$top", "$skiptoken", "$filter", "$orderby"],
+    ),
+    read("/accede/v1/notices/{id}", "A notice and whether it was taken", "notice", &[]),
+    act(
+        "/accede/v1/notices/{id}/send",
+        "Send a notice again that was given up",
+        None,
+        ("202", Some("notice")),
+        &["409"],
+    ),
+    act(
+        "/accede/v1/notices/test",
+        "Send a notice that says nothing to those who run the server, to see whether it arrives",
+        None,
+        ("202", Some("noticeTest")),
+        &["409"],
     ),
     act(
         "/accede/v1/reprocessPlans",
@@ -480,6 +502,25 @@ fn schemas() -> Value {
         ),
     );
     add("guardPage", page("guard"));
+    add(
+        "notice",
+        thing(
+            json!({
+                "id": id(),
+                "topic": { "enum": Topic::ALL.map(Topic::name) },
+                "channel": { "enum": Channel::ALL.map(Channel::name) },
+                "recipient": maybe("string"), "title": text(), "body": text(),
+                "data": { "type": ["object", "null"] },
+                "state": { "enum": State::ALL.map(State::name) },
+                "attempts": number(), "createdDateTime": instant(),
+                "nextAttemptDateTime": maybe_instant(), "sentDateTime": maybe_instant(),
+                "error": maybe("string"),
+            }),
+            &["id", "topic", "state"],
+        ),
+    );
+    add("noticePage", page("notice"));
+    add("noticeTest", thing(json!({ "recipients": number() }), &["recipients"]));
     add(
         "roleSpread",
         thing(

@@ -21,6 +21,7 @@ mod jobs;
 mod my_access;
 mod my_packages;
 mod my_requests;
+mod notices;
 mod package_edit;
 mod package_roles;
 mod packages;
@@ -130,6 +131,7 @@ fn routes() -> Router<Web> {
         .merge(incompatible::routes())
         .merge(groups::routes())
         .merge(guards::routes())
+        .merge(notices::routes())
         .merge(jobs::routes())
         .merge(package_edit::routes())
         .merge(package_roles::routes())

@@ -2,7 +2,7 @@
 //! part writes its own HTML; nothing here asks `app` for anything.
 
 use accede_app::Caller;
-use accede_domain::permission::Action;
+use accede_domain::permission::{Action, Reach};
 use accede_domain::{SignedDuration, Timestamp};
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -237,6 +237,8 @@ pub struct Sections {
     pub targets: bool,
     /// People and groups.
     pub people: bool,
+    /// Notices, which tell of everything.
+    pub notices: bool,
 }
 
 impl Sections {
@@ -249,6 +251,7 @@ impl Sections {
             jobs: has(Action::Reprocess),
             targets: has(Action::ReadTargets),
             people: has(Action::ReadDirectory),
+            notices: caller.reach(Action::ReadRequests) == Reach::Everywhere,
         }
     }
 
@@ -276,6 +279,8 @@ pub enum Place {
     Held,
     /// Target systems.
     Targets,
+    /// Notices.
+    Notices,
     /// Reprocess jobs.
     Jobs,
     /// People.

@@ -18,6 +18,7 @@ use super::jobs::{JobPage, JobsPage};
 use super::my_access::{MyAccessPage, MyAssignmentPage};
 use super::my_packages::{ClosedPage, MyPackagePage, MyPackagesPage};
 use super::my_requests::{MyRequestPage, MyRequestsPage};
+use super::notices::{NoticePage, NoticesPage};
 use super::package_roles::RolesPage;
 use super::packages::samples_of as packages;
 use super::people::samples_of as people;
@@ -44,6 +45,8 @@ pub fn every_page() -> Vec<(String, String)> {
     add("details", rendered(&DetailsPage::samples()));
     add("failures", rendered(&FailuresPage::samples()));
     add("guards", rendered(&GuardsPage::samples()));
+    add("notices", rendered(&NoticesPage::samples()));
+    add("notice", rendered(&NoticePage::samples()));
     add("guard", rendered(&GuardPage::samples()));
     add("packages", rendered(&packages::lists()));
     add("package", rendered(&packages::overviews()));

@@ -1,6 +1,7 @@
 //! States, types, kinds and codes in the words of people.
 
 use accede_app::guards::GuardState;
+use accede_app::notices::NoticeState;
 use accede_domain::approval;
 use accede_domain::delivery::{Delivery, Phase};
 use accede_domain::fault::Class;
@@ -148,6 +149,16 @@ pub fn held_state(state: GuardState) -> Badge {
         GuardState::Released => Badge::new(Tone::Ok, "ok", "Released"),
         GuardState::Rejected => Badge::new(Tone::Bad, "no", "Rejected"),
         GuardState::Withdrawn => Badge::new(Tone::Idle, "off", "Taken back"),
+    }
+}
+
+/// How a notice stands.
+pub fn notice_state(state: NoticeState, was_refused: bool) -> Badge {
+    match (state, was_refused) {
+        (NoticeState::Pending, false) => Badge::new(Tone::Info, "wait", "On its way"),
+        (NoticeState::Pending, true) => Badge::new(Tone::Warn, "wait", "Not taken yet"),
+        (NoticeState::Sent, _) => Badge::new(Tone::Ok, "ok", "Taken"),
+        (NoticeState::Failed, _) => Badge::new(Tone::Bad, "no", "Given up"),
     }
 }
 
@@ -322,6 +333,7 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "paused" => "The target system is paused: nothing is sent to it until it is resumed.",
         "resumed" => "The target system is resumed.",
         "checked" => "The target system was checked.",
+        "notified" => "It is on its way. Look again in a moment to see whether it was taken.",
         _ => return None,
     };
     Some(Notice::new(Tone::Ok, text))

@@ -1,10 +1,13 @@
 //! Hostile input at every door of the API: whatever is sent, the answer is no fault of ours, and a
 //! refusal says what is wrong.
 
+use accede_domain::id::NoticeId;
 use accede_domain::id::{GuardId, Id};
+use accede_domain::notice::{Channel, State as NoticeState, Topic};
 use accede_domain::permission::Role;
 use accede_store::Tx;
 use accede_store::guards::{self, Cause, Guard, State};
+use accede_store::notices::{self, Notice};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -124,6 +127,25 @@ impl Ids {
         };
         let wait = async |tx: &mut Tx<'_>| guards::insert(tx, &held_change).await;
         world.store.write(wait).await.unwrap();
+        let notice = Notice {
+            id: NoticeId::from_uuid(uuid::Uuid::from_u128(0x9a1e)),
+            event: "test".to_owned(),
+            topic: Topic::Test,
+            channel: Channel::Webhook,
+            recipient: String::new(),
+            title: "A notice".to_owned(),
+            body: "Hello".to_owned(),
+            data: "{}".to_owned(),
+            created_at: world.app.now(),
+            state: NoticeState::Pending,
+            epoch: 0,
+            attempts: 0,
+            next_at: None,
+            sent_at: None,
+            error: None,
+        };
+        let tell = async |tx: &mut Tx<'_>| notices::insert(tx, &notice).await;
+        world.store.write(tell).await.unwrap();
         let digest = plan["digest"].as_str().unwrap().to_owned();
         Ids(vec![
             ("catalogs", catalog.clone()),
@@ -161,6 +183,7 @@ impl Ids {
             ("failures", cause),
             ("guards", held_change.id.to_string()),
             ("held", held_change.id.to_string()),
+            ("notices", notice.id.to_string()),
             ("reprocessPlans", id(&plan)),
             ("plans", id(&plan)),
             ("digest", digest),
