@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 
 use accede_domain::circuit::State as CircuitState;
 use accede_domain::delivery::STUCK_AFTER;
-use accede_domain::id::{CatalogId, Id};
+use accede_domain::id::{CatalogId, Id, TargetId};
 use accede_domain::notice::{self, Topic};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::alarms::{self, Alarm, Manager, Stuck};
 use accede_store::deliveries::DeliveryRow;
-use accede_store::deployment::{Turn, take_turn};
-use accede_store::{Tx, causes, circuits, deliveries, people};
+use accede_store::deployment::{self, Turn, take_turn};
+use accede_store::{Tx, causes, circuits, deliveries, people, targets};
+use uuid::Uuid;
 
 use crate::failures::Failure;
-use crate::letters::{self, Troubled, Undelivered};
+use crate::letters::{self, Letter, Troubled, Undelivered};
 use crate::notices::Audience;
 use crate::worker::MAX_TARGETS;
 use crate::{App, Caller, Error, Result, guards};
 
 /// How often it is looked whether something is to be told.
-pub(crate) const LOOK: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const LOOK: SignedDuration = SignedDuration::from_secs(20);
 /// How often late removals are told at most: what becomes late meanwhile is told together.
 const TOGETHER: SignedDuration = SignedDuration::from_mins(15);
 /// What is younger is left to the next digest: a transaction of a moment ago may still commit.
@@ -34,27 +35,53 @@ const HELD_LIMIT: usize = 50;
 const CAUSES: usize = 100;
 /// Managers who get a digest of their own.
 const MANAGERS: usize = 500;
+/// The turns of looking, of telling late removals, and of the digest.
+const LOOKED: &str = "turn.alarms";
+const STUCK_TOLD: &str = "turn.stuck";
+const DIGESTED: &str = "turn.digest";
+
+/// What is to be told, gathered by reading alone: nobody who writes waits for it.
+#[derive(Default)]
+struct Gathered {
+    letters: Vec<(String, Letter, Option<String>)>,
+    keep: Vec<(Topic, Alarm)>,
+    forget: Vec<(Topic, Uuid)>,
+    /// Turns that are taken with it.
+    turns: Vec<(&'static str, SignedDuration)>,
+}
 
 impl App {
-    /// Looks whether something is to be told, at most once a minute over all servers; says how many
-    /// notices were written.
+    /// Looks whether something is to be told, now and then over all servers; says how many notices
+    /// were written.
     ///
     /// # Errors
     ///
     /// The database's.
     pub async fn raise_alarms(&self) -> Result<usize> {
         let now = self.now();
+        let read = async |tx: &mut Tx<'_>| {
+            let last = deployment::last_turn(tx, LOOKED).await?;
+            if last.is_some_and(|last| now.duration_since(last) < LOOK) {
+                return Ok(None);
+            }
+            let mut gathered = Gathered::default();
+            self.gather_stuck(tx, &mut gathered, now).await?;
+            self.gather_targets(tx, &mut gathered, now).await?;
+            self.gather_held(tx, &mut gathered, now).await?;
+            self.gather_failures(tx, &mut gathered, now).await?;
+            Ok::<_, Error>(Some((last, gathered)))
+        };
+        let Some((last, gathered)) = self.store().read(read).await? else { return Ok(0) };
         let told = self
             .store()
             .write(async |tx| {
-                if take_turn(tx, "turn.alarms", LOOK, now).await? == Turn::NotYet {
-                    return Ok(0);
+                // What another server gathered and wrote meanwhile was the same.
+                match take_turn(tx, LOOKED, LOOK, now).await? {
+                    Turn::First if last.is_none() => {}
+                    Turn::Since(since) if last == Some(since) => {}
+                    _ => return Ok(0),
                 }
-                let mut told = self.tell_stuck(tx, now).await?;
-                told += self.tell_targets(tx, now).await?;
-                told += self.tell_held(tx, now).await?;
-                told += self.tell_failures(tx, now).await?;
-                Ok::<_, Error>(told)
+                self.write_down(tx, &gathered, now).await
             })
             .await?;
         if 0 < told {
@@ -63,28 +90,74 @@ impl App {
         Ok(told)
     }
 
-    /// Removals that are late.
-    async fn tell_stuck(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
+    async fn write_down(
+        &self,
+        tx: &mut Tx<'_>,
+        gathered: &Gathered,
+        now: Timestamp,
+    ) -> Result<usize> {
         alarms::drop_done(tx).await?;
+        alarms::drop_decided(tx).await?;
+        for (name, every) in &gathered.turns {
+            take_turn(tx, name, *every, now).await?;
+        }
+        for (topic, object) in &gathered.forget {
+            alarms::drop(tx, *topic, *object).await?;
+        }
+        for (topic, alarm) in &gathered.keep {
+            alarms::keep(tx, *topic, alarm).await?;
+        }
+        let mut told = 0;
+        for (event, letter, person) in &gathered.letters {
+            if person.is_none() {
+                let topic = letter.topic.name();
+                tracing::warn!(topic, title = letter.title, "somebody must look");
+            }
+            let audience = person.as_deref().map_or(Audience::Operators, Audience::Person);
+            told += self.tell(tx, event, letter, audience, now).await?;
+        }
+        Ok(told)
+    }
+
+    /// Removals that are late.
+    async fn gather_stuck(
+        &self,
+        tx: &mut Tx<'_>,
+        gathered: &mut Gathered,
+        now: Timestamp,
+    ) -> Result<()> {
+        let last = deployment::last_turn(tx, STUCK_TOLD).await?;
+        if last.is_some_and(|last| now.duration_since(last) < TOGETHER) {
+            return Ok(());
+        }
         let before = now.checked_sub(STUCK_AFTER).unwrap_or(Timestamp::MIN);
         let due = alarms::stuck(tx, before, now, STUCK_LIMIT).await?;
-        if due.is_empty() || take_turn(tx, "turn.stuck", TOGETHER, now).await? == Turn::NotYet {
-            return Ok(0);
+        if due.is_empty() {
+            return Ok(());
         }
         let total = alarms::count_stuck(tx, before).await?;
-        for one in &due {
-            let next = notice::STUCK.next(one.since, now);
-            let (topic, object) = (Topic::RevocationsStuck, one.about.delivery.uuid());
-            alarms::keep(tx, topic, object, one.since, "", next).await?;
-        }
+        gathered.turns.push((STUCK_TOLD, TOGETHER));
+        gathered.keep.extend(due.iter().map(|one| {
+            let alarm = Alarm {
+                object: one.about.delivery.uuid(),
+                since: one.since,
+                detail: String::new(),
+                next: notice::STUCK.next(one.since, now),
+            };
+            (Topic::RevocationsStuck, alarm)
+        }));
         let letter = letters::stuck(&due, total, self.links());
-        tracing::error!(told = due.len(), total, "access is not taken back in time");
-        let event = format!("revocationsStuck/{}", now.as_millisecond());
-        self.tell(tx, &event, &letter, Audience::Operators, now).await
+        gathered.letters.push((event(&letter, now), letter, None));
+        Ok(())
     }
 
     /// Targets that went out of order, and those that are back.
-    async fn tell_targets(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
+    async fn gather_targets(
+        &self,
+        tx: &mut Tx<'_>,
+        gathered: &mut Gathered,
+        now: Timestamp,
+    ) -> Result<()> {
         let topic = Topic::TargetsOutOfOrder;
         let mut standing: BTreeMap<_, Alarm> = alarms::standing(tx, topic, MAX_TARGETS)
             .await?
@@ -111,8 +184,13 @@ impl App {
             if is_told {
                 continue;
             }
-            let next = notice::OUT_OF_ORDER.next(since, now);
-            alarms::keep(tx, topic, target.uuid(), since, reason.name(), next).await?;
+            let alarm = Alarm {
+                object: target.uuid(),
+                since,
+                detail: reason.name().to_owned(),
+                next: notice::OUT_OF_ORDER.next(since, now),
+            };
+            gathered.keep.push((topic, alarm));
             out.push(Troubled {
                 id: target.to_string(),
                 name,
@@ -124,77 +202,75 @@ impl App {
         }
         let mut back = Vec::new();
         for object in standing.into_keys() {
-            let target = accede_domain::id::TargetId::from_uuid(object);
-            alarms::drop(tx, topic, object).await?;
-            let row = accede_store::targets::get(tx, target).await?;
+            gathered.forget.push((topic, object));
+            let row = targets::get(tx, TargetId::from_uuid(object)).await?;
             // One that was paused or deleted is not back; nobody needs to be told what they did.
             if let Some(row) = row.filter(|row| !row.is_paused) {
-                back.push((target.to_string(), row.display_name));
+                back.push((row.id.to_string(), row.display_name));
             }
         }
-        let mut told = 0;
         if !out.is_empty() {
             let letter = letters::out_of_order(&out, self.links());
-            tracing::error!(
-                targets = out.len(),
-                title = letter.title,
-                "target systems are out of order"
-            );
-            let event = format!("targetsOutOfOrder/{}", now.as_millisecond());
-            told += self.tell(tx, &event, &letter, Audience::Operators, now).await?;
+            gathered.letters.push((event(&letter, now), letter, None));
         }
         if !back.is_empty() {
             let letter = letters::back(&back, self.links());
-            tracing::info!(targets = back.len(), title = letter.title, "target systems are back");
-            let event = format!("targetsBack/{}", now.as_millisecond());
-            told += self.tell(tx, &event, &letter, Audience::Operators, now).await?;
+            gathered.letters.push((event(&letter, now), letter, None));
         }
-        Ok(told)
+        Ok(())
     }
 
     /// Changes that wait for a second person.
-    async fn tell_held(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
-        alarms::drop_decided(tx).await?;
-        let mut told = 0;
+    async fn gather_held(
+        &self,
+        tx: &mut Tx<'_>,
+        gathered: &mut Gathered,
+        now: Timestamp,
+    ) -> Result<()> {
         for due in alarms::held(tx, now, HELD_LIMIT).await? {
-            let next = notice::HELD.next(due.since, now);
-            let topic = Topic::ChangeHeld;
-            alarms::keep(tx, topic, due.about.uuid(), due.since, "", next).await?;
             let Some(guard) = accede_store::guards::get(tx, due.about).await? else { continue };
+            let alarm = Alarm {
+                object: due.about.uuid(),
+                since: due.since,
+                detail: String::new(),
+                next: notice::HELD.next(due.since, now),
+            };
+            gathered.keep.push((Topic::ChangeHeld, alarm));
             let view = guards::view(tx, &Caller::system(), guard).await?;
             let letter = letters::held(&view, self.links());
-            tracing::warn!(held = %due.about, title = letter.title, "a change waits for a second person");
-            let event = format!("changeHeld/{}/{}", due.about, now.as_millisecond());
-            told += self.tell(tx, &event, &letter, Audience::Operators, now).await?;
+            let event = format!("{}/{}", event(&letter, now), due.about);
+            gathered.letters.push((event, letter, None));
         }
-        Ok(told)
+        Ok(())
     }
 
     /// What is newly not delivered, by cause.
-    async fn tell_failures(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
-        let Some(every) = self.settings().notices.digest else { return Ok(0) };
-        let since = match take_turn(tx, "turn.digest", every, now).await? {
-            Turn::Since(since) => since,
-            // The first digest tells what is new from now on.
-            Turn::First | Turn::NotYet => return Ok(0),
-        };
+    async fn gather_failures(
+        &self,
+        tx: &mut Tx<'_>,
+        gathered: &mut Gathered,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(every) = self.settings().notices.digest else { return Ok(()) };
+        let since = deployment::last_turn(tx, DIGESTED).await?;
+        if since.is_some_and(|since| now.duration_since(since) < every) {
+            return Ok(());
+        }
+        gathered.turns.push((DIGESTED, every));
+        // The first digest tells what is new from now on.
+        let Some(since) = since else { return Ok(()) };
         let settled = |at: Timestamp| at.checked_sub(SETTLED_AFTER).unwrap_or(Timestamp::MIN);
         let rested = alarms::came_to_rest(tx, settled(since), settled(now)).await?;
-        let everything = Reach::Everywhere;
-        let found = self.undelivered(tx, &everything, &rested, since, now).await?;
-        let newly = |found: &Undelivered| {
-            0 < found.requests || found.failures.iter().any(|f| since < f.cause.first_seen)
-        };
-        if !newly(&found) {
-            return Ok(0);
+        let found = self.undelivered(tx, &Reach::Everywhere, &rested, since, now).await?;
+        if found.requests == 0 && found.failures.iter().all(|f| f.cause.first_seen <= since) {
+            return Ok(());
         }
-        let event = format!("failures/{}", now.as_millisecond());
         let letter = letters::failures(&found, self.links());
-        tracing::warn!(requests = found.requests, title = letter.title, "deliveries fail");
-        let mut told = self.tell(tx, &event, &letter, Audience::Operators, now).await?;
+        let event = event(&letter, now);
+        gathered.letters.push((event.clone(), letter, None));
         let notices = &self.settings().notices;
         if notices.mail.is_none() || !notices.tells_managers {
-            return Ok(told);
+            return Ok(());
         }
         let catalogs: Vec<CatalogId> = rested.iter().map(|(catalog, _)| *catalog).collect();
         for Manager { user, mail } in alarms::managers(tx, &catalogs, MANAGERS).await? {
@@ -206,10 +282,10 @@ impl App {
             let found = self.undelivered(tx, &reach, &rested, since, now).await?;
             if 0 < found.requests {
                 let letter = letters::failures(&found, self.links());
-                told += self.tell(tx, &event, &letter, Audience::Person(&mail), now).await?;
+                gathered.letters.push((event.clone(), letter, Some(mail)));
             }
         }
-        Ok(told)
+        Ok(())
     }
 
     async fn undelivered(
@@ -263,4 +339,9 @@ impl App {
         self.tell(tx, &event, &letter, Audience::Operators, now).await?;
         Ok(())
     }
+}
+
+/// What happened, so that nobody is told of it twice.
+fn event(letter: &Letter, now: Timestamp) -> String {
+    format!("{}/{}", letter.topic.name(), now.as_millisecond())
 }

@@ -40,23 +40,15 @@ pub struct Stuck {
     pub fault: Option<String>,
 }
 
-/// Keeps when something is told again. `since` says which time it became so; `detail` what is told of
-/// it, so that a change can be told at once.
-pub async fn keep(
-    tx: &mut Tx<'_>,
-    topic: Topic,
-    object: Uuid,
-    since: Timestamp,
-    detail: &str,
-    next: Timestamp,
-) -> Result<()> {
+/// Keeps when something is told again.
+pub async fn keep(tx: &mut Tx<'_>, topic: Topic, alarm: &Alarm) -> Result<()> {
     tx.execute(
         "insert into alarms (topic, object_id, since_at_ms, detail, next_at_ms)
          values ($1, $2, $3, $4, $5)
          on conflict (topic, object_id) do update
              set since_at_ms = excluded.since_at_ms, detail = excluded.detail,
                  next_at_ms = excluded.next_at_ms",
-        params![topic.name(), object, since, detail, next],
+        params![topic.name(), alarm.object, alarm.since, alarm.detail.clone(), alarm.next],
     )
     .await?;
     Ok(())
@@ -73,14 +65,14 @@ pub async fn drop(tx: &mut Tx<'_>, topic: Topic, object: Uuid) -> Result<bool> {
     Ok(0 < gone)
 }
 
-/// An alarm that stands: what it is about, since when, the detail that was told, when it is told next.
+/// An alarm that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     /// What it is about.
     pub object: Uuid,
-    /// Since when.
+    /// Since when, which tells one time from another.
     pub since: Timestamp,
-    /// What was told of it.
+    /// What was told of it, so that a change can be told at once.
     pub detail: String,
     /// When it is told again.
     pub next: Timestamp,

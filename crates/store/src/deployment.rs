@@ -43,6 +43,13 @@ pub enum Turn {
     Since(Timestamp),
 }
 
+/// When the turn of `name` was taken last, if ever.
+pub async fn last_turn(tx: &mut Tx<'_>, name: &str) -> Result<Option<Timestamp>> {
+    let Some(last) = get(tx, name).await? else { return Ok(None) };
+    let at = last.parse().ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    at.map(Some).ok_or_else(|| Error::Corrupt(format!("the turn `{name}` is `{last}`")))
+}
+
 /// Takes the turn of `name`, if it was not taken within `every`. It is ours when the transaction
 /// commits; another server that asks meanwhile waits and is told that it is not its turn.
 pub async fn take_turn(
@@ -52,7 +59,7 @@ pub async fn take_turn(
     now: Timestamp,
 ) -> Result<Turn> {
     let mine = now.as_millisecond().to_string();
-    let Some(last) = get(tx, name).await? else {
+    let Some(at) = last_turn(tx, name).await? else {
         let added = tx
             .execute(
                 "insert into settings (key, value) values ($1, $2) on conflict do nothing",
@@ -61,15 +68,13 @@ pub async fn take_turn(
             .await?;
         return Ok(if added == 0 { Turn::NotYet } else { Turn::First });
     };
-    let at = last.parse().ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-    let at = at.ok_or_else(|| Error::Corrupt(format!("the turn `{name}` is `{last}`")))?;
     if now.duration_since(at) < every {
         return Ok(Turn::NotYet);
     }
     let taken = tx
         .execute(
             "update settings set value = $3 where key = $1 and value = $2",
-            params![name, last, mine],
+            params![name, at.as_millisecond().to_string(), mine],
         )
         .await?;
     Ok(if taken == 0 { Turn::NotYet } else { Turn::Since(at) })

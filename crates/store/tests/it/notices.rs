@@ -5,7 +5,7 @@ use accede_domain::id::NoticeId;
 use accede_domain::notice::{Channel, State, Topic};
 use accede_domain::permission::Role;
 use accede_domain::request;
-use accede_store::alarms::Manager;
+use accede_store::alarms::{Alarm, Manager};
 use accede_store::notices::{self, Notice};
 use accede_store::role_assignments::{self, RoleAssignment};
 use accede_store::testing::stores;
@@ -112,7 +112,8 @@ async fn a_stuck_revocation_is_found_until_it_is_told_and_again_when_its_time_co
 
             let topic = Topic::RevocationsStuck;
             let object = found.about.delivery.0;
-            alarms::keep(tx, topic, object, at(10), "", at(200)).await?;
+            let alarm = |since, next| Alarm { object, since, detail: String::new(), next };
+            alarms::keep(tx, topic, &alarm(at(10), at(200))).await?;
             assert_eq!(alarms::stuck(tx, at(10), at(199), 9).await?, [], "{engine}: it was told");
             let again = alarms::stuck(tx, at(10), at(200), 9).await?;
             assert!(again[0].is_known, "{engine}");
@@ -127,7 +128,7 @@ async fn a_stuck_revocation_is_found_until_it_is_told_and_again_when_its_time_co
             assert!(!other[0].is_known, "{engine}: of the time before");
             assert_eq!(alarms::drop_done(tx).await?, 1, "{engine}");
             no_scan(tx, "drop_done", async |tx| alarms::drop_done(tx).await).await?;
-            alarms::keep(tx, topic, object, at(150), "", at(300)).await?;
+            alarms::keep(tx, topic, &alarm(at(150), at(300))).await?;
             assert!(alarms::drop(tx, topic, object).await?, "{engine}");
             assert!(!alarms::drop(tx, topic, object).await?, "{engine}");
             Ok(())
