@@ -118,7 +118,7 @@ impl State {
 /// For how long a notice is tried that is not taken.
 pub const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// The first wait between two tries; it doubles.
-const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
 /// The longest wait between two tries.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
@@ -224,7 +224,7 @@ mod tests {
             assert!(last <= wait && wait <= LONGEST_WAIT, "{wait:?} after {last:?}");
             (last, now, tries) = (wait, next, tries + 1);
         }
-        assert!((70..90).contains(&tries), "{tries} tries");
+        assert!((70..95).contains(&tries), "{tries} tries");
         assert!(GIVEN_UP_AFTER <= now.duration_since(at(0)));
     }
 
