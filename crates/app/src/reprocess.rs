@@ -95,6 +95,10 @@ pub struct PlanView {
     pub summary: Summary,
     /// Until when it can be run.
     pub expires: Timestamp,
+    /// Whether it is so large that another person than who made it runs it.
+    pub needs_second_person: bool,
+    /// Whether that is somebody else than the reader.
+    pub awaits_somebody_else: bool,
 }
 
 /// A job as its readers see it.
@@ -242,8 +246,18 @@ impl App {
         }
         plan.summary = serde_json::to_string(&summary).map_err(Error::internal)?;
         plans::set_summary(deed.tx, id, &plan.summary).await?;
-        let expires = retry::after(plan.created_at, PLAN_AGE);
-        Ok(PlanView { plan, summary, expires })
+        Ok(self.view_of_plan(deed.caller, plan, summary))
+    }
+
+    fn view_of_plan(&self, caller: &Caller, plan: Plan, summary: Summary) -> PlanView {
+        let needs = self.settings().four_eyes_above.is_some_and(|most| most < plan.eligible);
+        PlanView {
+            summary,
+            expires: retry::after(plan.created_at, PLAN_AGE),
+            needs_second_person: needs,
+            awaits_somebody_else: needs && made_by(caller, &plan),
+            plan,
+        }
     }
 
     /// A plan, for who made it and for administrators.
@@ -260,8 +274,7 @@ impl App {
                     return Err(missing());
                 }
                 let summary = serde_json::from_str(&plan.summary).map_err(Error::internal)?;
-                let expires = retry::after(plan.created_at, PLAN_AGE);
-                Ok(PlanView { plan, summary, expires })
+                Ok(self.view_of_plan(caller, plan, summary))
             })
             .await
     }
@@ -307,6 +320,18 @@ impl App {
                 }
                 if let Some(job) = plan.job {
                     return Ok(job);
+                }
+                let most = self.settings().four_eyes_above;
+                if let Some(most) = most.filter(|most| *most < plan.eligible) {
+                    if made_by(caller, &plan) {
+                        return Err(rule(
+                            "SecondPersonNeeded",
+                            format!(
+                                "a plan with more than {most} requests is run by another person than \
+                                 who made it: by one who may reprocess in every catalog"
+                            ),
+                        ));
+                    }
                 }
                 let expires = retry::after(plan.created_at, PLAN_AGE);
                 if expires < now {
@@ -604,6 +629,14 @@ fn unknown_ids(ids: Option<&[RequestId]>, found: &[Candidate], items: &mut Vec<F
     for id in missing {
         let text = format!("there is no assignment request `{id}`");
         items.push((id, 0, Some(("NotFound".to_owned(), text))));
+    }
+}
+
+/// Whether the caller made the plan.
+fn made_by(caller: &Caller, plan: &Plan) -> bool {
+    match plan.creator {
+        Some(creator) => caller.user() == Some(creator),
+        None => caller.user().is_none() && caller.name == plan.created_by,
     }
 }
 

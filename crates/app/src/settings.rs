@@ -8,6 +8,9 @@ use jiff::SignedDuration;
 pub struct Settings {
     /// How long after its first completion a request can be reprocessed; `None`: for ever.
     pub reprocess_window: Option<SignedDuration>,
+    /// A reprocess plan with more requests than this is run by another person than who made it;
+    /// `None`: who made it runs it.
+    pub four_eyes_above: Option<i64>,
     /// Waits and windows of delivery.
     pub retry: Retry,
     /// How many derived changes wait for a second person.
@@ -66,6 +69,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             reprocess_window: Some(REPROCESS_WINDOW),
+            four_eyes_above: None,
             retry: Retry::default(),
             guards: accede_domain::guard::Limits::default(),
             guard_window: GUARD_WINDOW,

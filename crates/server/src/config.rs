@@ -217,6 +217,7 @@ impl Sources {
         let settings = Settings {
             notices: self.notices(&egress)?,
             reprocess_window: self.time_or_none("reprocess.window")?,
+            four_eyes_above: self.number_or_none("reprocess.four_eyes_above")?,
             retry,
             guards: self.guards()?,
             guard_window: self.time("guards.window")?,
@@ -299,6 +300,17 @@ impl Sources {
             }
             _ => Err(self.misfit(key)),
         }
+    }
+
+    fn number_or_none(&self, key: &'static str) -> Result<Option<i64>, ConfigError> {
+        if self.text(key)?.eq_ignore_ascii_case("none") {
+            return Ok(None);
+        }
+        let Kind::NumberOrNone(from, to) = self.written(key).1 else {
+            return Err(self.misfit(key));
+        };
+        let number: i64 = self.text(key)?.parse().map_err(|_| self.misfit(key))?;
+        if (from..=to).contains(&number) { Ok(Some(number)) } else { Err(self.misfit(key)) }
     }
 
     fn guards(&self) -> Result<Limits, ConfigError> {

@@ -32,6 +32,35 @@ async fn failed(
 }
 
 #[tokio::test]
+async fn a_large_plan_is_run_by_a_second_person() {
+    let settings = accede_app::Settings { four_eyes_above: Some(2), ..Default::default() };
+    let store = accede_store::Store::open_in_memory().unwrap();
+    let world = World::with(store, 1, settings).await;
+    let (_, requests) = failed(&world, 3).await;
+    let ids: Vec<RequestId> = requests.iter().map(|(_, id)| *id).collect();
+    let (rita, bo) = (world.admin(), world.person("bo").await);
+    let bo = accede_app::Caller { grants: rita.grants.clone(), ..bo.caller() };
+
+    let small = world.app.plan_reprocess(&rita, &of(&ids[..2])).await.unwrap();
+    let large = world.app.plan_reprocess(&rita, &of(&ids)).await.unwrap();
+    assert!(!small.needs_second_person && large.awaits_somebody_else);
+    let digest = &large.plan.digest;
+    let alone = world.app.run_plan(&rita, large.plan.id, digest).await;
+    assert_eq!(code(&alone), "SecondPersonNeeded");
+    let seen = world.app.get_plan(&bo, large.plan.id).await.unwrap();
+    assert!(seen.needs_second_person && !seen.awaits_somebody_else);
+    let stranger = world.rita.caller();
+    let stranger = accede_app::Caller { principal: requests[0].0.caller().principal, ..stranger };
+    assert!(world.app.run_plan(&stranger, large.plan.id, digest).await.is_err());
+    world.app.run_plan(&bo, large.plan.id, digest).await.unwrap();
+    world.app.run_plan(&rita, small.plan.id, &small.plan.digest).await.unwrap();
+    world.pass(minutes(1)).await;
+    for (_, request) in &requests {
+        assert_eq!(world.state(*request).await, "delivered");
+    }
+}
+
+#[tokio::test]
 async fn a_plan_tells_what_would_happen_and_nothing_happens() {
     let world = World::new().await;
     let (hr, requests) = failed(&world, 3).await;

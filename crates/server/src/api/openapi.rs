@@ -637,6 +637,7 @@ fn schemas() -> Value {
                 "eligible": number(), "skipped": number(), "targets": { "type": "array" },
                 "skippedByReason": { "type": "array" }, "estimatedDurationInSeconds": number(),
                 "jobId": { "type": ["string", "null"], "format": "uuid" },
+                "needsSecondPerson": truth(),
             }),
             &["id", "digest", "eligible", "skipped"],
         ),

@@ -66,6 +66,7 @@ fn plan_json(view: &PlanView) -> Map<String, Value> {
         "skippedByReason": view.summary.skipped,
         "estimatedDurationInSeconds": view.summary.estimated_seconds,
         "jobId": plan.job,
+        "needsSecondPerson": view.needs_second_person,
     }))
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Database,
     /// A whole number in this range.
     Number(i64, i64),
+    /// The same, or `none`.
+    NumberOrNone(i64, i64),
     /// A length of time in ISO 8601, longer than nothing.
     Time,
     /// The same, or `none`.
@@ -48,6 +50,9 @@ impl Kind {
             Kind::Web => "an address such as https://accede.example, or empty".to_owned(),
             Kind::Database => {
                 "an address such as postgres://accede@db.example/accede, or empty".to_owned()
+            }
+            Kind::NumberOrNone(from, to) => {
+                format!("a whole number from {from} to {to}, or `none`")
             }
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Time => "a duration in ISO 8601, such as PT24H or PT0.5S".to_owned(),
@@ -141,6 +146,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::TimeOrNone,
         "P14D",
         "How long after its first completion a request can be reprocessed; `none`: for ever.",
+    ),
+    setting(
+        "reprocess.four_eyes_above",
+        Kind::NumberOrNone(1, 1_000_000),
+        "none",
+        "A reprocess plan with more requests than this is run by another person than who made it; \
+         `none`: who made it runs it.",
     ),
     setting(
         "delivery.grant_window",

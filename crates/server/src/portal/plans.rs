@@ -188,6 +188,11 @@ fn build(
             why: "This plan is too old to be run: things may have changed since.".to_owned(),
             link: Some(("Select again".to_owned(), back.to_owned())),
         }
+    } else if view.awaits_somebody_else {
+        Deed::not(
+            "This plan is so large that somebody else runs it: give the address of this page to a \
+             person who may reprocess in every catalog.",
+        )
     } else {
         Deed::Ready
     };
@@ -291,6 +296,8 @@ impl PlanPage {
                 estimated_seconds: 31,
             },
             expires: at(15),
+            needs_second_person: eligible == 3_001,
+            awaits_somebody_else: eligible == 3_001,
         };
         let item = |n: usize, person: &str, skip: Option<&str>| Item {
             request: format!("5d2b7f66-80a4-4f9e-8f0b-3b1b2c60000{n}"),
@@ -323,6 +330,7 @@ impl PlanPage {
             sample(&view(3_000, Some(7)), 1),
             sample(&view(0, None), 1),
             sample(&view(3_000, None), 60),
+            sample(&view(3_001, None), 1),
         ]
     }
 }
