@@ -53,6 +53,7 @@ mod throttle;
 pub mod tokens;
 pub mod user_import;
 pub mod users;
+pub mod waiting;
 pub mod worker;
 
 use std::sync::atomic::AtomicUsize;

@@ -27,5 +27,6 @@ pub mod rollup;
 pub mod schedule;
 pub mod separation;
 pub mod trend;
+pub mod waiting;
 
 pub use jiff::{SignedDuration, Timestamp};

@@ -365,3 +365,34 @@ async fn without_a_window_nothing_is_too_old() {
 
     assert_eq!(world.state(request).await, "delivered");
 }
+
+#[tokio::test]
+async fn whatever_is_not_final_waits_for_somebody_until_some_time() {
+    use accede_app::waiting::{Owner, Then};
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    hr.trouble("*", Trouble::target("http-401"));
+    let request = world.submit(&uma, package).await;
+    let begun = world.now();
+    world.pass(minutes(1)).await;
+    let waits = async || world.app.request_waiting(&world.admin(), request).await.unwrap();
+
+    let troubled = waits().await;
+    assert_eq!(troubled.deliveries.len(), 1);
+    let wait = troubled.request.unwrap();
+    assert_eq!((wait.owner, wait.then), (Owner::TargetAdministrators, Then::RestsAsFailed));
+    assert_eq!(wait.until, Some(begun.checked_add(days(1)).unwrap()));
+
+    world.pass(days(2)).await;
+    assert_eq!(world.state(request).await, "deliveryFailed");
+    let wait = waits().await.request.unwrap();
+    assert_eq!((wait.owner, wait.then), (Owner::AssignmentManagers, Then::BecomesFinal));
+
+    world.pass(days(20)).await;
+    assert_eq!(waits().await.request, None, "its window is over");
+    hr.heal();
+    world.pass(days(1)).await;
+}

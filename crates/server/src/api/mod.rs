@@ -39,6 +39,7 @@ mod tests;
 pub mod time;
 pub mod user_import;
 pub mod users;
+pub mod waiting;
 
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ pub fn routes() -> Router<App> {
         .merge(groups::routes())
         .merge(guards::routes())
         .merge(notices::routes())
+        .merge(waiting::routes())
         .merge(openapi::routes())
         .merge(reprocess::routes())
         .merge(resolutions::routes())

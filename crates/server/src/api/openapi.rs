@@ -5,6 +5,7 @@
 
 use accede_app::App;
 use accede_domain::notice::{Channel, State, Topic};
+use accede_domain::waiting::{Owner, Then};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -85,6 +86,12 @@ pub static OPERATIONS: &[Operation] = &[
         &[],
     ),
     read("/accede/v1/requests/{id}/history", "The timeline of a request", "historyPage", &[]),
+    read(
+        "/accede/v1/requests/{id}/waiting",
+        "Who a request and its roles wait for, until when, and what happens then",
+        "waiting",
+        &[],
+    ),
     read("/accede/v1/deliveries/{id}", "One role for one person in one target", "delivery", &[]),
     read(
         "/accede/v1/deliveries/{id}/attempts",
@@ -520,6 +527,25 @@ fn schemas() -> Value {
         ),
     );
     add("noticePage", page("notice"));
+    let wait = json!({
+        "type": ["object", "null"],
+        "properties": {
+            "owner": { "enum": Owner::ALL.map(Owner::name) }, "untilDateTime": maybe_instant(),
+            "then": { "enum": Then::ALL.map(Then::name) },
+        },
+    });
+    add(
+        "waiting",
+        thing(
+            json!({
+                "requestId": id(), "waitsFor": wait,
+                "deliveries": { "type": "array", "items": { "type": "object", "properties": {
+                    "deliveryId": id(), "waitsFor": wait,
+                } } },
+            }),
+            &["requestId", "waitsFor", "deliveries"],
+        ),
+    );
     add("noticeTest", thing(json!({ "recipients": number() }), &["recipients"]));
     add(
         "roleSpread",

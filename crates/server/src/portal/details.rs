@@ -170,6 +170,7 @@ pub struct DetailsPage {
     policy: Option<String>,
     kind: &'static str,
     state: Badge,
+    waits: Option<String>,
     created: When,
     completed: Option<When>,
     period: String,
@@ -211,7 +212,9 @@ async fn show(
         .crumb(package, format!("/governance/packages/{package_id}"))
         .crumb("Requests", format!("/governance/packages/{package_id}/requests"));
     let may_assign = session.caller.reach(Action::Assign).includes(detail.view.summary.catalog);
-    page(&whole(frame, &detail, roles, may_assign))
+    let waiting = app.waiting_of(&detail).await?;
+    let waits = waiting.request.map(|wait| words::waits_for(&wait));
+    page(&DetailsPage { waits, ..whole(frame, &detail, roles, may_assign) })
 }
 
 fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>, may_assign: bool) -> DetailsPage {
@@ -234,6 +237,7 @@ fn whole(frame: Frame, detail: &RequestDetail, roles: Vec<Role>, may_assign: boo
         policy: summary.policy_name.clone(),
         kind: words::request_type(request.request_type),
         state: words::request_state(&request.state),
+        waits: None,
         created: When::minute(request.created_at),
         completed: request.state.completed().map(When::minute),
         period: terms::period(request).unwrap_or_else(|| "–".to_owned()),
@@ -426,6 +430,7 @@ impl DetailsPage {
             policy: Some("Employees ask".to_owned()),
             kind: "Request for access",
             state: words::request_state_named(state),
+            waits: Some(NASTY.to_owned()),
             created: When::minute(at(0)),
             completed: Some(When::minute(at(5))),
             period: "from 2026-05-02 09:00 UTC, without end".to_owned(),

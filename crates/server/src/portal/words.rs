@@ -2,13 +2,14 @@
 
 use accede_app::guards::GuardState;
 use accede_app::notices::NoticeState;
+use accede_app::waiting::{Owner, Then, Wait};
 use accede_domain::approval;
 use accede_domain::delivery::{Delivery, Phase};
 use accede_domain::fault::Class;
 use accede_domain::request::{Denial, State, Type};
 use accede_domain::{assignment, policy::SubjectSet};
 
-use super::part::{Badge, Notice, Tone};
+use super::part::{Badge, Notice, Tone, minute};
 
 /// A request's state.
 pub fn request_state(state: &State) -> Badge {
@@ -149,6 +150,27 @@ pub fn held_state(state: GuardState) -> Badge {
         GuardState::Released => Badge::new(Tone::Ok, "ok", "Released"),
         GuardState::Rejected => Badge::new(Tone::Bad, "no", "Rejected"),
         GuardState::Withdrawn => Badge::new(Tone::Idle, "off", "Taken back"),
+    }
+}
+
+/// Who something waits for, until when, and what happens then.
+pub fn waits_for(wait: &Wait) -> String {
+    let who = match wait.owner {
+        Owner::Approvers => "The approvers",
+        Owner::TargetAdministrators => "Those who run the target system",
+        Owner::AssignmentManagers => "Those who manage assignments, to reprocess it",
+        Owner::Server => "Nobody: the server does it by itself",
+    };
+    let then = match wait.then {
+        Then::Expires => "it expires",
+        Then::Begins => "it begins",
+        Then::RestsAsFailed => "it rests as failed",
+        Then::IsTold => "the operators are told",
+        Then::BecomesFinal => "it cannot be reprocessed any more",
+    };
+    match wait.until {
+        Some(until) => format!("{who}. {}: {then}", minute(until)),
+        None => format!("{who}. No time limit is set."),
     }
 }
 
