@@ -12,10 +12,12 @@ mod callers;
 pub mod catalogs;
 pub mod circuits;
 pub mod clock;
+pub mod comparison;
 pub mod creations;
 mod deed;
 pub mod deliveries;
 pub mod delivering;
+pub mod deployment;
 pub mod directory_groups;
 pub mod directory_roles;
 mod error;
@@ -25,6 +27,7 @@ pub mod groups;
 pub mod guards;
 pub mod hands;
 pub mod health;
+pub mod instance;
 pub mod keys;
 mod lanes;
 pub mod list;
@@ -91,6 +94,7 @@ struct Inner {
     tally: health::Tally,
     done: paces::Done,
     watches: circuits::Watches,
+    watch: deployment::Watch,
 }
 
 impl App {
@@ -132,6 +136,7 @@ impl App {
             tally: health::Tally::default(),
             done: paces::Done::default(),
             watches: circuits::Watches::default(),
+            watch: deployment::Watch::default(),
         });
         inner.hands.belong_to(&inner);
         App { inner }
@@ -191,6 +196,10 @@ impl App {
 
     pub(crate) fn watches(&self) -> &circuits::Watches {
         &self.inner.watches
+    }
+
+    pub(crate) fn watch(&self) -> &deployment::Watch {
+        &self.inner.watch
     }
 
     pub(crate) fn tally(&self) -> &health::Tally {
