@@ -9,6 +9,7 @@ mod assign;
 mod assignments;
 mod catalogs;
 mod confirm;
+mod deployment;
 mod details;
 mod failures;
 pub mod form;
@@ -125,6 +126,7 @@ fn routes() -> Router<Web> {
         .merge(assign::routes())
         .merge(assignments::routes())
         .merge(catalogs::routes())
+        .merge(deployment::routes())
         .merge(details::routes())
         .merge(failures::routes())
         .merge(incompatible::routes())
@@ -203,6 +205,7 @@ fn frame(session: Option<&Session>, title: impl Into<String>, place: Place) -> F
         crumbs: Vec::new(),
         notice: None,
         refresh: None,
+        paused: session.and_then(|session| session.paused),
     }
 }
 

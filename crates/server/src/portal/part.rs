@@ -237,6 +237,8 @@ pub struct Sections {
     pub targets: bool,
     /// People and groups.
     pub people: bool,
+    /// The deployment.
+    pub deployment: bool,
 }
 
 impl Sections {
@@ -249,6 +251,8 @@ impl Sections {
             jobs: has(Action::Reprocess),
             targets: has(Action::ReadTargets),
             people: has(Action::ReadDirectory),
+            deployment: caller.may_everywhere(Action::ReadTargets).is_ok()
+                && caller.may_everywhere(Action::ReadRequests).is_ok(),
         }
     }
 
@@ -278,6 +282,8 @@ pub enum Place {
     Targets,
     /// Reprocess jobs.
     Jobs,
+    /// The deployment.
+    Deployment,
     /// People.
     People,
     /// Groups.
@@ -315,6 +321,8 @@ pub struct Frame {
     pub notice: Option<Notice>,
     /// Seconds until the page loads itself again where scripts do not run.
     pub refresh: Option<u32>,
+    /// Why the deployment is paused, if it is.
+    pub paused: Option<&'static str>,
 }
 
 impl Frame {

@@ -16,11 +16,13 @@ pub fn frame(title: impl Into<String>, place: Place) -> Frame {
             jobs: true,
             targets: true,
             people: true,
+            deployment: true,
         },
         place,
         crumbs: Vec::new(),
         notice: None,
         refresh: None,
+        paused: Some("the database was restored from a backup"),
     }
 }
 

@@ -12,6 +12,7 @@ use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
 use super::groups::samples_of as groups;
+use super::deployment::DeploymentPage;
 use super::guards::{GuardPage, GuardsPage};
 use super::incompatible::IncompatiblePage;
 use super::jobs::{JobPage, JobsPage};
@@ -43,6 +44,7 @@ pub fn every_page() -> Vec<(String, String)> {
     add("jobs", rendered(&JobsPage::samples()));
     add("details", rendered(&DetailsPage::samples()));
     add("failures", rendered(&FailuresPage::samples()));
+    add("deployment", rendered(&DeploymentPage::samples()));
     add("guards", rendered(&GuardsPage::samples()));
     add("guard", rendered(&GuardPage::samples()));
     add("packages", rendered(&packages::lists()));
