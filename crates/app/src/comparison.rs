@@ -147,6 +147,16 @@ pub(crate) async fn forget(tx: &mut Tx<'_>) -> Result<()> {
     Ok(deployment::forget(tx, COMPARISON).await?)
 }
 
+/// Forgets a comparison that was asked for before an instant.
+pub(crate) async fn outdate(app: &App, before: Timestamp) -> Result<()> {
+    app.store()
+        .write(async |tx| match kept(tx).await? {
+            Some(kept) if kept.requested < before.as_millisecond() => forget(tx).await,
+            _ => Ok(()),
+        })
+        .await
+}
+
 /// How far the comparison is, if one was asked for.
 pub(crate) async fn get(tx: &mut Tx<'_>) -> Result<Option<Comparison>> {
     let Some(kept) = kept(tx).await? else { return Ok(None) };

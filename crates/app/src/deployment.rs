@@ -22,6 +22,8 @@ use crate::open::OpenError;
 use crate::worker::{Beside, Every, report};
 use crate::{App, Caller, Error, Result, audit, instance};
 
+pub use accede_store::backup::FILE as DATABASE_FILE;
+
 pub use accede_domain::deployment::{Doubt as PauseReason, Regrant as WhatIsGiven};
 
 /// The names under which a deployment keeps these things.
@@ -213,8 +215,10 @@ impl App {
         }
         let _first = self.watch().data.set(data.to_owned());
         self.refresh_pause().await?;
-        if self.paused().is_none() {
-            self.advance().await?;
+        match self.paused() {
+            None => self.advance().await?,
+            // A comparison of an earlier pause, which a backup carries, says nothing of this one.
+            Some(pause) => comparison::outdate(self, pause.since).await?,
         }
         let latest = latest.and_then(|at| Timestamp::from_millisecond(at).ok());
         if latest.is_some_and(|latest| rules::is_behind(now, latest)) {
@@ -444,7 +448,9 @@ impl App {
                     }
                     None => {}
                 }
-                let compared = comparison::get(tx).await?.is_some_and(|one| one.is_complete());
+                let compared = comparison::get(tx).await?.is_some_and(|one| {
+                    one.is_complete() && kept.since <= one.requested_at.as_millisecond()
+                });
                 if matches!(choice, Choice::Resume { .. }) && !compared {
                     return Err(refusal(
                         "ComparisonMissing",
@@ -509,11 +515,6 @@ impl App {
         }
         Ok(())
     }
-
-    /// The database file of a SQLite deployment.
-    pub fn database_file(&self) -> Option<&Path> {
-        self.store().path()
-    }
 }
 
 /// Copies the SQLite database of a data directory into a new file, beside whoever serves it. The
@@ -525,6 +526,17 @@ impl App {
 pub fn back_up(from: &Path, to: &Path, now: Timestamp) -> Result<i64, OpenError> {
     let contents = accede_store::backup::copy(from, to, PAUSE, &backup_note(now))?;
     Ok(contents.schema)
+}
+
+/// Puts a backup in the place of the SQLite database of a data directory, which starts paused. What
+/// is there is moved aside: the file that it is then in.
+///
+/// # Errors
+///
+/// When the directory is served, or cannot be written.
+pub fn put_back(from: &Path, data: &Path, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
+    let aside = format!("replaced-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    Ok(accede_store::backup::put_back(from, data, PAUSE, &backup_note(now), &aside)?)
 }
 
 /// Whether a file is a sound backup that this program can use, with a key that fits it.

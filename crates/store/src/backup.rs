@@ -1,9 +1,11 @@
 //! Backups of a SQLite database: taken while it is served, checked, and opened again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+pub use crate::lite::FILE;
+use crate::lite::{create_directory, lock};
 use crate::{Error, Result};
 
 /// What a backup says of itself.
@@ -38,6 +40,53 @@ pub fn copy(from: &Path, to: &Path, mark: &str, note: &str) -> Result<Contents> 
     let file = std::fs::File::open(to).map_err(|error| failed(to, error))?;
     file.sync_all().map_err(|error| failed(to, error))?;
     check(to)
+}
+
+/// Puts a backup in the place of a data directory's database, with a note under `mark` in its
+/// settings. A database that is there is moved aside, its log with it; the file that it is then in.
+///
+/// # Errors
+///
+/// When the directory is served, or cannot be written.
+pub fn put_back(
+    from: &Path,
+    dir: &Path,
+    mark: &str,
+    note: &str,
+    aside: &str,
+) -> Result<Option<PathBuf>> {
+    create_directory(dir)?;
+    let _lock = lock(dir)?;
+    let path = dir.join(FILE);
+    let draft = dir.join(format!("{FILE}.restoring"));
+    let old = match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    old.map_err(|error| failed(&draft, error))?;
+    copy(from, &draft, mark, note)?;
+    let mut moved = None;
+    if path.exists() {
+        let place = dir.join(format!("{FILE}.{aside}"));
+        // The log belongs to the file: without it, it would lack the newest commits.
+        for end in ["-wal", "-shm", ""] {
+            let (here, there) = (with(&path, end), with(&place, end));
+            if here.exists() {
+                std::fs::rename(&here, &there).map_err(|error| failed(&here, error))?;
+            }
+        }
+        moved = Some(place);
+    }
+    std::fs::rename(&draft, &path).map_err(|error| failed(&path, error))?;
+    let folder = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
+    folder.map_err(|error| failed(dir, error))?;
+    Ok(moved)
+}
+
+fn with(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
 }
 
 /// Whether a file is a sound database of this program; what it says of itself.
