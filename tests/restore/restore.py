@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from served import (BINARY, MANAGEMENT, ROOT, Failure, Http, Scim, Server, free_port, people,  # noqa: E402
@@ -51,7 +52,8 @@ def run(data, *arguments, code=0, environment=None):
 def serve(data, database=None, environment=None):
     server = Server(data, database, environment)
     server.start()
-    return server, Http(f"http://127.0.0.1:{server.port}", server.token())
+    arguments = ["token", "--app", "operator", "--role", "Global Administrator", *server.arguments()]
+    return server, Http(f"http://127.0.0.1:{server.port}", run(data, *arguments, environment=environment).strip())
 
 
 def names(scim, group):
@@ -75,7 +77,8 @@ def remove(api, package, user):
 
 
 def text(api, path):
-    return api.call("GET", path)[1]
+    with urllib.request.urlopen(api.base + path, timeout=30) as answer:
+        return answer.read().decode()
 
 
 def paused(api, reason):

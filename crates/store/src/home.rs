@@ -11,8 +11,9 @@ use crate::{Engine, Error, Result, Store};
 /// Each is asked by itself, because a server may refuse or lack one of them.
 const SYSTEM: &str = "select cast(system_identifier as text) from pg_control_system()";
 const TIMELINE: &str = "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
-const DATABASE: &str =
-    "select cast(oid as text) from pg_database where datname = current_database()";
+const DATABASE: &str = "select cast(d.oid as text) || '.' || cast(n.oid as text)
+     from pg_database d, pg_namespace n
+     where d.datname = current_database() and n.nspname = current_schema()";
 
 impl Store {
     /// Where the database lives. What cannot be learned is left out.
