@@ -27,7 +27,8 @@ fn a_home_is_read_as_it_was_written() {
 fn an_older_database_is_doubted_on_either_engine() {
     let here = home("7", "00000001", "5");
     for shared in [false, true] {
-        let ask = |database, file| doubt(mark(1, database), &here, &here, Some(mark(1, file)), shared);
+        let ask =
+            |database, file| doubt(mark(1, database), &here, &here, Some(mark(1, file)), shared);
         assert_eq!(ask(9, 10), Some(Doubt::Older));
         assert_eq!(ask(10, 10), None);
         assert_eq!(ask(11, 10), None, "the file is written after the commit");

@@ -123,7 +123,11 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
     registry.register("database_up", "Whether the database answers", up);
     let paused: Gauge = Gauge::default();
     paused.set(i64::from(app.paused().is_some()));
-    registry.register("paused", "Whether the deployment is paused for its database is in doubt", paused);
+    registry.register(
+        "paused",
+        "Whether the deployment is paused for its database is in doubt",
+        paused,
+    );
     let suspect: Gauge = Gauge::default();
     suspect.set(i64::from(app.clock_is_suspect()));
     registry.register("clock_suspect", "Whether the clock of this process is suspect", suspect);

@@ -99,9 +99,8 @@ pub fn check(path: &Path) -> Result<Contents> {
     let unsound = |error: rusqlite::Error| {
         Error::Corrupt(format!("`{}` is no sound backup: {error}", path.display()))
     };
-    let answer: String = db
-        .query_row("pragma integrity_check(1)", [], |row| row.get(0))
-        .map_err(unsound)?;
+    let answer: String =
+        db.query_row("pragma integrity_check(1)", [], |row| row.get(0)).map_err(unsound)?;
     if answer != "ok" {
         return Err(Error::Corrupt(format!("`{}` is damaged: {answer}", path.display())));
     }

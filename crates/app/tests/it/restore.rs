@@ -211,9 +211,8 @@ async fn a_copy_becomes_a_deployment_of_its_own_whose_targets_rest() {
         world.submit(&uma, package).await;
         // It says that it lives elsewhere.
         let elsewhere = "1/00000001/1";
-        let home = async |tx: &mut accede_store::Tx<'_>| {
-            deployment::replace(tx, "home", elsewhere).await
-        };
+        let home =
+            async |tx: &mut accede_store::Tx<'_>| deployment::replace(tx, "home", elsewhere).await;
         world.store.write(async |tx| home(tx).await).await.unwrap();
         world.app.take_up(dir.path()).await.unwrap();
         assert_eq!(world.app.paused().unwrap().reason, PauseReason::Moved, "{engine}");

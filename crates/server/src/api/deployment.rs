@@ -127,9 +127,9 @@ async fn confirm(
             let sentence = "is only for `resume`: the targets of a new instance all rest";
             return Err(accede_app::Error::invalid("regrant", sentence).into());
         }
-        (Some(_), regrant) => Choice::Resume {
-            regrant: regrant.and_then(WhatIsGiven::parse).unwrap_or_default(),
-        },
+        (Some(_), regrant) => {
+            Choice::Resume { regrant: regrant.and_then(WhatIsGiven::parse).unwrap_or_default() }
+        }
         (None, _) => {
             let sentence = "is missing; send `resume`, or `newInstance` for a copy of another \
                             deployment";

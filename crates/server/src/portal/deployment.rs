@@ -187,11 +187,7 @@ async fn show(State(app): State<App>, session: Session, Asked(fields): Asked) ->
 }
 
 /// Back to the page: with what was done, or with why it was not.
-async fn told(
-    app: &App,
-    session: &Session,
-    outcome: Result<&str, accede_app::Error>,
-) -> Result {
+async fn told(app: &App, session: &Session, outcome: Result<&str, accede_app::Error>) -> Result {
     match outcome {
         Ok(done) => Ok(see(format!("/governance/deployment?done={done}"))),
         Err(error @ accede_app::Error::Refused(_)) => {

@@ -53,10 +53,8 @@ async fn findings_are_kept_listed_and_counted_by_kind() {
             let (one, after) = (nth(701), Some(nth(701)));
             no_scan(tx, engine, async |tx| findings::get(tx, one).await).await?;
             no_scan(tx, engine, async |tx| findings::deliveries(tx, after, 9).await).await?;
-            no_scan(tx, engine, async |tx| {
-                findings::list(tx, Found::Absent, true, after, 9).await
-            })
-            .await?;
+            no_scan(tx, engine, async |tx| findings::list(tx, Found::Absent, true, after, 9).await)
+                .await?;
             findings::clear(tx).await?;
             assert_eq!(findings::counts(tx).await?, [], "{engine}");
             Ok(())
