@@ -126,7 +126,8 @@ impl Difference {
     }
 }
 
-fn is_held(row: &DeliveryRow) -> bool {
+/// Whether a delivery is held, so that only a person may have it tried again.
+pub(crate) fn is_held(row: &DeliveryRow) -> bool {
     let is_ours = row.fault.as_ref().is_some_and(|fault| fault.code == HELD);
     is_ours && matches!(row.delivery.phase, delivery::Phase::Failed { .. })
 }
@@ -310,6 +311,10 @@ impl App {
             done += compared.max(1);
         }
         let Some(choice) = self.paused().and_then(|pause| pause.choice) else { return Ok(done) };
+        if self.clock_is_suspect() {
+            // What the clock brings about cannot be held before it has come about.
+            return Ok(done);
+        }
         let held = match choice {
             Choice::Resume { regrant } => self.hold_unseen(regrant).await?,
             Choice::NewInstance => 0,
@@ -459,8 +464,9 @@ impl App {
 
     /// Brings every delivery to where it stands when the deployment goes on; says how many are held.
     async fn hold_unseen(&self, regrant: Regrant) -> Result<i64> {
-        // What the clock brought about meanwhile is wanted too, and as little seen.
-        while 0 < self.sweep_due().await? {}
+        // What the clock, changed packages and running jobs bring about is wanted too, and as little
+        // seen: it comes about first, so that it is held with the rest.
+        while 0 < self.sweep_due().await? + self.sweep_holders().await? + self.work_jobs().await? {}
         let (mut after, mut held) = (None, 0);
         loop {
             let rows = self
@@ -471,9 +477,10 @@ impl App {
             after = Some(last.id);
             let now = self.now();
             for (row, found) in &rows {
-                let (next, _) = rules::resume(row.delivery, *found, regrant, now);
-                held += i64::from(match next == row.delivery {
-                    // An earlier try that did not come to its end held it.
+                let (next, held_now) = rules::resume(row.delivery, *found, regrant, now);
+                // An earlier try that did not come to its end may have held it.
+                let is_marked = is_held(row) || !held_now;
+                held += i64::from(match next == row.delivery && is_marked {
                     true => is_held(row),
                     false => self.resume_one(row.id, *found, regrant).await?,
                 });
@@ -494,11 +501,11 @@ impl App {
                 let Some(seen) = deliveries::get(tx, id).await? else { return Ok(false) };
                 people::lock(tx, seen.key.subject).await?;
                 let Some(mut row) = deliveries::lock(tx, id).await? else { return Ok(false) };
-                let (next, is_held) = rules::resume(row.delivery, found, regrant, now);
-                if next == row.delivery {
-                    return Ok(false);
+                let (next, held_now) = rules::resume(row.delivery, found, regrant, now);
+                if next == row.delivery && (is_held(&row) || !held_now) {
+                    return Ok(is_held(&row));
                 }
-                let why = if is_held {
+                let why = if held_now {
                     let fault = Fault::new(Class::Permanent, HELD, held_sentence(found));
                     row.fault = Some(self.remember(tx, row.key.target, &fault, now).await?);
                     held_sentence(found)
@@ -507,7 +514,7 @@ impl App {
                 };
                 let mut deed = Deed { app: self, tx, caller: &caller, now };
                 deed.resolve(row, next, "resolved", why).await?;
-                Ok::<_, Error>(is_held)
+                Ok::<_, Error>(held_now)
             })
             .await
     }

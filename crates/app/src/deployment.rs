@@ -499,6 +499,8 @@ impl App {
             })
             .await?;
         self.refresh_pause().await?;
+        // A crash right now must not leave a directory that doubts again.
+        report("instance", self.advance().await);
         tracing::info!(held, "the deployment goes on");
         Ok(())
     }

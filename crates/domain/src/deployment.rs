@@ -252,14 +252,15 @@ pub fn resume(
         Some(Found::Blind) if row.phase == Phase::Settled => return (row, false),
         _ => {}
     }
-    if matches!(row.phase, Phase::Failed { .. }) {
-        return (row, false);
-    }
     let is_given = match regrant {
         Regrant::Nothing => false,
         Regrant::Queued => !had,
         Regrant::Everything => true,
     };
+    if matches!(row.phase, Phase::Failed { .. }) {
+        // It rests already; held, nothing but a person tries it again.
+        return (row, !is_given);
+    }
     supersede(&mut row);
     if found == Some(Found::Absent) {
         row.observed = Observed::Absent;

@@ -61,7 +61,6 @@ pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> R
         .route_layer(counted.clone())
         .with_state(app.clone());
     let pages = portal::router(app.clone(), portal)
-        .route_layer(from_fn_with_state(app.clone(), pause::guard_pages))
         .layer(from_fn_with_state(app.clone(), session::attach))
         // A session that cannot be read is told on a page too.
         .layer(from_fn(portal::problem::dress))

@@ -67,6 +67,7 @@ use self::part::{Csrf, Frame, Place, Sections};
 use self::problem::{Problem, Result};
 use self::session::Session;
 use crate::api::error::ApiError;
+use crate::pause;
 
 /// What the portal knows of its deployment.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +112,7 @@ impl FromRef<Web> for Arc<Portal> {
 pub fn router(app: App, portal: Portal) -> Router {
     routes()
         .method_not_allowed_fallback(above)
+        .layer(from_fn_with_state(app.clone(), pause::guard_pages))
         .layer(from_fn_with_state(app.clone(), problem::name_catalog))
         .layer(from_fn(problem::dress))
         .layer(DefaultBodyLimit::max(form::MAX_FORM))
