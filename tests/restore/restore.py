@@ -315,11 +315,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     parts = {"sqlite": of_sqlite, "postgres": of_postgres}
-    failed = 0
-    for part in (options.part or parts) * options.rounds if options.part else list(parts) * options.rounds:
+    passed = failed = 0
+    for part in (options.part or list(parts)) * options.rounds:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="accede-restore-"))
         try:
             print(f"{part}: {parts[part](folder)}")
+            passed += 1
         except (Failure, OSError, subprocess.CalledProcessError, KeyError, json.JSONDecodeError) as failure:
             print(f"FAILED {part}: {failure!r} {getattr(failure, 'stderr', '') or ''}")
             log = folder / "data" / "serve.log"
@@ -328,6 +329,7 @@ def main():
             failed += 1
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
