@@ -332,6 +332,8 @@ const PROPERTIES: &[&str] = &[
     "subject",
     "requests",
     "resolution",
+    "choice",
+    "regrant",
 ];
 
 #[tokio::test]
@@ -422,6 +424,7 @@ pub fn base(ids: &Ids, path: &str) -> Value {
         }),
         "getByIds" => json!({ "ids": [ids.of("users")] }),
         "reprocessPlans" => json!({ "ids": [ids.of("requests")] }),
+        "confirm" => json!({ "choice": "resume" }),
         "resolve" => json!({ "resolution": "doneOutside", "justification": "a" }),
         "run" => json!({ "digest": ids.of("digest") }),
         _ if before == "stages" => json!({ "reviewResult": "Approve" }),
