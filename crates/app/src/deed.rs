@@ -364,6 +364,10 @@ impl Deed<'_, '_> {
         row: DeliveryRow,
         by: Option<AssignmentId>,
     ) -> Result<bool> {
+        if crate::comparison::is_held(&row) && self.caller.name == Caller::system().name {
+            // It may have been revoked: not for the server to give again by itself.
+            return Ok(false);
+        }
         let (reopened, changed) = delivery::reopen(row.delivery, self.now);
         if changed {
             self.change(row, reopened, by).await?;

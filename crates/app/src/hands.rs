@@ -44,12 +44,25 @@ impl Hands {
         lock(&self.injected).insert(target, connector);
     }
 
-    /// The connector of a target.
+    /// The connector of a target; none while the deployment is paused.
     ///
     /// # Errors
     ///
     /// A target fault, when the target's settings do not open.
     pub fn get(&self, target: &TargetRow) -> Result<Arc<dyn Connector>, Fault> {
+        if self.app.get().and_then(Weak::upgrade).is_some_and(|inner| App { inner }.is_held()) {
+            return Err(Fault::new(
+                Class::Target,
+                "deployment-paused",
+                "this deployment is paused, so no target system is called; a Global Administrator \
+                 confirms it under Deployment",
+            ));
+        }
+        self.get_while_paused(target)
+    }
+
+    /// The same, for the comparison that is made while the deployment is paused.
+    pub(crate) fn get_while_paused(&self, target: &TargetRow) -> Result<Arc<dyn Connector>, Fault> {
         if let Some(injected) = lock(&self.injected).get(&target.id) {
             return Ok(Arc::clone(injected));
         }

@@ -13,10 +13,12 @@ mod callers;
 pub mod catalogs;
 pub mod circuits;
 pub mod clock;
+pub mod comparison;
 pub mod creations;
 mod deed;
 pub mod deliveries;
 pub mod delivering;
+pub mod deployment;
 pub mod directory_groups;
 pub mod directory_roles;
 mod error;
@@ -26,6 +28,7 @@ pub mod groups;
 pub mod guards;
 pub mod hands;
 pub mod health;
+pub mod instance;
 pub mod keys;
 mod lanes;
 mod letters;
@@ -95,6 +98,7 @@ struct Inner {
     tally: health::Tally,
     done: paces::Done,
     watches: circuits::Watches,
+    watch: deployment::Watch,
 }
 
 impl App {
@@ -136,6 +140,7 @@ impl App {
             tally: health::Tally::default(),
             done: paces::Done::default(),
             watches: circuits::Watches::default(),
+            watch: deployment::Watch::default(),
         });
         inner.hands.belong_to(&inner);
         App { inner }
@@ -195,6 +200,10 @@ impl App {
 
     pub(crate) fn watches(&self) -> &circuits::Watches {
         &self.inner.watches
+    }
+
+    pub(crate) fn watch(&self) -> &deployment::Watch {
+        &self.inner.watch
     }
 
     pub(crate) fn tally(&self) -> &health::Tally {

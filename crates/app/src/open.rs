@@ -95,6 +95,9 @@ pub enum OpenError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// The data directory's memory of its database.
+    #[error(transparent)]
+    Instance(#[from] crate::instance::InstanceError),
     /// Anything else.
     #[error(transparent)]
     App(#[from] Error),
@@ -181,6 +184,23 @@ impl App {
         let id = Uuid::try_parse(&id).map_err(Error::internal)?;
         self.set_signer(Signer::new(&key, id)?);
         Ok(())
+    }
+}
+
+/// Whether a key fits a database, of which `setting` tells what it keeps under a name.
+pub(crate) fn check_key(
+    setting: impl Fn(&str) -> accede_store::Result<Option<String>>,
+    key_file: &Path,
+) -> Result<(), OpenError> {
+    let Some(canary) = setting(CANARY)? else { return Ok(()) };
+    if !key_file.exists() {
+        return Err(KeyError::Missing(key_file.to_owned()).into());
+    }
+    let keys = Keys::read(key_file)?;
+    let opened = STANDARD.decode(&canary).map(|sealed| keys.unseal(place(CANARY), &sealed));
+    match opened {
+        Ok(Ok(song)) if song == SONG => Ok(()),
+        _ => Err(KeyError::Wrong.into()),
     }
 }
 

@@ -28,6 +28,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::deed::Deed;
+use crate::deployment::{self, Rounds};
 use crate::lanes::{Lanes, is_strained};
 use crate::{App, Caller, Error, Result, audit};
 
@@ -116,6 +117,9 @@ impl App {
         let claimed = self
             .store()
             .write(async |tx| {
+                if deployment::is_paused(tx).await? {
+                    return Ok(Some((Admission::Nothing, Vec::new())));
+                }
                 let Some(found) = targets::get(tx, target).await? else { return Ok(None) };
                 if version.is_some_and(|version| found.is_paused || found.version != version) {
                     return Ok(None);
@@ -404,6 +408,10 @@ impl App {
     ///
     /// The database's.
     pub async fn work_once(&self) -> Result<usize> {
+        self.refresh_pause().await?;
+        if self.is_held() {
+            return self.work_pause().await;
+        }
         let mut done = self.sweep_once().await? + self.work_jobs().await?;
         done += self.check_circuits().await?;
         for target in self.callable_targets().await? {
@@ -468,12 +476,13 @@ impl App {
         let mut read_targets = Every::new(TARGETS_AGE);
         let (mut jobs, mut holders, mut causes) =
             (Beside::default(), Beside::default(), Beside::default());
+        let mut rounds = Rounds::new();
         let mut stopping = false;
         let stop = Arc::new(AtomicBool::new(false));
         report("recover", self.recover().await);
         loop {
             let away = !stopping && self.is_away().await;
-            if !stopping && !away {
+            if !stopping && !away && !self.go_rounds(&mut rounds).await {
                 if sweep.is_due() {
                     // What has come to its end is taken back before anything else is given.
                     report("sweep", self.sweep_due().await);
@@ -487,7 +496,7 @@ impl App {
                                 report("check", app.check_circuit(target).await);
                             });
                         }),
-                        Err(error) => report::<()>("checks", Err(error)),
+                        Err(error) => report::<(), _>("checks", Err(error)),
                     }
                 }
                 if tidy.is_due() {
@@ -504,7 +513,7 @@ impl App {
                 if read_targets.is_due() {
                     match self.callable_targets().await {
                         Ok(targets) => lanes.keep(targets),
-                        Err(error) => report::<()>("targets", Err(error)),
+                        Err(error) => report::<(), _>("targets", Err(error)),
                     }
                 }
                 if tell.is_due() {
@@ -521,7 +530,7 @@ impl App {
             }
             if stopping && lanes.in_flight() == 0 {
                 // A notice that is cut off is sent once more, under the same id.
-                for beside in [jobs, holders, causes] {
+                for beside in [jobs, holders, causes, rounds.work] {
                     beside.end().await;
                 }
                 return;
@@ -550,7 +559,7 @@ impl App {
             match self.work_jobs().await {
                 Ok(0) => return,
                 Ok(_) => {}
-                Err(error) => return report::<()>("jobs", Err(error)),
+                Err(error) => return report::<(), _>("jobs", Err(error)),
             }
         }
     }
@@ -584,7 +593,7 @@ impl App {
                     continue;
                 }
                 Err(error) => {
-                    report::<()>("claim", Err(error));
+                    report::<(), _>("claim", Err(error));
                     continue;
                 }
             };
@@ -618,18 +627,18 @@ impl App {
 }
 
 /// Something that is done now and then.
-struct Every {
+pub(crate) struct Every {
     period: Duration,
     last: Option<tokio::time::Instant>,
 }
 
 impl Every {
-    const fn new(period: Duration) -> Every {
+    pub(crate) const fn new(period: Duration) -> Every {
         Every { period, last: None }
     }
 
     /// Whether its time has come; if so, the next time counts from now.
-    fn is_due(&mut self) -> bool {
+    pub(crate) fn is_due(&mut self) -> bool {
         let now = tokio::time::Instant::now();
         let is_due = self.last.is_none_or(|last| self.period <= now - last);
         if is_due {
@@ -646,11 +655,11 @@ impl Every {
 
 /// Work beside the loop that fills the lanes, so that no call waits for it.
 #[derive(Default)]
-struct Beside(Option<tokio::task::JoinHandle<()>>);
+pub(crate) struct Beside(Option<tokio::task::JoinHandle<()>>);
 
 impl Beside {
     /// Begins it, unless it is still at work since last time.
-    fn begin(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn begin(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         if self.0.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
             self.0 = Some(tokio::spawn(work));
         }
@@ -665,7 +674,7 @@ impl Beside {
     }
 }
 
-pub(crate) fn report<T>(what: &str, outcome: Result<T>) {
+pub(crate) fn report<T, E: std::error::Error + 'static>(what: &str, outcome: Result<T, E>) {
     if let Err(error) = outcome {
         let chain: &dyn std::error::Error = &error;
         tracing::error!(what, error = chain, "the worker met a fault and goes on");

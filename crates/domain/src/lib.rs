@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod cause;
 pub mod circuit;
 pub mod delivery;
+pub mod deployment;
 pub mod drain;
 pub mod duration;
 pub mod fault;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod metrics;
 pub mod oauth;
+pub mod pause;
 pub mod portal;
 pub mod serve;
 pub mod session;

@@ -126,6 +126,16 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
     let up: Gauge = Gauge::default();
     up.set(i64::from(health.is_some()));
     registry.register("database_up", "Whether the database answers", up);
+    let paused: Gauge = Gauge::default();
+    paused.set(i64::from(app.paused().is_some()));
+    registry.register(
+        "paused",
+        "Whether the deployment is paused for its database is in doubt",
+        paused,
+    );
+    let suspect: Gauge = Gauge::default();
+    suspect.set(i64::from(app.clock_is_suspect()));
+    registry.register("clock_suspect", "Whether the clock of this process is suspect", suspect);
     if let Some(health) = health {
         let (held, since) = health.held;
         let waiting: Gauge = Gauge::default();

@@ -23,6 +23,7 @@ use crate::address::TrustedProxies;
 use crate::api::{self, Web};
 use crate::metrics::{self, Metrics};
 use crate::oauth;
+use crate::pause;
 use crate::portal::{self, Portal};
 use crate::session::{self, Cookies};
 
@@ -55,7 +56,10 @@ pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> R
     let portal = Portal { public_url: web.public_url.clone(), ..portal };
     let metrics = Metrics::new();
     let counted = from_fn_with_state(metrics.clone(), metrics::count);
-    let nouns = api::routes().route_layer(counted.clone()).with_state(app.clone());
+    let nouns = api::routes()
+        .route_layer(from_fn_with_state(app.clone(), pause::guard_api))
+        .route_layer(counted.clone())
+        .with_state(app.clone());
     let pages = portal::router(app.clone(), portal)
         .layer(from_fn_with_state(app.clone(), session::attach))
         // A session that cannot be read is told on a page too.
@@ -66,7 +70,7 @@ pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> R
         .route("/readyz", get(ready))
         .route_layer(counted)
         .route("/metrics", get(metrics::scrape))
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(healthy))
         .with_state(app.clone())
         .merge(pages);
     let mut router = own
@@ -89,10 +93,24 @@ pub fn router(app: &App, web: Web, portal: Portal, proxies: TrustedProxies) -> R
     router
 }
 
+/// That this process lives.
+async fn healthy(State(app): State<App>) -> String {
+    told("ok", &app)
+}
+
+/// A word for a probe, and what whoever reads it by hand should know.
+fn told(word: &str, app: &App) -> String {
+    match (app.paused(), app.clock_is_suspect()) {
+        (Some(pause), _) => format!("{word}, paused: {}\n", pause.reason.sentence()),
+        (None, true) => format!("{word}, but the clock is suspect\n"),
+        (None, false) => format!("{word}\n"),
+    }
+}
+
 /// Whether this process can do its work: the database answers.
 async fn ready(State(app): State<App>) -> Response {
     let reason = match tokio::time::timeout(PROBE_PATIENCE, app.ready()).await {
-        Ok(Ok(())) => return "ready\n".into_response(),
+        Ok(Ok(())) => return told("ready", &app).into_response(),
         Ok(Err(error)) => {
             tracing::warn!(error = %crate::chain(&error), "not ready");
             error.to_string()

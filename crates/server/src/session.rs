@@ -86,7 +86,8 @@ pub async fn attach(State(app): State<App>, mut request: Request, next: Next) ->
     if let Some(token) = cookies.token(request.headers()) {
         match app.session_caller(&token).await {
             Ok(Live { caller, csrf, .. }) => {
-                request.extensions_mut().insert(Session { caller, csrf });
+                let paused = app.paused().map(|pause| pause.reason.sentence());
+                request.extensions_mut().insert(Session { caller, csrf, paused });
             }
             // Over, or its owner is gone: as good as none.
             Err(accede_app::Error::Unauthenticated(_)) => {}

@@ -79,3 +79,33 @@ pub async fn take_turn(
         .await?;
     Ok(if taken == 0 { Turn::NotYet } else { Turn::Since(at) })
 }
+
+/// Forgets what is kept under a name.
+pub async fn forget(tx: &mut Tx<'_>, name: &str) -> Result<()> {
+    tx.execute("delete from settings where key = $1", params![name]).await?;
+    Ok(())
+}
+
+/// Counts a number up that is kept under a name, from 1; the new one. Two who do so at once get
+/// different ones.
+pub async fn count_up(tx: &mut Tx<'_>, name: &str, by: i64) -> Result<i64> {
+    let row = tx
+        .query_one(
+            "insert into settings (key, value) values ($1, '1')
+             on conflict (key) do update
+                 set value = cast(cast(settings.value as bigint) + $2 as text)
+             returning value",
+            params![name, by],
+        )
+        .await?;
+    number(&row.get::<String>(0)?)
+}
+
+/// A number that is kept under a name.
+pub async fn get_number(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>> {
+    get(tx, name).await?.map(|text| number(&text)).transpose()
+}
+
+fn number(text: &str) -> Result<i64> {
+    text.parse().map_err(|_| Error::Corrupt(format!("the setting `{text}` is no number")))
+}

@@ -33,7 +33,7 @@ use crate::value::{Cells, Row, Value};
 use crate::wake::Bells;
 
 /// The database's name inside a data directory.
-const FILE: &str = "accede.db";
+pub const FILE: &str = "accede.db";
 /// Held by the one process that serves a data directory.
 const LOCK_FILE: &str = "accede.lock";
 /// Connections that read.
@@ -742,7 +742,7 @@ fn constraint(message: &str) -> String {
     text
 }
 
-fn create_directory(dir: &Path) -> Result<()> {
+pub(crate) fn create_directory(dir: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -757,7 +757,7 @@ fn create_directory(dir: &Path) -> Result<()> {
 }
 
 /// Takes the lock that keeps a second server away from the directory.
-fn lock(dir: &Path) -> Result<File> {
+pub(crate) fn lock(dir: &Path) -> Result<File> {
     let path = dir.join(LOCK_FILE);
     let failed = |error: std::io::Error| {
         Error::Database(format!(

@@ -14,6 +14,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
     Migration { number: 5, name: "held changes", sql: GUARDS },
     Migration { number: 6, name: "deliveries that are tried alone", sql: POISON },
+    Migration { number: 8, name: "what targets say to a restored database", sql: FINDINGS },
     Migration { number: 10, name: "notices and alarms", sql: NOTICES },
 ];
 
@@ -53,6 +54,17 @@ create table alarms (
 
 create index requests_resting on requests (completed_at_ms)
     where state in ('partiallyDelivered', 'deliveryFailed')
+";
+
+const FINDINGS: &str = "
+create table findings (
+    delivery_id uuid primary key references deliveries (id) on delete cascade,
+    found text not null check (found in ('present', 'absent', 'unread', 'blind')),
+    wanted boolean not null,
+    detail text,
+    at_ms bigint not null
+);
+create index findings_by_kind on findings (found, wanted, delivery_id)
 ";
 
 const POISON: &str = "

@@ -193,6 +193,14 @@ impl Store {
         }
     }
 
+    /// The file of a SQLite database that is not in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0.engine {
+            Driver::Lite(lite) => lite.path(),
+            Driver::Pg(_) => None,
+        }
+    }
+
     /// Runs work that only reads, on one consistent state of the database.
     pub async fn read<T, E, F>(&self, mut work: F) -> Result<T, E>
     where

@@ -16,6 +16,7 @@ mod plan;
 mod poison;
 mod races;
 mod reprocess;
+mod restore;
 mod separate;
 #[path = "../world/mod.rs"]
 mod world;

@@ -267,6 +267,14 @@ impl World {
         fake
     }
 
+    /// Pauses a target as if it had been so already when the backup was made.
+    pub async fn pause_in_store(&self, target: TargetId) {
+        let change = async |tx: &mut accede_store::Tx<'_>| {
+            tx.execute("update targets set is_paused = true where id = $1", params![target]).await
+        };
+        self.store.write(async |tx| change(tx).await.map(drop)).await.unwrap();
+    }
+
     pub async fn pause(&self, target: TargetId, is_paused: bool) {
         let admin = self.admin();
         let outcome = if is_paused {

@@ -12,6 +12,7 @@ pub mod assignments;
 pub mod batch;
 pub mod body;
 pub mod catalogs;
+pub mod deployment;
 pub mod directory_objects;
 pub mod error;
 pub mod failures;
@@ -77,6 +78,7 @@ pub fn routes() -> Router<App> {
         .merge(assignment_requests::routes())
         .merge(assignments::routes())
         .merge(catalogs::routes())
+        .merge(deployment::routes())
         .merge(directory_objects::routes())
         .merge(failures::routes())
         .merge(groups::routes())

@@ -126,6 +126,39 @@ pub static OPERATIONS: &[Operation] = &[
         &[],
     ),
     read(
+        "/accede/v1/deployment",
+        "The deployment: whether it is paused because its database is in doubt, and why",
+        "deployment",
+        &[],
+    ),
+    act(
+        "/accede/v1/deployment/compare",
+        "Compare the database of a paused deployment with its targets; they are only read",
+        None,
+        ("202", Some("deployment")),
+        &["409"],
+    ),
+    act(
+        "/accede/v1/deployment/confirm",
+        "Say what the database of a paused deployment is, so that it goes on",
+        Some("deploymentChoice"),
+        ("202", Some("deployment")),
+        &["409"],
+    ),
+    read(
+        "/accede/v1/deployment/differences",
+        "What the last comparison found to differ, a kind at a time",
+        "differencePage",
+        &["kind", "$top", "$skiptoken"],
+    ),
+    act(
+        "/accede/v1/deployment/differences/{id}/regrant",
+        "Give after all what was held when the deployment went on",
+        None,
+        ("202", Some("retried")),
+        &["409"],
+    ),
+    read(
         "/accede/v1/guards",
         "Changes that wait for a second person, then those that were decided, the newest first",
         "guardPage",
@@ -547,6 +580,41 @@ fn schemas() -> Value {
         ),
     );
     add("noticeTest", thing(json!({ "recipients": number() }), &["recipients"]));
+    add(
+        "deployment",
+        thing(
+            json!({
+                "instanceId": maybe("string"), "epoch": number(), "database": text(),
+                "state": { "enum": ["running", "paused", "resuming"] },
+                "pause": { "type": ["object", "null"] },
+                "comparison": { "type": ["object", "null"] },
+                "isClockSuspect": truth(), "mayConfirm": truth(),
+            }),
+            &["state", "epoch", "isClockSuspect", "mayConfirm"],
+        ),
+    );
+    add(
+        "deploymentChoice",
+        closed(
+            json!({
+                "choice": { "enum": ["resume", "newInstance"] },
+                "regrant": { "enum": ["none", "queued", "all"] },
+            }),
+            &["choice"],
+        ),
+    );
+    add(
+        "difference",
+        thing(
+            json!({
+                "id": id(), "target": { "type": "object" }, "userPrincipalName": maybe("string"),
+                "resource": text(), "role": text(), "wanted": truth(), "isHeld": truth(),
+                "isAsWanted": truth(), "message": maybe("string"), "readDateTime": instant(),
+            }),
+            &["id", "wanted", "isHeld", "isAsWanted"],
+        ),
+    );
+    add("differencePage", page("difference"));
     add(
         "roleSpread",
         thing(

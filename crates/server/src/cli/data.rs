@@ -99,7 +99,9 @@ impl ServeArgs {
     ///
     /// Why it cannot be opened.
     pub async fn open(&self, config: &Config) -> Result<App, Failure> {
-        self.place.open(config, true).await
+        let app = self.place.open(config, true).await?;
+        app.take_up(&self.place.data).await?;
+        Ok(app)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: see [`Code`] and `docs/cli.md`.
 
+pub mod backup;
 pub mod client;
 pub mod data;
 pub mod remote;
@@ -35,6 +36,12 @@ pub enum Command {
     Init(data::InitArgs),
     /// Bring the database to the schema of this program
     Migrate(data::MigrateArgs),
+    /// Write a backup of the database, beside the server that uses it
+    Backup(backup::BackupArgs),
+    /// Put a backup back; it starts paused
+    Restore(backup::RestoreArgs),
+    /// Compare a paused deployment with its targets, and let it go on
+    Confirm(backup::ConfirmArgs),
     /// Print a bearer token for a person or an application
     Token(data::TokenArgs),
     /// Users from a CSV file
@@ -74,6 +81,9 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Init(args) => args.run().await,
         Command::Migrate(args) => args.run().await,
+        Command::Backup(args) => args.run().await,
+        Command::Restore(args) => args.run().await,
+        Command::Confirm(args) => args.run().await,
         Command::Token(args) => args.run().await,
         Command::Users(command) => command.run().await,
         Command::Requests(command) => command.run().await,

@@ -61,6 +61,8 @@ impl ImportArgs {
                 if self.skip_bad_lines { OnBadLine::LeaveOut } else { OnBadLine::Refuse };
             let config = self.place.load(&[])?;
             let app = self.place.open(&config, false).await?;
+            app.refresh_pause().await?;
+            app.refuse_paused()?;
             let report = app.import_users(&Caller::system(), &csv, on_bad_line).await?;
             json!({
                 "created": report.created,

@@ -9,6 +9,7 @@ mod assign;
 mod assignments;
 mod catalogs;
 mod confirm;
+mod deployment;
 mod details;
 mod failures;
 pub mod form;
@@ -67,6 +68,7 @@ use self::part::{Csrf, Frame, Place, Sections};
 use self::problem::{Problem, Result};
 use self::session::Session;
 use crate::api::error::ApiError;
+use crate::pause;
 
 /// What the portal knows of its deployment.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +113,7 @@ impl FromRef<Web> for Arc<Portal> {
 pub fn router(app: App, portal: Portal) -> Router {
     routes()
         .method_not_allowed_fallback(above)
+        .layer(from_fn_with_state(app.clone(), pause::guard_pages))
         .layer(from_fn_with_state(app.clone(), problem::name_catalog))
         .layer(from_fn(problem::dress))
         .layer(DefaultBodyLimit::max(form::MAX_FORM))
@@ -126,6 +129,7 @@ fn routes() -> Router<Web> {
         .merge(assign::routes())
         .merge(assignments::routes())
         .merge(catalogs::routes())
+        .merge(deployment::routes())
         .merge(details::routes())
         .merge(failures::routes())
         .merge(incompatible::routes())
@@ -205,6 +209,7 @@ fn frame(session: Option<&Session>, title: impl Into<String>, place: Place) -> F
         crumbs: Vec::new(),
         notice: None,
         refresh: None,
+        paused: session.and_then(|session| session.paused),
     }
 }
 

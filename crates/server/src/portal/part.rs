@@ -239,6 +239,8 @@ pub struct Sections {
     pub people: bool,
     /// Notices, which tell of everything.
     pub notices: bool,
+    /// The deployment.
+    pub deployment: bool,
 }
 
 impl Sections {
@@ -252,6 +254,8 @@ impl Sections {
             targets: has(Action::ReadTargets),
             people: has(Action::ReadDirectory),
             notices: caller.reach(Action::ReadRequests) == Reach::Everywhere,
+            deployment: caller.may_everywhere(Action::ReadTargets).is_ok()
+                && caller.may_everywhere(Action::ReadRequests).is_ok(),
         }
     }
 
@@ -283,6 +287,8 @@ pub enum Place {
     Notices,
     /// Reprocess jobs.
     Jobs,
+    /// The deployment.
+    Deployment,
     /// People.
     People,
     /// Groups.
@@ -320,6 +326,8 @@ pub struct Frame {
     pub notice: Option<Notice>,
     /// Seconds until the page loads itself again where scripts do not run.
     pub refresh: Option<u32>,
+    /// Why the deployment is paused, if it is.
+    pub paused: Option<&'static str>,
 }
 
 impl Frame {

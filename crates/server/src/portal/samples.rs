@@ -17,11 +17,13 @@ pub fn frame(title: impl Into<String>, place: Place) -> Frame {
             targets: true,
             people: true,
             notices: true,
+            deployment: true,
         },
         place,
         crumbs: Vec::new(),
         notice: None,
         refresh: None,
+        paused: Some("the database was restored from a backup"),
     }
 }
 

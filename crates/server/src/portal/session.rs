@@ -15,6 +15,8 @@ pub struct Session {
     pub caller: Caller,
     /// The token that their forms carry.
     pub csrf: String,
+    /// Why the deployment is paused, if it is.
+    pub paused: Option<&'static str>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {

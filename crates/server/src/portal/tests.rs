@@ -8,6 +8,7 @@ use super::assign::AssignedPage;
 use super::assignments::AssignmentsPage;
 use super::catalogs::samples_of as catalogs;
 use super::confirm::ConfirmPage;
+use super::deployment::DeploymentPage;
 use super::details::DetailsPage;
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
@@ -44,6 +45,7 @@ pub fn every_page() -> Vec<(String, String)> {
     add("jobs", rendered(&JobsPage::samples()));
     add("details", rendered(&DetailsPage::samples()));
     add("failures", rendered(&FailuresPage::samples()));
+    add("deployment", rendered(&DeploymentPage::samples()));
     add("guards", rendered(&GuardsPage::samples()));
     add("notices", rendered(&NoticesPage::samples()));
     add("notice", rendered(&NoticePage::samples()));

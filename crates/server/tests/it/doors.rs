@@ -355,6 +355,8 @@ const PROPERTIES: &[&str] = &[
     "subject",
     "requests",
     "resolution",
+    "choice",
+    "regrant",
 ];
 
 #[tokio::test]
@@ -445,6 +447,7 @@ pub fn base(ids: &Ids, path: &str) -> Value {
         }),
         "getByIds" => json!({ "ids": [ids.of("users")] }),
         "reprocessPlans" => json!({ "ids": [ids.of("requests")] }),
+        "confirm" => json!({ "choice": "resume" }),
         "resolve" => json!({ "resolution": "doneOutside", "justification": "a" }),
         "run" => json!({ "digest": ids.of("digest") }),
         _ if before == "stages" => json!({ "reviewResult": "Approve" }),

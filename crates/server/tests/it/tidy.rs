@@ -57,8 +57,10 @@ const LENGTH_EXCEPTIONS: Exceptions = &[
 ];
 
 /// Names in documents that no file of the repository bears, and why.
-const DOCUMENT_EXCEPTIONS: Exceptions =
-    &[("accede.toml", "the operator's settings, in a data directory")];
+const DOCUMENT_EXCEPTIONS: Exceptions = &[
+    ("accede.toml", "the operator's settings, in a data directory"),
+    ("instance.json", "what a data directory remembers of its database"),
+];
 
 /// What each crate may depend on, of ours and (for `domain`) of others.
 const ARROWS: &[(&str, &[&str])] = &[

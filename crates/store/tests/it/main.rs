@@ -16,6 +16,7 @@ mod deliveries;
 mod desk;
 mod engine;
 mod filter;
+mod findings;
 mod groups;
 mod guards;
 mod history;
