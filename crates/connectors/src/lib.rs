@@ -14,6 +14,7 @@ mod http;
 pub mod kinds;
 pub mod ldap;
 pub mod oauth;
+mod pace;
 pub mod postgres;
 mod roles;
 pub mod scim;
