@@ -11,6 +11,7 @@ mod circuits;
 mod deliver;
 mod end;
 mod guards;
+mod outage;
 mod plan;
 mod poison;
 mod races;
