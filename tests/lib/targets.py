@@ -49,7 +49,7 @@ class Target:
 
     # What it answers.
 
-    def admit(self):
+    def admit(self, method):
         """The status of a refusal, or None."""
         now = time.monotonic()
         if self.fault == "throttle":
@@ -58,6 +58,8 @@ class Target:
             if len(self.window) >= self.fault_value:
                 return 429
             self.window.append(now)
+        if self.fault == "refuse":
+            return 400 if method == "PATCH" else None
         return {"unauthorized": 401, "error": 500}.get(self.fault)
 
     def answer(self, method, path, body):
@@ -188,7 +190,7 @@ def serving(target):
     loop = asyncio.get_running_loop()
 
     def finish(connection, method, path, body):
-        refused = target.admit()
+        refused = target.admit(method)
         if refused:
             status, answer = refused, {"schemas": [ERROR], "status": str(refused), "detail": "not now"}
         else:
@@ -274,7 +276,8 @@ class Targets:
             return json.loads(answer.read())
 
     def fault(self, number, kind, value=None):
-        """`none`, `down` (connections are cut), `slow` (seconds), `hang`, `throttle` (calls a second), `unauthorized`, `error`."""
+        """`none`, `down` (connections are cut), `slow` (seconds), `hang`, `throttle` (calls a second), `unauthorized`,
+        `error`, `refuse` (what changes something)."""
         self.ask(number, "fault", {"kind": kind, "value": value})
 
     def stop(self):
