@@ -117,8 +117,10 @@ class World:
         """Packages of two roles each: every tenth has a role in each of the targets that are hurt, the rest in healthy ones."""
         api, options = self.apis[0], self.options
         healthy = list(range(len(NAMES), options.targets))
-        self.ids = [connect(api, self.name(target), self.targets.bases[target], externalId="objectId")
-                    for target in range(options.targets)]
+        for target in range(options.targets):
+            # Who connects a target that admits two calls a second says so.
+            pace = {"callsPerMinute": 110} if target == THROTTLED and not options.unpaced else {}
+            connect(api, self.name(target), self.targets.bases[target], externalId="objectId", **pace)
         self.places, self.packages = [], []
         catalog = catalog_of(api, "Soak")
         for number in range(options.packages):
@@ -497,7 +499,8 @@ class Findings:
         admitted = sum(1 for at, _, status in log if self.began <= at and status not in (0, 1, 429))
         refused = sum(1 for at, _, status in log if self.began <= at and status == 429)
         changes = sum(1 for at, kind, _, _ in self.events[THROTTLED] if self.began <= at < until and kind != "again")
-        self.bar("target that takes 2 calls a second", f"{admitted} calls taken, {refused} refused "
+        pace = "not set" if self.world.options.unpaced else "110"
+        self.bar(f"target that takes 2 calls a second, `callsPerMinute` {pace}", f"{admitted} calls taken, {refused} refused "
                  f"({refused / max(1, refused + admitted):.0%}), {changes} changes made, {left} waiting at the end",
                  "none waiting at the end", left == 0)
 
@@ -653,6 +656,7 @@ def main():
     parser.add_argument("--changes", type=float, default=1, help="changes of people and packages a second")
     parser.add_argument("--kill-every", type=float, help="minutes between kill -9; 10, or a sixth of a shorter run")
     parser.add_argument("--patience", type=float, default=15, help="minutes to wait for everything to settle after the load")
+    parser.add_argument("--unpaced", action="store_true", help="do not tell the server what the throttled target admits")
     parser.add_argument("--postgres", action="store_true", help="3 servers on one PostgreSQL, which is killed too")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--report", type=pathlib.Path, help="where the report goes; .cache/soak/ with the date")
