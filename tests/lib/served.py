@@ -6,6 +6,7 @@ the SCIM server whether anything was lost or doubled.
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -17,7 +18,8 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = ROOT / "target" / "debug" / "accede"
+# Another build of the server than the tests', for measuring.
+BINARY = pathlib.Path(os.environ.get("ACCEDE_BINARY") or ROOT / "target" / "debug" / "accede")
 MANAGEMENT = "/v1.0/identityGovernance/entitlementManagement"
 
 
@@ -144,26 +146,46 @@ class Server:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def prepare(api, scim, group):
-    """A target, a catalog, a package of one role and a policy: the ids of the last two."""
-    target = {"name": "scim", "displayName": "SCIM", "kind": "scim",
-              "settings": {"baseUrl": scim.base, "createAccounts": True, "batchMembers": 5},
-              "secrets": {"bearerToken": "secret"}}
-    api.must("POST", "/accede/v1/targets", target)
-    catalog = api.must("POST", f"{MANAGEMENT}/catalogs", {"displayName": "Crash", "description": "kill -9"})["id"]
+def connect(api, name, base, **settings):
+    """A SCIM target that makes the accounts it lacks; its id."""
+    target = {"name": name, "displayName": name, "kind": "scim", "secrets": {"bearerToken": "secret"},
+              "settings": {"baseUrl": base, "createAccounts": True, **settings}}
+    return api.must("POST", "/accede/v1/targets", target)["id"]
+
+
+def catalog_of(api, name):
+    """A catalog; its id."""
+    return api.must("POST", f"{MANAGEMENT}/catalogs", {"displayName": name, "description": name})["id"]
+
+
+def resource(api, catalog, target, group):
+    """Adds a group of a target to a catalog; the member role of it as a package takes it."""
     api.must("POST", f"{MANAGEMENT}/resourceRequests", {
         "requestType": "adminAdd", "catalog": {"id": catalog},
-        "resource": {"originId": group, "originSystem": "scim"}})
-    found = api.must("GET", f"{MANAGEMENT}/catalogs/{catalog}/resources?$expand=roles,scopes")["value"][0]
-    package = api.must("POST", f"{MANAGEMENT}/accessPackages", {
-        "displayName": "Crash", "description": "kill -9", "catalog": {"id": catalog}})["id"]
+        "resource": {"originId": group, "originSystem": target}})
+    filter_ = f"originId eq '{group}' and originSystem eq '{target}'"
+    found = api.must("GET", f"{MANAGEMENT}/catalogs/{catalog}/resources?$filter={filter_}&$expand=roles,scopes")["value"][0]
     role = next(role for role in found["roles"] if role["originId"].startswith("Member_"))
-    resource = {"id": found["id"], "originId": group, "originSystem": "scim"}
-    api.must("POST", f"{MANAGEMENT}/accessPackages/{package}/resourceRoleScopes",
-             {"role": {**role, "resource": resource}, "scope": found["scopes"][0]})
+    place = {"id": found["id"], "originId": group, "originSystem": target}
+    return {"role": {**role, "resource": place}, "scope": found["scopes"][0]}
+
+
+def package_of(api, catalog, name, roles):
+    """A package of these roles with a policy by which administrators assign; the ids of both."""
+    package = api.must("POST", f"{MANAGEMENT}/accessPackages", {
+        "displayName": name, "description": name, "catalog": {"id": catalog}})["id"]
+    for role in roles:
+        api.must("POST", f"{MANAGEMENT}/accessPackages/{package}/resourceRoleScopes", role)
     policy = api.must("POST", f"{MANAGEMENT}/assignmentPolicies", {
         "displayName": "Direct", "description": "Administrators assign", "accessPackage": {"id": package}})["id"]
     return package, policy
+
+
+def prepare(api, scim, group):
+    """A target, a catalog, a package of one role and a policy: the ids of the last two."""
+    connect(api, "scim", scim.base, batchMembers=5)
+    catalog = catalog_of(api, "Crash")
+    return package_of(api, catalog, "Crash", [resource(api, catalog, "scim", group)])
 
 
 def people(api, server, count):
@@ -252,3 +274,61 @@ def own_database(url, prefix):
     before, _, query = url.partition("?")
     base = before.rsplit("/", 1)[0]
     return f"{base}/{name}" + (f"?{query}" if query else "")
+
+
+class Database:
+    """A PostgreSQL cluster of one test alone, since it is killed."""
+
+    def __init__(self, prefix):
+        self.folder = pathlib.Path(self.script("scratch"))
+        os.chmod(self.folder, 0o755)
+        self.url = own_database(self.script("start", self.folder), prefix)
+
+    @staticmethod
+    def script(*arguments):
+        command = [ROOT / "scripts/postgres", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def kill(self):
+        """Kills the server and what it forked, and starts it again: it recovers from its log."""
+        leader = int((self.folder / "data/postmaster.pid").read_text().split()[0])
+        children = subprocess.run(["pgrep", "-P", str(leader)], capture_output=True, text=True).stdout.split()
+        for process in [leader, *map(int, children)]:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for _ in range(100):
+            if not pathlib.Path(f"/proc/{leader}").exists():
+                break
+            time.sleep(0.05)
+        self.script("resume", self.folder)
+
+    def cut(self):
+        """Ends every connection to the database; says how many there were."""
+        query = ("select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                 "where datname = current_database() and pid <> pg_backend_pid()")
+        command = ["psql", "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", self.url, "--command", query]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    def stop(self):
+        self.script("stop", self.folder)
+
+
+class Spread:
+    """Speaks to the replicas in turn, and to the next when one does not answer."""
+
+    def __init__(self, apis):
+        self.apis, self.turn = apis, itertools.cycle(range(len(apis)))
+
+    def call(self, method, path, body=None, timeout=30):
+        last = None
+        for _ in self.apis:
+            try:
+                status, answer = self.apis[next(self.turn)].call(method, path, body, timeout)
+                if status != 503:
+                    return status, answer
+                last = Failure(f"503: {answer}")
+            except OSError as error:
+                last = error
+        raise OSError(last)

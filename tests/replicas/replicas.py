@@ -9,77 +9,16 @@ and one membership per person: nothing lost, nothing doubled.
 
 import argparse
 import concurrent.futures
-import itertools
-import os
 import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from served import ROOT, Failure, Http, Scim, Server, check, own_database, people, prepare, submit  # noqa: E402
-
-
-class Database:
-    """A PostgreSQL cluster of this test alone, since it is killed."""
-
-    def __init__(self):
-        self.folder = pathlib.Path(self.script("scratch"))
-        os.chmod(self.folder, 0o755)
-        self.url = own_database(self.script("start", self.folder), "replicas")
-
-    @staticmethod
-    def script(*arguments):
-        command = [ROOT / "scripts/postgres", *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def kill(self):
-        """Kills the server and what it forked, and starts it again: it recovers from its log."""
-        leader = int((self.folder / "data/postmaster.pid").read_text().split()[0])
-        children = subprocess.run(["pgrep", "-P", str(leader)], capture_output=True, text=True).stdout.split()
-        for process in [leader, *map(int, children)]:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        for _ in range(100):
-            if not pathlib.Path(f"/proc/{leader}").exists():
-                break
-            time.sleep(0.05)
-        self.script("resume", self.folder)
-
-    def cut(self):
-        """Ends every connection to the database; says how many there were."""
-        query = ("select count(pg_terminate_backend(pid)) from pg_stat_activity "
-                 "where datname = current_database() and pid <> pg_backend_pid()")
-        command = ["psql", "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", self.url, "--command", query]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-    def stop(self):
-        self.script("stop", self.folder)
-
-
-class Spread:
-    """Speaks to the replicas in turn, and to the next when one does not answer."""
-
-    def __init__(self, apis):
-        self.apis, self.turn = apis, itertools.cycle(range(len(apis)))
-
-    def call(self, method, path, body=None, timeout=30):
-        last = None
-        for _ in self.apis:
-            try:
-                status, answer = self.apis[next(self.turn)].call(method, path, body, timeout)
-                if status != 503:
-                    return status, answer
-                last = Failure(f"503: {answer}")
-            except OSError as error:
-                last = error
-        raise OSError(last)
+from served import Database, Failure, Http, Scim, Server, Spread, check, people, prepare, submit  # noqa: E402
 
 
 def hurt(replicas, database, chance, pause):
@@ -150,7 +89,7 @@ def main():
     passed = failed = 0
     for number in range(options.rounds):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="accede-replicas-"))
-        database = Database()
+        database = Database("replicas")
         try:
             steps = run(folder, database, options.requests, chance, options.pause)
             print(f"round {number + 1}: {', '.join(steps)}: {options.requests} requests, 0 lost, 0 doubled")

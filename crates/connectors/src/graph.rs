@@ -20,6 +20,7 @@ use crate::egress::Policy;
 use crate::faults::{gone, partial};
 use crate::http::{self, Call, Dialect, Http, LIST_LIMIT, OBJECT_LIMIT, Reply, encode};
 use crate::oauth::{self, Credentials};
+use crate::pace::{self, Pace};
 use crate::roles::Membership;
 use crate::settings::{Field, Problem, Reader};
 use crate::tls::{self, Authorities};
@@ -48,6 +49,7 @@ pub const SETTINGS: &[Field] = &[
     ),
     tls::CA_CERTIFICATE,
     http::ALLOW_PLAIN,
+    pace::CALLS_PER_MINUTE,
 ];
 
 /// The secrets of a Graph target.
@@ -111,7 +113,7 @@ pub(crate) fn open(
         ("objectId", UserName::ObjectId),
     ];
     Ok(Arc::new(Graph {
-        http: Http::new(base, DIALECT, credentials, egress, authorities),
+        http: Http::new(base, DIALECT, credentials, egress, authorities, Pace::read(reader)?),
         user_name: reader.choice("userName", Some(UserName::UserPrincipalName), names)?,
         accounts: Mutex::default(),
     }))

@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::egress::{ConnectError, Denied, Policy, Resolver};
 use crate::oauth::Credentials;
+use crate::pace::Pace;
 use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::Authorities;
 
@@ -59,6 +60,7 @@ pub struct Http {
     credentials: Credentials,
     egress: Arc<Policy>,
     authorities: Authorities,
+    pace: Pace,
     client: OnceLock<Result<Client, String>>,
 }
 
@@ -177,8 +179,9 @@ impl Http {
         credentials: Credentials,
         egress: Arc<Policy>,
         authorities: Authorities,
+        pace: Pace,
     ) -> Http {
-        Http { base, dialect, credentials, egress, authorities, client: OnceLock::new() }
+        Http { base, dialect, credentials, egress, authorities, pace, client: OnceLock::new() }
     }
 
     /// The address that everything is below.
@@ -262,6 +265,7 @@ impl Http {
                 .body(body.to_string());
         }
         let writes = call.method != Method::GET;
+        self.pace.turn(deadline).await?;
         self.timely(self.exchange(&url, request, call.limit, writes), writes, deadline).await
     }
 
@@ -536,7 +540,8 @@ mod tests {
         let base = Url::parse("https://wiki.example/scim").unwrap();
         let credentials = Credentials::Bearer("s3cret".into());
         let dialect = Dialect { accept: "*/*", content_type: "text/plain", server: "a server" };
-        Http::new(base, dialect, credentials, Arc::default(), Authorities::Machine)
+        let (egress, pace) = (Arc::default(), Pace::default());
+        Http::new(base, dialect, credentials, egress, Authorities::Machine, pace)
     }
 
     fn reply(status: u16, writes: bool, body: Body) -> Reply {

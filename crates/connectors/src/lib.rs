@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod ldap;
 pub mod mail;
 pub mod oauth;
+mod pace;
 pub mod postgres;
 mod roles;
 pub mod scim;

@@ -26,6 +26,7 @@ use crate::egress::Policy;
 use crate::faults::{gone, not_sent, partial};
 use crate::http::{self, Dialect, Http, LIST_LIMIT};
 use crate::oauth::{self, Credentials};
+use crate::pace::{self, Pace};
 use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::{self, Authorities};
@@ -87,6 +88,7 @@ pub const SETTINGS: &[Field] = &[
     .form(Form::List),
     tls::CA_CERTIFICATE,
     http::ALLOW_PLAIN,
+    pace::CALLS_PER_MINUTE,
 ];
 
 const DIALECT: Dialect = Dialect {
@@ -176,7 +178,7 @@ pub(crate) fn open(
         &[("subject", ExternalId::Subject), ("objectId", ExternalId::ObjectId)];
     let batch = reader.number("batchMembers", 100, 1..=1_000)?;
     Ok(Arc::new(Scim {
-        http: Http::new(url, DIALECT, credentials, egress, authorities),
+        http: Http::new(url, DIALECT, credentials, egress, authorities, Pace::read(reader)?),
         creates_accounts: reader.flag("createAccounts", false)?,
         user_name: reader.choice("userName", Some(UserName::UserPrincipalName), user_names)?,
         external_id: reader.choice("externalId", Some(ExternalId::Subject), external_ids)?,

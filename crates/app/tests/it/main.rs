@@ -12,6 +12,7 @@ mod deliver;
 mod end;
 mod guards;
 mod notices;
+mod outage;
 mod plan;
 mod poison;
 mod races;

@@ -66,6 +66,7 @@ struct Truth {
     /// Misbehaviour towards one resource (or `*`), for so many calls.
     troubles: BTreeMap<String, (Trouble, u32)>,
     calls: Vec<String>,
+    checks: usize,
 }
 
 /// The target: who is a member of what, what was called.
@@ -134,6 +135,11 @@ impl Fake {
         std::mem::take(&mut self.truth.lock().unwrap().calls)
     }
 
+    /// How often it was checked since the last look.
+    pub fn checks(&self) -> usize {
+        std::mem::take(&mut self.truth.lock().unwrap().checks)
+    }
+
     fn note(&self, verb: &str, person: &Person, role: &Role) -> Option<Trouble> {
         let mut truth = self.truth.lock().unwrap();
         let short = person.user_principal_name.split('@').next().unwrap_or_default().to_owned();
@@ -171,7 +177,9 @@ impl Connector for Fake {
     }
 
     async fn check(&self) -> Result<Health, Fault> {
-        if let Some((Trouble::Refuse(fault), times)) = self.truth.lock().unwrap().troubles.get("*")
+        let mut truth = self.truth.lock().unwrap();
+        truth.checks += 1;
+        if let Some((Trouble::Refuse(fault), times)) = truth.troubles.get("*")
             && 0 < *times
             && fault.class == Class::Target
         {
