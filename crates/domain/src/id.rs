@@ -101,6 +101,8 @@ ids! {
     CauseId;
     /// A held change.
     GuardId;
+    /// One difference between a target and what is wanted there.
+    DriftFindingId;
     /// One line of a request's timeline.
     HistoryId;
     /// One audit record.

@@ -9,6 +9,7 @@ pub mod cause;
 pub mod circuit;
 pub mod delivery;
 pub mod drain;
+pub mod drift;
 pub mod duration;
 pub mod fault;
 pub mod filter;
