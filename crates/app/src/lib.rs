@@ -18,6 +18,8 @@ pub mod deliveries;
 pub mod delivering;
 pub mod directory_groups;
 pub mod directory_roles;
+pub mod drift;
+mod drift_sweep;
 mod error;
 pub mod failures;
 pub mod fields;

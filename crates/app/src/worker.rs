@@ -41,6 +41,8 @@ const TIDY: Duration = Duration::from_secs(600);
 const PACE: Duration = Duration::from_secs(15);
 /// How often it is written down what causes hold up.
 const LOOK: Duration = Duration::from_secs(300);
+/// How often it is looked for whether a target is to be compared with what is wanted there.
+const COMPARE: Duration = Duration::from_secs(5);
 /// How often the list of targets is read anew.
 const TARGETS_AGE: Duration = Duration::from_secs(1);
 /// How often to look whether a database takes changes again.
@@ -266,12 +268,12 @@ impl App {
                         self.tell_poison(tx, &mut row).await?;
                     }
                 }
+                if !discarded && delivery::drifted(&claimed_row, &row.delivery) {
+                    self.meet_drift(tx, &claimed_row, &mut row, &claimed.retry, now).await?;
+                }
                 deliveries::save(tx, &row, epoch).await?;
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
                 deliveries::insert_attempt(tx, &attempt).await?;
-                if !discarded && delivery::drifted(&claimed_row, &row.delivery) {
-                    self.tell_drift(tx, &row, now).await?;
-                }
                 if before != row.delivery.part() {
                     let concerned = assignments::concerned(tx, row.id).await?;
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
@@ -297,33 +299,6 @@ impl App {
         let default = &self.settings().retry;
         // They were checked before they were stored.
         settings::retry(&target.settings, default).unwrap_or(*default)
-    }
-
-    /// Writes down that somebody else changed in a target what was seen to be as wanted there.
-    async fn tell_drift(
-        &self,
-        tx: &mut accede_store::Tx<'_>,
-        row: &DeliveryRow,
-        now: Timestamp,
-    ) -> Result<()> {
-        let action = match row.delivery.wanted {
-            true => "access was removed in the target",
-            false => "access came back in the target",
-        };
-        tracing::warn!(delivery = %row.id, target = %row.key.target, action, "somebody else changes access");
-        let event = audit::Event {
-            action,
-            object_type: "delivery",
-            object_id: row.id.to_string(),
-            catalog: None,
-            detail: serde_json::json!({
-                "target": row.key.target,
-                "subject": row.key.subject,
-                "resource": row.key.resource,
-                "role": row.key.role,
-            }),
-        };
-        audit::record(self, tx, &Caller::system(), event, now).await
     }
 
     pub(crate) async fn remember(
@@ -415,7 +390,7 @@ impl App {
                 }
             }
         }
-        Ok(done)
+        Ok(done + self.sweep_drift().await?)
     }
 
     /// Works until nothing is ready at the present instant.
@@ -462,9 +437,10 @@ impl App {
         let mut lanes = Lanes::default();
         let (mut sweep, mut tidy) = (Every::new(SWEEP), Every::new(TIDY));
         let (mut pace, mut look) = (Every::new(PACE), Every::new(LOOK));
+        let mut compare = Every::new(COMPARE);
         let mut read_targets = Every::new(TARGETS_AGE);
-        let (mut jobs, mut holders, mut causes) =
-            (Beside::default(), Beside::default(), Beside::default());
+        let (mut jobs, mut holders) = (Beside::default(), Beside::default());
+        let (mut causes, mut drift) = (Beside::default(), Beside::default());
         let mut stopping = false;
         let stop = Arc::new(AtomicBool::new(false));
         report("recover", self.recover().await);
@@ -489,6 +465,7 @@ impl App {
                 }
                 if tidy.is_due() {
                     report("sign-in", self.sweep_sign_in().await);
+                    report("old findings", self.forget_drift().await);
                 }
                 if pace.is_due() {
                     report("paces", self.note_paces().await);
@@ -496,6 +473,10 @@ impl App {
                 if look.is_due() {
                     let app = self.clone();
                     causes.begin(async move { report("causes", app.note_causes().await) });
+                }
+                if compare.is_due() {
+                    let app = self.clone();
+                    drift.begin(async move { report("drift", app.sweep_drift().await) });
                 }
                 if read_targets.is_due() {
                     match self.callable_targets().await {
@@ -512,7 +493,7 @@ impl App {
                 }
             }
             if stopping && lanes.in_flight() == 0 {
-                for beside in [jobs, holders, causes] {
+                for beside in [jobs, holders, causes, drift] {
                     beside.end().await;
                 }
                 return;

@@ -445,3 +445,10 @@ pub async fn open(tx: &mut Tx<'_>, reach: &Reach) -> Result<Vec<(TargetId, Drift
 pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
     tx.execute("delete from drift_findings where closed_at_ms < $1", params![before]).await
 }
+
+/// A difference was seen once more.
+pub async fn touch(tx: &mut Tx<'_>, id: DriftFindingId, now: Timestamp) -> Result<()> {
+    tx.execute("update drift_findings set last_seen_at_ms = $2 where id = $1", params![id, now])
+        .await?;
+    Ok(())
+}

@@ -266,3 +266,16 @@ pub async fn people_after(
         .await?;
     rows.iter().map(Facts::from_row).collect()
 }
+
+/// The targets whose turn may have come: not paused, and nobody has it.
+pub async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<TargetId>> {
+    let rows = tx
+        .query(
+            "select t.id from targets t left join drift_sweeps s on s.target_id = t.id
+             where not t.is_paused and (s.turn_at_ms is null or s.turn_at_ms <= $1)
+             order by s.turn_at_ms, t.id limit $2",
+            params![now, limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
