@@ -54,13 +54,11 @@ impl TargetDrift {
 
     pub(crate) async fn of(
         tx: &mut Tx<'_>,
-        open: &[(TargetId, Kind, i64)],
+        reach: &Reach,
         target: TargetId,
     ) -> Result<TargetDrift> {
-        let sweep = drift_sweeps::get(tx, target).await?;
-        let here = open.iter().filter(|(at, ..)| *at == target);
-        let open = here.map(|(_, kind, count)| (*kind, *count)).collect();
-        Ok(match sweep {
+        let open = drift::open(tx, reach, Some(target)).await?;
+        Ok(match drift_sweeps::get(tx, target).await? {
             None => TargetDrift { open, ..TargetDrift::default() },
             Some(sweep) => TargetDrift {
                 compared_at: sweep.finished_at,

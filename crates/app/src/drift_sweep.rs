@@ -26,6 +26,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::deed::Deed;
+use crate::resolutions::Seen;
 use crate::resources::within_deadline;
 use crate::worker::{MAX_TARGETS, person, role};
 use crate::{App, Caller, Error, Result};
@@ -85,8 +86,7 @@ impl App {
     }
 
     async fn compare_turn(&self, id: TargetId) -> Result<usize> {
-        let found = self.store().read(async |tx| targets::get(tx, id).await).await?;
-        let Some(target) = found else { return Ok(0) };
+        let Some(target) = self.to_compare(id).await? else { return Ok(0) };
         // A target that does not open is told by its check, and by what is to be delivered there.
         let Ok(connector) = self.hands().get(&target) else { return Ok(0) };
         if !connector.can_observe() {
@@ -118,6 +118,32 @@ impl App {
             self.wake();
         }
         Ok(done)
+    }
+
+    /// A target that has something to compare. Nothing is written to find that out.
+    async fn to_compare(&self, id: TargetId) -> Result<Option<TargetRow>> {
+        let (now, every) = (self.now(), self.settings().drift_every);
+        self.store()
+            .read(async |tx| {
+                let Some(target) = targets::get(tx, id).await? else { return Ok(None) };
+                let mut sweep = drift_sweeps::get(tx, id).await?.unwrap_or_else(|| Sweep::new(id));
+                if circuits::get(tx, id).await?.circuit.admits(now) != Admission::All
+                    || drift_sweeps::is_busy(tx, id, now).await?
+                {
+                    return Ok(None);
+                }
+                begin(&mut sweep, every, target.created_at, now);
+                let is_due = match cutoff(&sweep, every, now) {
+                    _ if sweep.is_running => true,
+                    None => false,
+                    Some(cutoff) => {
+                        drift_sweeps::has_to_read(tx, id, cutoff).await?
+                            || !drift::waiting(tx, id, cutoff, 1).await?.is_empty()
+                    }
+                };
+                Ok::<_, Error>(Some(target).filter(|_| is_due))
+            })
+            .await
     }
 
     /// Takes a target's turn, if there is something to compare, and marks what is to be read back.
@@ -205,7 +231,7 @@ impl App {
                     let roles_left = lists
                         && !drift_sweeps::roles_after(tx, id, &sweep.after, 1).await?.is_empty();
                     let unread = match sweep.cutoff {
-                        Some(cutoff) => !drift_sweeps::to_read(tx, id, cutoff, 1).await?.is_empty(),
+                        Some(cutoff) => drift_sweeps::has_to_read(tx, id, cutoff).await?,
                         None => false,
                     };
                     if !roles_left && !unread {
@@ -235,17 +261,24 @@ impl App {
         let seen = guarded(async {
             connector.observe(&asked).await.into_iter().next().unwrap_or_else(|| Err(missing()))
         });
+        let asked_at = self.now();
         let presence = seen.await;
         let (now, caller) = (self.now(), Caller::system());
         self.store()
             .write(async |tx| {
                 people::lock(tx, subject).await?;
-                let Some(now_row) = deliveries::lock(tx, row.id).await? else { return Ok(()) };
+                let Some(mut now_row) = deliveries::lock(tx, row.id).await? else {
+                    return Ok(());
+                };
+                let observed = Observed::Present;
                 if let Ok(Presence::Present) = presence
                     && now_row.delivery == row.delivery
                     && let Ok(resolved) =
-                        resolution::done_outside(now_row.delivery, Some(Observed::Present), now)
+                        resolution::done_outside(now_row.delivery, Some(observed), now)
                 {
+                    let seen = Seen { observed, asked_at };
+                    deliveries::insert_attempt(tx, &self.read_outside(&now_row, seen, now)).await?;
+                    now_row.attempted_at = Some(now);
                     let why = "somebody gave the role back in the target system; it was read there";
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
                     deed.resolve(now_row, resolved, "resolved", why).await?;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::Timestamp;
-use accede_store::{deployment, guards, queue};
+use accede_domain::drift::Kind;
+use accede_domain::permission::Reach;
+use accede_store::{deployment, drift, guards, queue};
 
 pub use accede_store::queue::Undone;
 
@@ -24,6 +26,8 @@ pub struct Health {
     pub undone: Vec<Undone>,
     /// How many changes wait for a second person, and since when the first.
     pub held: (i64, Option<Timestamp>),
+    /// Open findings of drift, by kind; every kind.
+    pub drift: Vec<(Kind, i64)>,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -81,12 +85,16 @@ impl App {
     /// The database's.
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
-        let (undone, held) = self
+        let (undone, held, open) = self
             .store()
             .read(async |tx| {
-                Ok::<_, accede_store::Error>((queue::undone(tx).await?, guards::waiting(tx).await?))
+                let (undone, held) = (queue::undone(tx).await?, guards::waiting(tx).await?);
+                let open = drift::open(tx, &Reach::Everywhere, None).await?;
+                Ok::<_, accede_store::Error>((undone, held, open))
             })
             .await?;
-        Ok(Health { undone, held, at })
+        let of = |kind| open.iter().find(|(one, _)| *one == kind).map_or(0, |(_, count)| *count);
+        let drift = Kind::ALL.into_iter().map(|kind| (kind, of(kind))).collect();
+        Ok(Health { undone, held, drift, at })
     }
 }

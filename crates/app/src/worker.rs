@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 
 use crate::deed::Deed;
 use crate::lanes::{Lanes, is_strained};
-use crate::{App, Caller, Error, Result, audit};
+use crate::{App, Caller, Error, Result};
 
 /// Longest sleep of an idle worker: what no wake-up announced is found after so long.
 const IDLE: Duration = Duration::from_millis(500);

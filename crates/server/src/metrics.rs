@@ -40,6 +40,11 @@ struct DeliveryLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     outcome: String,
 }
@@ -134,6 +139,11 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
             Unit::Seconds,
             oldest,
         );
+        let findings: Family<DriftLabels, Gauge> = Family::default();
+        for (kind, count) in &health.drift {
+            findings.get_or_create(&DriftLabels { kind: kind.name() }).set(*count);
+        }
+        registry.register("drift_findings", "Open findings of drift", findings);
         queue(&mut registry, health);
     }
     let attempts: Family<AttemptLabels, Counter> = Family::default();

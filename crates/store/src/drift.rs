@@ -425,20 +425,23 @@ pub async fn get(
     rows.first().map(NamedFinding::from_row).transpose()
 }
 
-/// How many findings in reach are open, by target and kind.
-pub async fn open(tx: &mut Tx<'_>, reach: &Reach) -> Result<Vec<(TargetId, Drift, i64)>> {
-    let mut values = Vec::new();
+/// How many findings of a target in reach are open, by kind; of all targets if `None`.
+pub async fn open(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    target: Option<TargetId>,
+) -> Result<Vec<(Drift, i64)>> {
+    let mut values: Vec<Value> = target.map(Value::from).into_iter().collect();
     let mut conditions = vec!["f.state = 'open'".to_owned()];
+    conditions.extend(target.map(|_| "f.target_id = $1".to_owned()));
     conditions.extend(reachable(reach, &mut values));
     let text = format!(
-        "select f.target_id, f.kind, count(*) from drift_findings f where {}
-         group by f.target_id, f.kind order by f.target_id, f.kind",
+        "select f.kind, count(*) from drift_findings f where {}
+         group by f.kind order by f.kind",
         conditions.join(" and ")
     );
     let rows = tx.query_text(&text, &values).await?;
-    rows.iter()
-        .map(|row| Ok((row.get(0)?, named(Drift::parse, &row.get::<String>(1)?)?, row.get(2)?)))
-        .collect()
+    rows.iter().map(|row| Ok((named(Drift::parse, &row.get::<String>(0)?)?, row.get(1)?))).collect()
 }
 
 /// Forgets findings that were closed before; says how many.

@@ -44,6 +44,23 @@ macro_rules! columns {
 }
 
 impl Sweep {
+    /// A target that was never looked at.
+    pub const fn new(target: TargetId) -> Sweep {
+        Sweep {
+            target,
+            turn_at: Timestamp::UNIX_EPOCH,
+            begun_at: None,
+            finished_at: None,
+            asked_at: None,
+            cutoff: None,
+            is_running: false,
+            after: (String::new(), String::new(), String::new()),
+            roles_read: 0,
+            roles_unread: 0,
+            problem: None,
+        }
+    }
+
     fn from_row(row: &Row) -> Result<Sweep> {
         Ok(Sweep {
             target: row.get(0)?,
@@ -142,6 +159,19 @@ pub async fn to_read(
     };
     let rows = tx.query(sql, params![target, cutoff, limit_value(limit)]).await?;
     rows.iter().map(DeliveryRow::from_row).collect()
+}
+
+/// Whether there is such a delivery.
+pub async fn has_to_read(tx: &mut Tx<'_>, target: TargetId, cutoff: Timestamp) -> Result<bool> {
+    let found = tx
+        .query_opt(
+            "select 1 from deliveries
+             where target_id = $1 and phase = 'settled' and ready_at_ms is null
+                 and attempted_at_ms < $2 limit 1",
+            params![target, cutoff],
+        )
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Whether anything of a target waits for its turn, so that nothing else should be asked of it.

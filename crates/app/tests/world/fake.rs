@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use accede_connectors::{
-    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted,
+    Connector, Done, FoundResource, Health, Holder, Holders, Item, Person, Presence, Role, Wanted,
 };
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
@@ -107,6 +107,17 @@ impl Fake {
     /// It misbehaves towards a resource in the next so many calls.
     pub fn trouble_times(&self, resource: &str, trouble: Trouble, times: u32) {
         self.truth.lock().unwrap().troubles.insert(resource.to_owned(), (trouble, times));
+    }
+
+    /// Somebody whom only the target knows changes there.
+    pub fn put_stranger(&self, name: &str, resource: &str, present: bool) {
+        let key = (name.to_owned(), resource.to_owned());
+        let members = &mut self.truth.lock().unwrap().members;
+        if present {
+            members.insert(key);
+        } else {
+            members.remove(&key);
+        }
     }
 
     pub fn heal(&self) {
@@ -231,5 +242,35 @@ impl Connector for Fake {
             });
         }
         answers
+    }
+    fn can_list_holders(&self) -> bool {
+        self.can_observe
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let trouble = {
+            let mut truth = self.truth.lock().unwrap();
+            truth.calls.push(format!("holders {}", role.resource));
+            truth.troubles.get(&role.resource).or(truth.troubles.get("*")).cloned()
+        };
+        match trouble {
+            Some((Trouble::Refuse(fault), times)) if 0 < times => return Err(fault),
+            // Without the message of a panic, which would only be in the way.
+            Some((Trouble::Break, _)) => std::panic::resume_unwind(Box::new("it broke down")),
+            _ => {}
+        }
+        let truth = self.truth.lock().unwrap();
+        let held = truth.members.iter().filter(|(_, resource)| *resource == role.resource);
+        let list = held.map(|(name, _)| Holder {
+            id: format!("account of {name}"),
+            name: Some(name.to_uppercase()),
+            subject: known.iter().find(|one| one.user_principal_name == *name).map(|p| p.subject),
+            marks: vec![name.clone()],
+        });
+        Ok(Holders { list: list.collect(), calls: 1 })
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        vec![person.user_principal_name.clone()]
     }
 }

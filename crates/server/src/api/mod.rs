@@ -13,6 +13,7 @@ pub mod batch;
 pub mod body;
 pub mod catalogs;
 pub mod directory_objects;
+pub mod drift;
 pub mod error;
 pub mod failures;
 pub mod groups;
@@ -76,6 +77,7 @@ pub fn routes() -> Router<App> {
         .merge(assignments::routes())
         .merge(catalogs::routes())
         .merge(directory_objects::routes())
+        .merge(drift::routes())
         .merge(failures::routes())
         .merge(groups::routes())
         .merge(guards::routes())
