@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use accede_app::Settings;
 use accede_app::egress::Policy;
-use accede_domain::duration::Duration;
 use accede_domain::drift::Missing;
+use accede_domain::duration::Duration;
 use accede_domain::guard::{Limit, Limits};
 use accede_domain::nearest;
 use accede_domain::retry::Retry;

@@ -66,6 +66,7 @@ struct Truth {
     /// Misbehaviour towards one resource (or `*`), for so many calls.
     troubles: BTreeMap<String, (Trouble, u32)>,
     calls: Vec<String>,
+    lists: Vec<String>,
 }
 
 /// The target: who is a member of what, what was called.
@@ -143,6 +144,11 @@ impl Fake {
     /// The calls since the last look: `grant uma payroll`, `observe uma payroll`.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.truth.lock().unwrap().calls)
+    }
+
+    /// Whose holders were listed since the last look.
+    pub fn lists(&self) -> Vec<String> {
+        std::mem::take(&mut self.truth.lock().unwrap().lists)
     }
 
     fn note(&self, verb: &str, person: &Person, role: &Role) -> Option<Trouble> {
@@ -250,7 +256,7 @@ impl Connector for Fake {
     async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
         let trouble = {
             let mut truth = self.truth.lock().unwrap();
-            truth.calls.push(format!("holders {}", role.resource));
+            truth.lists.push(role.resource.clone());
             truth.troubles.get(&role.resource).or(truth.troubles.get("*")).cloned()
         };
         match trouble {

@@ -113,8 +113,5 @@ fn the_document_is_the_table() {
         std::fs::write(path, document()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        written == document(),
-        "run again with ACCEDE_BLESS=1 and look at docs/settings.md"
-    );
+    assert!(written == document(), "run again with ACCEDE_BLESS=1 and look at docs/settings.md");
 }

@@ -44,7 +44,10 @@ impl Narrowed {
     /// From options; what is not known is left out. Without any, what is open is shown.
     fn read(fields: &Fields) -> Narrowed {
         let known = |name: &'static str, names: [&'static str; 4]| -> Vec<&'static str> {
-            fields.all(name).filter_map(|asked| names.into_iter().find(|one| *one == asked)).collect()
+            fields
+                .all(name)
+                .filter_map(|asked| names.into_iter().find(|one| *one == asked))
+                .collect()
         };
         let mut states = known("state", FindingState::NAMES);
         let kinds = known("kind", DriftKind::NAMES);
@@ -197,8 +200,7 @@ async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) ->
     let states = FindingState::ALL.into_iter();
     let kinds = DriftKind::ALL.into_iter();
     page(&DriftPage {
-        frame: frame(Some(&session), "Drift", Place::Drift)
-            .notice(words::done(fields.get("done"))),
+        frame: frame(Some(&session), "Drift", Place::Drift).notice(words::done(fields.get("done"))),
         states: states
             .map(|one| {
                 let words = words::drift_state(one).text;

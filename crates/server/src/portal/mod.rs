@@ -10,6 +10,7 @@ mod assignments;
 mod catalogs;
 mod confirm;
 mod details;
+mod drift;
 mod failures;
 pub mod form;
 mod form_page;
@@ -129,6 +130,7 @@ fn routes() -> Router<Web> {
         .merge(failures::routes())
         .merge(incompatible::routes())
         .merge(groups::routes())
+        .merge(drift::routes())
         .merge(guards::routes())
         .merge(jobs::routes())
         .merge(package_edit::routes())

@@ -272,6 +272,8 @@ pub enum Place {
     Catalogs,
     /// Failures.
     Failures,
+    /// Drift.
+    Drift,
     /// Held changes.
     Held,
     /// Target systems.

@@ -9,6 +9,7 @@ use super::assignments::AssignmentsPage;
 use super::catalogs::samples_of as catalogs;
 use super::confirm::ConfirmPage;
 use super::details::DetailsPage;
+use super::drift::{DriftPage, FindingPage};
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
 use super::groups::samples_of as groups;
@@ -43,6 +44,8 @@ pub fn every_page() -> Vec<(String, String)> {
     add("jobs", rendered(&JobsPage::samples()));
     add("details", rendered(&DetailsPage::samples()));
     add("failures", rendered(&FailuresPage::samples()));
+    add("drift", rendered(&DriftPage::samples()));
+    add("finding", rendered(&FindingPage::samples()));
     add("guards", rendered(&GuardsPage::samples()));
     add("guard", rendered(&GuardPage::samples()));
     add("packages", rendered(&packages::lists()));
