@@ -320,7 +320,8 @@ pub async fn close_forgotten(tx: &mut Tx<'_>, target: TargetId, now: Timestamp) 
                  select 1 from resources e join resource_roles o on o.resource_id = e.id
                      join resource_role_scopes x on x.role_id = o.id
                      join resource_scopes c on c.id = x.scope_id
-                 where e.target_id = drift_findings.target_id
+                     join packages p on p.id = x.package_id
+                 where p.deleted_at_ms is null and e.target_id = drift_findings.target_id
                      and e.origin_id = drift_findings.resource_origin_id
                      and o.origin_id = drift_findings.role_origin_id
                      and c.origin_id = drift_findings.scope_origin_id)",
