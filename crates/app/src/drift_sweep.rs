@@ -104,15 +104,7 @@ impl App {
             self.look_at_waiting(&*connector, finding, &row).await?;
             done += 1;
         }
-        for (place, role) in std::mem::take(&mut turn.roles) {
-            if turn.left == 0 {
-                break;
-            }
-            done += 1;
-            if !self.compare_role(&mut turn, &*connector, place, role).await? {
-                break;
-            }
-        }
+        done += self.compare_roles(&mut turn, &*connector).await?;
         self.end_turn(&turn).await?;
         if 0 < done {
             self.wake();
@@ -289,58 +281,83 @@ impl App {
             .await
     }
 
-    /// Lists the holders of a role and holds them against what is wanted; says whether the target may
-    /// be asked on.
-    async fn compare_role(
-        &self,
-        turn: &mut Turn,
-        connector: &dyn Connector,
-        place: Place,
-        role: ResourceRoleId,
-    ) -> Result<bool> {
-        match self.list_holders(connector, &place, role).await? {
-            Ok((listed, calls)) => {
-                turn.left = turn.left.saturating_sub(calls.max(1));
-                self.hold_against(turn, listed).await?;
-                Ok(true)
+    /// Lists the holders of the turn's roles and holds them against what is wanted; says of how many.
+    async fn compare_roles(&self, turn: &mut Turn, connector: &dyn Connector) -> Result<usize> {
+        let mut looks = Vec::new();
+        for (place, role) in std::mem::take(&mut turn.roles) {
+            if turn.left == 0 {
+                break;
             }
-            Err(fault) => {
-                turn.left = turn.left.saturating_sub(1);
-                let stops = matches!(fault.class, Class::Target | Class::Throttled);
-                let problem: String =
-                    format!("{}: {fault}", place.resource).chars().take(MAX_NAME).collect();
-                let lease = turn.lease;
-                self.store()
-                    .write(async |tx| {
-                        let mut sweep = drift_sweeps::lock(tx, place.target).await?;
-                        if sweep.turn_at != lease {
-                            return Ok(());
-                        }
-                        // What keeps all from being read passes; met twice, it is this role's own.
-                        if !stops || sweep.problem.as_ref() == Some(&problem) {
-                            let place = place.clone();
-                            sweep.after = (place.resource, place.role, place.scope);
-                            sweep.roles_unread += 1;
-                        }
-                        sweep.problem = Some(problem.clone());
-                        drift_sweeps::save(tx, &sweep).await?;
-                        Ok::<_, Error>(())
-                    })
-                    .await?;
-                if stops {
-                    self.note_call(place.target, &[Answer::Fault(fault)]).await?;
-                }
-                Ok(!stops)
+            let outcome = self.list_holders(connector, &place).await?;
+            let calls = outcome.as_ref().map_or(1, |(_, calls)| (*calls).max(1));
+            turn.left = turn.left.saturating_sub(calls);
+            let stops = outcome.as_ref().err().is_some_and(keeps_all_from_being_read);
+            looks.push((place, role, outcome.map(|(others, _)| others)));
+            if stops {
+                break;
             }
         }
+        // Everybody we know is gone through once a turn, not once a role.
+        let mut marks: HashSet<String> = HashSet::new();
+        for (.., outcome) in &looks {
+            for held in outcome.iter().flatten() {
+                marks.extend(held.marks.iter().cloned());
+            }
+        }
+        let found = self.recognize(connector, &marks).await?;
+        let count = looks.len();
+        for (place, role, outcome) in looks {
+            match outcome {
+                Ok(others) => {
+                    let mut recognized = Vec::with_capacity(others.len());
+                    for held in others {
+                        let subject = held.marks.iter().find_map(|mark| found.get(mark)).copied();
+                        recognized.push((held, subject));
+                    }
+                    let listed = Listed { place, role, others: recognized };
+                    self.hold_against(turn, listed).await?;
+                }
+                Err(fault) => self.leave_unread(turn, &place, fault).await?,
+            }
+        }
+        Ok(count)
     }
 
+    /// Notes that the holders of a role could not be read.
+    async fn leave_unread(&self, turn: &Turn, place: &Place, fault: Fault) -> Result<()> {
+        let stops = keeps_all_from_being_read(&fault);
+        let problem = format!("{}: {fault}", place.resource);
+        let problem: String = problem.chars().take(MAX_NAME).collect();
+        let lease = turn.lease;
+        self.store()
+            .write(async |tx| {
+                let mut sweep = drift_sweeps::lock(tx, place.target).await?;
+                if sweep.turn_at != lease {
+                    return Ok(());
+                }
+                // What keeps all from being read passes; met twice, it is this role's own.
+                if !stops || sweep.problem.as_ref() == Some(&problem) {
+                    let place = place.clone();
+                    sweep.after = (place.resource, place.role, place.scope);
+                    sweep.roles_unread += 1;
+                }
+                sweep.problem = Some(problem.clone());
+                drift_sweeps::save(tx, &sweep).await?;
+                Ok::<_, Error>(())
+            })
+            .await?;
+        if stops {
+            self.note_call(place.target, &[Answer::Fault(fault)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Who holds a role beside the people for whom it is wanted, and how many calls that took.
     async fn list_holders(
         &self,
         connector: &dyn Connector,
         place: &Place,
-        role: ResourceRoleId,
-    ) -> Result<std::result::Result<(Listed, usize), Fault>> {
+    ) -> Result<std::result::Result<(Vec<Held>, usize), Fault>> {
         let wanted = self
             .store()
             .read(async |tx| drift_sweeps::wanted_by(tx, place, MAX_HOLDERS + 1).await)
@@ -359,16 +376,8 @@ impl App {
             Ok(holders) => holders,
             Err(fault) => return Ok(Err(fault)),
         };
-        let others: Vec<Held> = list.into_iter().filter(|held| held.subject.is_none()).collect();
-        let found = self.recognize(connector, &others).await?;
-        let others = others
-            .into_iter()
-            .map(|held| {
-                let subject = held.marks.iter().find_map(|mark| found.get(mark)).copied();
-                (held, subject)
-            })
-            .collect();
-        Ok(Ok((Listed { place: place.clone(), role, others }, calls)))
+        let others = list.into_iter().filter(|held| held.subject.is_none()).collect();
+        Ok(Ok((others, calls)))
     }
 
     /// Whom of the people we know these holders are, by their marks. A mark that several people have
@@ -376,9 +385,8 @@ impl App {
     async fn recognize(
         &self,
         connector: &dyn Connector,
-        others: &[Held],
+        wanted: &HashSet<String>,
     ) -> Result<HashMap<String, SubjectId>> {
-        let wanted: HashSet<&String> = others.iter().flat_map(|held| &held.marks).collect();
         let mut found: HashMap<String, SubjectId> = HashMap::new();
         let mut several: HashSet<String> = HashSet::new();
         let mut last = None;
@@ -503,6 +511,11 @@ impl App {
             }
         }
     }
+}
+
+/// Whether a fault is the whole target's, so that no other role needs to be asked for now.
+const fn keeps_all_from_being_read(fault: &Fault) -> bool {
+    matches!(fault.class, Class::Target | Class::Throttled)
 }
 
 /// Begins a comparison whose time has come, or that somebody asked for.
