@@ -165,6 +165,8 @@ pub struct DriftPage {
     kinds: Vec<Choosable>,
     target: String,
     is_narrowed: bool,
+    /// Whether everything is shown that was ever found.
+    is_all: bool,
     rows: Vec<Shown>,
     total: i64,
     next: Option<String>,
@@ -214,6 +216,7 @@ async fn list(State(app): State<App>, session: Session, Asked(fields): Asked) ->
             })
             .collect(),
         is_narrowed: narrowed.is_narrowed(),
+        is_all: narrowed == Narrowed::default(),
         rows: found.items.iter().map(|one| Shown::of(one, may_decide)).collect(),
         total: found.count.unwrap_or(0),
         next: found.next.map(|mark| narrowed.address().with("after", mark).text()),
@@ -323,9 +326,10 @@ mod samples {
     }
 
     impl DriftPage {
-        /// Every kind in every state; nothing; nothing that matches.
+        /// Every kind in every state; nothing open; nothing that matches; nothing ever.
         pub fn samples() -> Vec<DriftPage> {
-            let page = |rows: Vec<Shown>, is_narrowed| DriftPage {
+            let page = |rows: Vec<Shown>, is_narrowed, is_all| DriftPage {
+                is_all,
                 frame: frame("Drift", Place::Drift),
                 states: vec![choice("open", "Open", true), choice("gone", "Gone", false)],
                 kinds: vec![choice("extra", "Extra access", false)],
@@ -335,7 +339,13 @@ mod samples {
                 rows,
                 next: is_narrowed.then(|| "/governance/drift?after=x".to_owned()),
             };
-            vec![page(all(), true), page(Vec::new(), false), page(Vec::new(), true)]
+            let none = Vec::new;
+            vec![
+                page(all(), true, false),
+                page(none(), false, false),
+                page(none(), true, false),
+                page(none(), true, true),
+            ]
         }
     }
 

@@ -67,7 +67,7 @@ async fn a_finding_is_kept_as_it_is_and_closed_once() {
             assert_eq!(drift::lock(tx, ours.id).await?, Some(ours.clone()), "{engine}");
             assert_eq!(drift::lock_live_of(tx, row.id).await?, Some(ours.clone()), "{engine}");
             let there = drift::lock_live_at(tx, &theirs.place).await?;
-            assert_eq!(there, [theirs.clone()], "{engine}");
+            assert_eq!(there, std::slice::from_ref(&theirs), "{engine}");
             assert_eq!(drift::lock(tx, nobody::<DriftFindingId>()).await?, None, "{engine}");
 
             drift::touch(tx, theirs.id, at(40)).await?;
