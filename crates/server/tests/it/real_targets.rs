@@ -194,7 +194,7 @@ async fn what_somebody_changes_in_a_scim_server_is_found_and_repaired_or_told() 
     assigned(&world, &ada, &uma, &package).await;
     world.later(1);
     world.work().await;
-    assert_eq!(members(), [umas.clone()]);
+    assert_eq!(members(), std::slice::from_ref(&umas));
 
     // Uma is taken out and two others are put in; a day later that is found.
     behind_our_back(&[&maxs, &robot]);
