@@ -125,6 +125,26 @@ impl Groups for DirectoryGroups {
             .await
             .map_err(fault)
     }
+
+    async fn everybody(
+        &self,
+        group: &str,
+        membership: Membership,
+        limit: usize,
+    ) -> Result<Option<Vec<(String, String)>>, Fault> {
+        let Ok(id) = group.parse::<GroupId>() else { return Ok(None) };
+        self.store
+            .read(async |tx| {
+                if groups::get(tx, id).await?.is_none() {
+                    return Ok(None);
+                }
+                let all = groups::everybody(tx, id, tie(membership), limit).await?;
+                let named = all.into_iter().map(|(user, name)| (user.to_string(), name));
+                Ok::<_, Error>(Some(named.collect()))
+            })
+            .await
+            .map_err(fault)
+    }
 }
 
 const fn tie(membership: Membership) -> Tie {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::Timestamp;
-use accede_store::{deployment, guards, notices, queue};
+use accede_domain::drift::Kind;
+use accede_domain::permission::Reach;
+use accede_store::{deployment, drift, guards, notices, queue};
 
 pub use accede_store::queue::Undone;
 
@@ -26,6 +28,8 @@ pub struct Health {
     pub held: (i64, Option<Timestamp>),
     /// How many notices stand in each state.
     pub notices: Vec<(accede_domain::notice::State, i64)>,
+    /// Open findings of drift, by kind; every kind.
+    pub drift: Vec<(Kind, i64)>,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -83,13 +87,16 @@ impl App {
     /// The database's.
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
-        let (undone, held, notices) = self
+        let (undone, held, open, notices) = self
             .store()
             .read(async |tx| {
                 let (undone, held) = (queue::undone(tx).await?, guards::waiting(tx).await?);
-                Ok::<_, accede_store::Error>((undone, held, notices::counts(tx).await?))
+                let open = drift::open(tx, &Reach::Everywhere, None).await?;
+                Ok::<_, accede_store::Error>((undone, held, open, notices::counts(tx).await?))
             })
             .await?;
-        Ok(Health { undone, held, notices, at })
+        let of = |kind| open.iter().find(|(one, _)| *one == kind).map_or(0, |(_, count)| *count);
+        let drift = Kind::ALL.into_iter().map(|kind| (kind, of(kind))).collect();
+        Ok(Health { undone, held, notices, drift, at })
     }
 }

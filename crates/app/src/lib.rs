@@ -21,6 +21,8 @@ pub mod delivering;
 pub mod deployment;
 pub mod directory_groups;
 pub mod directory_roles;
+pub mod drift;
+mod drift_sweep;
 mod error;
 pub mod failures;
 pub mod fields;

@@ -21,9 +21,9 @@ use crate::{App, Caller, Error, Result, audit, text};
 
 /// What was read in a target, and when that began.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
-    observed: Observed,
-    asked_at: Timestamp,
+pub(crate) struct Seen {
+    pub(crate) observed: Observed,
+    pub(crate) asked_at: Timestamp,
 }
 
 /// What came of settling a delivery by hand.
@@ -130,7 +130,7 @@ impl App {
                 };
                 if let Some(seen) = seen {
                     row.attempted_at = Some(now);
-                    deliveries::insert_attempt(tx, &self.read_by_hand(&row, seen, now)).await?;
+                    deliveries::insert_attempt(tx, &self.read_outside(&row, seen, now)).await?;
                 }
                 if resolved == row.delivery {
                     return Ok(false);
@@ -164,7 +164,8 @@ impl App {
             .await
     }
 
-    fn read_by_hand(&self, row: &DeliveryRow, seen: Seen, now: Timestamp) -> Attempt {
+    /// The attempt that stands for a read which no worker made.
+    pub(crate) fn read_outside(&self, row: &DeliveryRow, seen: Seen, now: Timestamp) -> Attempt {
         let outcome = if seen.observed == Observed::Present { "present" } else { "absent" };
         Attempt {
             id: self.mint(now),

@@ -17,6 +17,10 @@ pub struct Settings {
     pub guards: accede_domain::guard::Limits,
     /// How far back derived changes are counted together.
     pub guard_window: SignedDuration,
+    /// How often targets are compared with what is wanted there; `None`: only when somebody asks.
+    pub drift_every: Option<SignedDuration>,
+    /// What is done about a role that somebody takes away, where the target says nothing else.
+    pub drift_missing: accede_domain::drift::Missing,
     /// Networks that connectors may reach beyond the default, and those they may not.
     pub egress: std::sync::Arc<accede_connectors::egress::Policy>,
     /// Most calls in flight over all targets.
@@ -73,6 +77,8 @@ impl Default for Settings {
             retry: Retry::default(),
             guards: accede_domain::guard::Limits::default(),
             guard_window: GUARD_WINDOW,
+            drift_every: Some(accede_domain::drift::EVERY),
+            drift_missing: accede_domain::drift::Missing::default(),
             egress: std::sync::Arc::default(),
             worker_calls: WORKER_CALLS,
             notices: Notices::default(),

@@ -17,6 +17,7 @@ use accede_store::targets::{self, Checked, DIRECTORY, TargetRow};
 use serde_json::{Map, Value, json};
 
 use crate::creations::{self, Repeat};
+use crate::drift::TargetDrift;
 use crate::hands::{open_secrets, place};
 use crate::list::ask;
 use crate::resources::{Environment, of_target, within_deadline};
@@ -127,6 +128,8 @@ pub struct TargetView {
     pub circuit: CircuitRow,
     /// Whether it has been in trouble for so long, or in such, that somebody must look.
     pub is_out_of_order: bool,
+    /// How it and what is wanted there differ.
+    pub drift: TargetDrift,
     /// When it was made.
     pub created_at: accede_domain::Timestamp,
     /// When it was last changed.
@@ -563,6 +566,7 @@ impl App {
             }
             false => None,
         };
+        let drift = TargetDrift::of(tx, &caller.reach(Action::ReadRequests), row.id).await?;
         let manages = caller.reach(Action::ManageTargets) == Reach::Everywhere;
         let secrets = if manages {
             // A key that was lost is no reason to show nothing.
@@ -585,6 +589,7 @@ impl App {
             checked: row.checked,
             backlog,
             drain,
+            drift,
             is_out_of_order: circuit.circuit.is_out_of_order(now),
             circuit,
             created_at: row.created_at,

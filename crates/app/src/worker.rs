@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use crate::deed::Deed;
 use crate::deployment::{self, Rounds};
 use crate::lanes::{Lanes, is_strained};
-use crate::{App, Caller, Error, Result, audit};
+use crate::{App, Caller, Error, Result};
 
 /// Longest sleep of an idle worker: what no wake-up announced is found after so long.
 const IDLE: Duration = Duration::from_millis(500);
@@ -44,6 +44,8 @@ const PACE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(300);
 /// How often it is looked whether somebody is to be told something, and what is written is sent.
 const NOTICES: Duration = Duration::from_secs(5);
+/// How often it is looked for whether a target is to be compared with what is wanted there.
+const COMPARE: Duration = Duration::from_secs(5);
 /// How often the list of targets is read anew.
 const TARGETS_AGE: Duration = Duration::from_secs(1);
 /// How often to look whether a database takes changes again.
@@ -272,12 +274,12 @@ impl App {
                         self.tell_poison(tx, &mut row).await?;
                     }
                 }
+                if !discarded && delivery::drifted(&claimed_row, &row.delivery) {
+                    self.meet_drift(tx, &claimed_row, &mut row, &claimed.retry, now).await?;
+                }
                 deliveries::save(tx, &row, epoch).await?;
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
                 deliveries::insert_attempt(tx, &attempt).await?;
-                if !discarded && delivery::drifted(&claimed_row, &row.delivery) {
-                    self.tell_drift(tx, &row, now).await?;
-                }
                 if before != row.delivery.part() {
                     let concerned = assignments::concerned(tx, row.id).await?;
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
@@ -303,33 +305,6 @@ impl App {
         let default = &self.settings().retry;
         // They were checked before they were stored.
         settings::retry(&target.settings, default).unwrap_or(*default)
-    }
-
-    /// Writes down that somebody else changed in a target what was seen to be as wanted there.
-    async fn tell_drift(
-        &self,
-        tx: &mut accede_store::Tx<'_>,
-        row: &DeliveryRow,
-        now: Timestamp,
-    ) -> Result<()> {
-        let action = match row.delivery.wanted {
-            true => "access was removed in the target",
-            false => "access came back in the target",
-        };
-        tracing::warn!(delivery = %row.id, target = %row.key.target, action, "somebody else changes access");
-        let event = audit::Event {
-            action,
-            object_type: "delivery",
-            object_id: row.id.to_string(),
-            catalog: None,
-            detail: serde_json::json!({
-                "target": row.key.target,
-                "subject": row.key.subject,
-                "resource": row.key.resource,
-                "role": row.key.role,
-            }),
-        };
-        audit::record(self, tx, &Caller::system(), event, now).await
     }
 
     pub(crate) async fn remember(
@@ -425,7 +400,7 @@ impl App {
                 }
             }
         }
-        Ok(done)
+        Ok(done + self.sweep_drift().await?)
     }
 
     /// Works until nothing is ready at the present instant.
@@ -473,9 +448,10 @@ impl App {
         let (mut sweep, mut tidy) = (Every::new(SWEEP), Every::new(TIDY));
         let (mut pace, mut look) = (Every::new(PACE), Every::new(LOOK));
         let (mut tell, mut notices) = (Every::new(NOTICES), Beside::default());
+        let mut compare = Every::new(COMPARE);
         let mut read_targets = Every::new(TARGETS_AGE);
-        let (mut jobs, mut holders, mut causes) =
-            (Beside::default(), Beside::default(), Beside::default());
+        let (mut jobs, mut holders) = (Beside::default(), Beside::default());
+        let (mut causes, mut drift) = (Beside::default(), Beside::default());
         let mut rounds = Rounds::new();
         let mut stopping = false;
         let stop = Arc::new(AtomicBool::new(false));
@@ -502,6 +478,7 @@ impl App {
                 if tidy.is_due() {
                     report("sign-in", self.sweep_sign_in().await);
                     report("notices", self.forget_notices().await);
+                    report("old findings", self.forget_drift().await);
                 }
                 if pace.is_due() {
                     report("paces", self.note_paces().await);
@@ -509,6 +486,10 @@ impl App {
                 if look.is_due() {
                     let app = self.clone();
                     causes.begin(async move { report("causes", app.note_causes().await) });
+                }
+                if compare.is_due() {
+                    let app = self.clone();
+                    drift.begin(async move { report("drift", app.sweep_drift().await) });
                 }
                 if read_targets.is_due() {
                     match self.callable_targets().await {
@@ -530,7 +511,7 @@ impl App {
             }
             if stopping && lanes.in_flight() == 0 {
                 // A notice that is cut off is sent once more, under the same id.
-                for beside in [jobs, holders, causes, rounds.work] {
+                for beside in [jobs, holders, causes, drift, rounds.work] {
                     beside.end().await;
                 }
                 return;

@@ -16,10 +16,12 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::egress::Policy;
+use crate::faults::too_many;
 use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::{
-    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
+    Connector, Done, FoundResource, Health, Holder, Holders, Item, MAX_HOLDERS, Person, Presence,
+    Role, Settings, Wanted,
 };
 
 /// What was asked of the target.
@@ -31,6 +33,8 @@ pub enum Verb {
     Revoke,
     /// Say whether somebody has a role.
     Observe,
+    /// List who has a role.
+    Holders,
     /// Say whether the target answers.
     Check,
     /// List resources.
@@ -376,16 +380,22 @@ impl State {
         self.resources.is_empty() || self.resources.iter().any(|known| known.origin_id == resource)
     }
 
+    /// Whether a resource that is known has such a role.
+    fn knows(&self, role: &Role) -> Result<(), Fault> {
+        let known = self.resources.iter().find(|r| r.origin_id == role.resource);
+        if known.is_some_and(|r| r.roles.iter().all(|one| one.origin_id != role.role)) {
+            let message = format!("`{}` is not a role of this resource", role.role);
+            return Err(Fault::new(Class::Unsupported, "role-unknown", message));
+        }
+        Ok(())
+    }
+
     fn apply(&mut self, item: &Item) -> Result<Done, Fault> {
         let subject = item.person.subject;
         if let Some(fault) = self.refusal(subject, &item.role) {
             return Err(fault);
         }
-        let known = self.resources.iter().find(|r| r.origin_id == item.role.resource);
-        if known.is_some_and(|r| r.roles.iter().all(|role| role.origin_id != item.role.role)) {
-            let message = format!("`{}` is not a role of this resource", item.role.role);
-            return Err(Fault::new(Class::Unsupported, "role-unknown", message));
-        }
+        self.knows(&item.role)?;
         let key = (subject, item.role.clone());
         match item.wanted {
             Wanted::Granted if !self.exists(&item.role.resource) => {
@@ -549,6 +559,49 @@ impl Connector for Chaos {
         let answered_well: Vec<bool> = answers.iter().map(Result::is_ok).collect();
         state.record(&call, &[], &answered_well);
         answers
+    }
+    fn can_list_holders(&self) -> bool {
+        self.state().observable
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let (_, trouble) = self.begin(Verb::Holders, Vec::new()).await;
+        match trouble {
+            Some(Trouble::Refuse(fault) | Trouble::RefuseAfter(0, fault))
+                if fault.class != Class::Permanent =>
+            {
+                return Err(fault);
+            }
+            // It broke off in the middle: what was read is not all.
+            Some(Trouble::RefuseAfter(_, fault)) => return Err(fault),
+            Some(Trouble::TimeOutBefore | Trouble::TimeOutAfter) => return Err(timed_out()),
+            // A target that lies hides who is there.
+            Some(Trouble::Lie) => return Ok(Holders { list: Vec::new(), calls: 1 }),
+            Some(Trouble::Refuse(_)) | None => {}
+        }
+        let state = self.state();
+        if let Some(fault) = state.resource_troubles.get(&role.resource) {
+            return Err(fault.clone());
+        }
+        state.knows(role)?;
+        let held = state.roles.iter().filter(|(_, held)| held == role).map(|(subject, _)| *subject);
+        let list: Vec<Holder> = held
+            .take(MAX_HOLDERS + 1)
+            .map(|subject| Holder {
+                id: subject.to_string(),
+                name: state.accounts.get(&subject).cloned(),
+                subject: known.iter().map(|person| person.subject).find(|one| *one == subject),
+                marks: vec![subject.to_string()],
+            })
+            .collect();
+        if MAX_HOLDERS < list.len() {
+            return Err(too_many(&role.role));
+        }
+        Ok(Holders { list, calls: 1 })
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        vec![person.subject.to_string()]
     }
 }
 

@@ -2,15 +2,20 @@
 //!
 //! The groups live in the store, which this crate cannot see; the app implements [`Groups`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accede_domain::fault::{Class, Fault};
+use accede_domain::id::SubjectId;
 use async_trait::async_trait;
 
-use crate::faults::gone;
+use crate::faults::{gone, too_many};
 pub use crate::roles::Membership;
-use crate::{Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted};
+use crate::{
+    Connector, Done, FoundResource, Health, Holder, Holders, Item, MAX_HOLDERS, Person, Presence,
+    Role, Wanted,
+};
 
 /// A group of the built-in directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +75,14 @@ pub trait Groups: Send + Sync {
         membership: Membership,
         people: &[Person],
     ) -> Result<Option<Vec<bool>>, Fault>;
+
+    /// Everybody in a group, as object id and name, at most `limit`.
+    async fn everybody(
+        &self,
+        group: &str,
+        membership: Membership,
+        limit: usize,
+    ) -> Result<Option<Vec<(String, String)>>, Fault>;
 }
 
 /// How many people one change of a group takes.
@@ -174,6 +187,33 @@ impl Connector for Directory {
             }
         }
         answers
+    }
+
+    fn can_list_holders(&self) -> bool {
+        true
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let kind = Membership::parse(role)?;
+        let all = self.groups.everybody(&role.resource, kind, MAX_HOLDERS + 1).await?;
+        // A group that is gone has nobody in it.
+        let all = all.unwrap_or_default();
+        if MAX_HOLDERS < all.len() {
+            return Err(too_many(&role.role));
+        }
+        let known: HashMap<&str, SubjectId> =
+            known.iter().map(|person| (person.object_id.as_str(), person.subject)).collect();
+        let list = all.into_iter().map(|(id, name)| Holder {
+            subject: known.get(id.as_str()).copied(),
+            marks: vec![id.clone()],
+            name: Some(name),
+            id,
+        });
+        Ok(Holders { list: list.collect(), calls: 1 })
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        vec![person.object_id.clone()]
     }
 }
 

@@ -20,3 +20,10 @@ pub fn gone(what: &str, resource: &str) -> Fault {
         format!("the {what} `{resource}` does not exist any more; remove the resource role");
     Fault::new(Class::Permanent, "resource-gone", message)
 }
+
+/// A role that more people hold than are listed.
+pub fn too_many(role: &str) -> Fault {
+    let message =
+        format!("more than {} hold `{role}`, which is more than are compared", crate::MAX_HOLDERS);
+    Fault::new(Class::Unsupported, "too-many-holders", message)
+}

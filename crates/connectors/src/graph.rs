@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::egress::Policy;
-use crate::faults::{gone, partial};
+use crate::faults::{gone, partial, too_many};
 use crate::http::{self, Call, Dialect, Http, LIST_LIMIT, OBJECT_LIMIT, Reply, encode};
 use crate::oauth::{self, Credentials};
 use crate::pace::{self, Pace};
@@ -25,8 +25,8 @@ use crate::roles::Membership;
 use crate::settings::{Field, Problem, Reader};
 use crate::tls::{self, Authorities};
 use crate::{
-    CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
-    Wanted,
+    CALL_DEADLINE, Connector, Done, FoundResource, Health, Holder, Holders, Item, MAX_HOLDERS,
+    Person, Presence, Role, Settings, Wanted,
 };
 
 /// The settings of a Graph target.
@@ -384,6 +384,57 @@ impl Graph {
         found.filter(same).cloned().map(Some).ok_or_else(|| self.http.fault(&reply))
     }
 
+    /// What a person is found by, in one case.
+    fn mark(&self, person: &Person) -> Option<String> {
+        let value = match self.user_name {
+            UserName::UserPrincipalName => Some(person.user_principal_name.as_str()),
+            UserName::Mail => person.mail.as_deref(),
+            UserName::ObjectId => Some(person.object_id.as_str()),
+        };
+        value.map(|value| value.trim().to_lowercase()).filter(|value| !value.is_empty())
+    }
+
+    async fn holders_until(
+        &self,
+        role: &Role,
+        known: &[Person],
+        until: Instant,
+    ) -> Result<Holders, Fault> {
+        let tie = Tie::of(role)?;
+        let path = format!("/groups/{}/{}", encode(tie.group), tie.change);
+        let query = format!("$select=id,displayName,userPrincipalName,mail&$top={PAGE}");
+        let pages = 1 + MAX_HOLDERS / PAGE;
+        let Some((objects, complete)) = self.list(&path, &query, pages, until).await? else {
+            // A group that is gone has nobody in it, if this is the right place.
+            return match self.find_group(tie.group, until).await? {
+                None => Ok(Holders { list: Vec::new(), calls: 3 }),
+                Some(_) => Err(partial()),
+            };
+        };
+        if MAX_HOLDERS < objects.len() {
+            return Err(too_many(&role.role));
+        }
+        if !complete {
+            return Err(partial());
+        }
+        let known: HashMap<String, SubjectId> =
+            known.iter().filter_map(|person| Some((self.mark(person)?, person.subject))).collect();
+        let property = self.user_name.property();
+        let holder = |object: &Value| {
+            let mark = text(object, property).map(|value| value.trim().to_lowercase());
+            Some(Holder {
+                id: text(object, "id")?.to_owned(),
+                name: text(object, "displayName").map(str::to_owned),
+                subject: mark.as_ref().and_then(|mark| known.get(mark)).copied(),
+                marks: mark.into_iter().collect(),
+            })
+        };
+        let calls = 1 + objects.len() / PAGE;
+        // Somebody without an id is somebody we do not know of.
+        let list: Option<Vec<Holder>> = objects.iter().map(holder).collect();
+        Ok(Holders { list: list.ok_or_else(partial)?, calls })
+    }
+
     fn missing(&self, person: &Person) -> Fault {
         let message = format!(
             "no user there has the {} of `{}`; make it, then reprocess",
@@ -502,5 +553,16 @@ impl Connector for Graph {
         let calls: Vec<_> =
             batch.iter().map(|(person, role)| self.observe_one(person, role, until)).collect();
         stream::iter(calls).buffered(AT_ONCE).collect().await
+    }
+    fn can_list_holders(&self) -> bool {
+        true
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        self.holders_until(role, known, deadline()).await
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        self.mark(person).into_iter().collect()
     }
 }

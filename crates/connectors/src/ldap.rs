@@ -8,6 +8,7 @@
 
 mod answers;
 mod groups;
+mod holders;
 mod line;
 mod people;
 
@@ -28,7 +29,7 @@ use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::{self, Authorities};
 use crate::{
-    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
+    Connector, Done, FoundResource, Health, Holders, Item, Person, Presence, Role, Settings, Wanted,
 };
 use answers::{Entry, Refusal};
 use line::Line;
@@ -576,5 +577,19 @@ impl Connector for Ldap {
         let answers = self.observe_on(&mut line, batch).await;
         line.hang_up();
         answers
+    }
+    fn can_list_holders(&self) -> bool {
+        true
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let mut line = Line::new(self);
+        let holders = self.holders_on(&mut line, role, known).await;
+        line.hang_up();
+        holders
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        self.mark(person).into_iter().collect()
     }
 }

@@ -26,7 +26,7 @@ pub mod tls;
 
 use std::time::Duration;
 
-use accede_domain::fault::Fault;
+use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{SubjectId, TargetId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,28 @@ pub enum Presence {
     Absent,
 }
 
+/// Somebody who holds a role in a target.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holder {
+    /// What the target calls them: an account's id, a DN, a login.
+    pub id: String,
+    /// Their name there, for people.
+    pub name: Option<String>,
+    /// Who they are, if they are one of the people that were named in the question.
+    pub subject: Option<SubjectId>,
+    /// By what others are recognized, see [`Connector::marks`].
+    pub marks: Vec<String>,
+}
+
+/// Everybody who holds a role in a target.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holders {
+    /// Them.
+    pub list: Vec<Holder>,
+    /// How many calls to the target that took, about.
+    pub calls: usize,
+}
+
 /// A role or scope found in a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -167,7 +189,34 @@ pub trait Connector: Send + Sync {
     /// Says what is true for each person and role. A failed or partial read is a fault, never
     /// `Absent`.
     async fn observe(&self, batch: &[(Person, Role)]) -> Vec<Result<Presence, Fault>>;
+
+    /// Whether `holders` can list who has a role in this target.
+    fn can_list_holders(&self) -> bool {
+        false
+    }
+
+    /// Everybody who holds a role, direct and complete: a list that may lack somebody is a fault, and
+    /// so is one of more than [`MAX_HOLDERS`]. Who is one of `known`, the people that are supposed to
+    /// hold it, is named by their subject; what others are recognized by is read as far as it takes
+    /// few calls. A role that is verifiably gone has no holders.
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let _ = known;
+        let message = format!("this kind of target does not list who has `{}`", role.role);
+        Err(Fault::new(Class::Unsupported, "holders-unlisted", message))
+    }
+
+    /// What a holder that is this person would be recognized by: compared as they are, so in one case
+    /// and without blanks around them.
+    fn marks(&self, person: &Person) -> Vec<String> {
+        let _ = person;
+        Vec::new()
+    }
 }
+
+/// Most holders of one role that are listed.
+pub const MAX_HOLDERS: usize = 10_000;
+/// How many holders that are nobody we know are looked up one by one in one listing.
+pub(crate) const MAX_LOOKED_UP: usize = 100;
 
 /// How long one call to a target may take, everything included.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(20);

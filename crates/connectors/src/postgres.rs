@@ -10,21 +10,23 @@ mod answers;
 mod session;
 mod sql;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use accede_domain::fault::{Class, Fault};
+use accede_domain::id::SubjectId;
 use async_trait::async_trait;
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use crate::egress::Policy;
-use crate::faults::{gone, not_sent};
+use crate::faults::{gone, not_sent, too_many};
 use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::{self, Authorities};
 use crate::{
-    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, Wanted,
+    Connector, Done, FoundResource, Health, Holder, Holders, Item, MAX_HOLDERS, Person, Presence,
+    Role, Settings, Wanted,
 };
 use session::{Session, cell};
 
@@ -363,6 +365,36 @@ impl Postgres {
         Ok(answers.into_iter().map(next).collect())
     }
 
+    async fn holders_on(
+        &self,
+        session: &mut Session,
+        role: &Role,
+        known: &[Person],
+    ) -> Result<Holders, Fault> {
+        let Some(group) = self.group(session, role).await? else {
+            return Ok(Holders { list: Vec::new(), calls: 2 });
+        };
+        let most = i64::try_from(MAX_HOLDERS + 1).unwrap_or(i64::MAX);
+        let asked: [session::Parameter<'_>; 3] =
+            [(&group.oid, Type::OID), (&group.name, Type::TEXT), (&most, Type::INT8)];
+        let rows = session.ask(sql::HOLDERS, &asked).await?;
+        if MAX_HOLDERS < rows.len() {
+            return Err(too_many(&role.role));
+        }
+        let known: HashMap<String, SubjectId> = known
+            .iter()
+            .flat_map(|person| self.marks(person).into_iter().map(|mark| (mark, person.subject)))
+            .collect();
+        let mut list = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let login: String = cell(row, 0)?;
+            let mark = login.to_lowercase();
+            let subject = known.get(&mark).copied();
+            list.push(Holder { id: login, name: None, subject, marks: vec![mark] });
+        }
+        Ok(Holders { list, calls: 3 })
+    }
+
     async fn observe_on(
         &self,
         session: &mut Session,
@@ -630,5 +662,18 @@ impl Connector for Postgres {
             answers.extend(seen.unwrap_or_else(|fault| vec![Err(fault); run.len()]));
         }
         answers
+    }
+
+    fn can_list_holders(&self) -> bool {
+        true
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let mut session = Session::open(self).await?;
+        self.holders_on(&mut session, role, known).await
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        self.login_of(person).into_iter().map(|login| login.to_lowercase()).collect()
     }
 }

@@ -8,6 +8,7 @@
 mod accounts;
 mod changes;
 mod groups;
+mod holders;
 mod lists;
 mod values;
 
@@ -31,8 +32,8 @@ use crate::roles::Membership;
 use crate::settings::{Field, Form, Problem, Reader, problem};
 use crate::tls::{self, Authorities};
 use crate::{
-    CALL_DEADLINE, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings,
-    Wanted,
+    CALL_DEADLINE, Connector, Done, FoundResource, Health, Holders, Item, Person, Presence, Role,
+    Settings, Wanted,
 };
 use lists::{MAX_RESOURCES, NoList};
 use values::Part;
@@ -482,5 +483,16 @@ impl Connector for Scim {
 
     async fn observe(&self, batch: &[(Person, Role)]) -> Vec<Result<Presence, Fault>> {
         self.observe_until(batch, deadline()).await
+    }
+    fn can_list_holders(&self) -> bool {
+        true
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        self.holders_until(role, known, deadline()).await
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        self.marks_of(person)
     }
 }

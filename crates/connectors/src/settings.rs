@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use accede_domain::SignedDuration;
+use accede_domain::drift::Missing;
 use accede_domain::duration::Duration;
 use accede_domain::retry::Retry;
 use serde_json::{Map, Value};
@@ -102,7 +103,30 @@ pub const COMMON: &[Field] = &[
         "an ISO 8601 duration such as `P1D`, `PT1S` to `P90D`; default: the server's \
          `delivery.grant_window`. A role that is to go is never given up",
     ),
+    Field::new(
+        "drift",
+        "A role that somebody takes away there",
+        "what is done about a role that is wanted and was taken away in the target: `repair` gives it \
+         again, `report` tells it and waits for a person; default: the server's `drift.missing`",
+    )
+    .form(Form::OneOf(&Missing::NAMES)),
 ];
+
+/// What is done about a role that somebody takes away: the server's `default`, where the target's
+/// settings say nothing else.
+///
+/// # Errors
+///
+/// Names the setting that is no such word.
+pub fn drift(settings: &Value, default: Missing) -> Result<Missing, Problem> {
+    match settings.get("drift") {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => value.as_str().and_then(Missing::parse).ok_or_else(|| {
+            let said = format!("must be one of `repair`, `report`, not `{}`", short(value));
+            problem("drift", said)
+        }),
+    }
+}
 
 /// How a target is tried again: the server's `default`, where the target's settings say nothing else.
 ///
@@ -358,6 +382,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_about_drift_is_the_targets_or_the_servers() {
+        let said = |settings: Value| drift(&settings, Missing::Report);
+
+        assert_eq!(said(json!({})), Ok(Missing::Report));
+        assert_eq!(said(json!({"drift": null})), Ok(Missing::Report));
+        assert_eq!(said(json!({"drift": "repair"})), Ok(Missing::Repair));
+        assert_eq!(
+            said(json!({"drift": "revoke"})).unwrap_err().to_string(),
+            "`settings.drift` must be one of `repair`, `report`, not `revoke`"
+        );
+    }
+
+    #[test]
     fn every_problem_names_the_field_and_the_remedy() {
         let said = |settings| read(settings).unwrap_err().to_string();
         assert_eq!(
@@ -371,7 +408,7 @@ mod tests {
         assert_eq!(
             said(json!({"zzzzzzz": 1})),
             "`settings.zzzzzzz` is not known; known are `baseUrl`, `createAccounts`, \
-             `concurrency`, `retryBase`, `retryCap`, `retryWindow`"
+             `concurrency`, `retryBase`, `retryCap`, `retryWindow`, `drift`"
         );
         assert_eq!(
             said(json!({})),

@@ -4,9 +4,10 @@
 //! for it. A changed wish bumps its generation instead of appending a second row, so forty toggles
 //! while a target is down become one call. The functions here, and those of [`crate::resolution`]
 //! for what people settle by hand, are the only way a row changes: [`want`], [`claim`], [`settle`],
-//! [`reopen`], [`verify`], [`doubt`], and where work on it keeps breaking down, [`set_apart`],
-//! [`lay_down`], [`strike`]. What a worker may do next is
-//! *planned* from what is wanted and what was observed; an answer only changes what is observed.
+//! [`reopen`], [`verify`], [`doubt`]; where work on it keeps breaking down, [`set_apart`],
+//! [`lay_down`], [`strike`]; and where somebody else changes it, [`look_again`], [`leave`]. What a
+//! worker may do next is *planned* from what is wanted and what was observed; an answer only changes
+//! what is observed.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -526,6 +527,28 @@ pub fn settle(
 pub fn drifted(before: &Delivery, after: &Delivery) -> bool {
     let looked = matches!(before.phase, Phase::InFlight { action: Action::Observe, .. });
     looked && before.is_seen_so() && !after.is_so()
+}
+
+/// Lets a delivery rest that somebody else keeps changing, or whose difference is only to be told: a
+/// grant waits for a person; a removal is never dropped, but only tried now and then.
+pub fn leave(mut row: Delivery, retry: &Retry, now: Timestamp) -> Delivery {
+    if row.is_so() || !matches!(row.phase, Phase::Due { .. }) {
+        return row;
+    }
+    row.phase = match row.wanted {
+        true => Phase::Failed { at: now },
+        false => Phase::Stuck { since: now, probe_at: retry::after(now, retry.stuck_probe) },
+    };
+    row
+}
+
+/// Has what is settled read once more. What is due, in flight or given up is not touched, and neither
+/// is what we never called the target for.
+pub fn look_again(mut row: Delivery, now: Timestamp) -> Delivery {
+    if row.phase == Phase::Settled && row.observed != Observed::Never {
+        row.verify_at = Some(row.verify_at.map_or(now, |at| at.min(now)));
+    }
+    row
 }
 
 /// One more try in a row without success: when is the next one, or is this the end?

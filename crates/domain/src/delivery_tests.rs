@@ -48,6 +48,74 @@ fn a_new_wish_is_due_at_once_and_granted() {
     assert_eq!(row.acknowledged, Some(at(1)));
 }
 
+/// Delivered, read back, and found otherwise a day later.
+fn taken_away() -> (Delivery, Delivery) {
+    let (row, _) = claimed(delivered(), at(3));
+    let row = answered(row, &Answer::Present, at(3));
+    let (before, action) = claimed(look_again(row, at(90_000)), at(90_000));
+    assert_eq!(action, Action::Observe);
+    (before, answered(before, &Answer::Absent, at(90_001)))
+}
+
+#[test]
+fn what_somebody_took_away_is_found_by_looking_again_and_given_again() {
+    let (before, row) = taken_away();
+
+    assert!(drifted(&before, &row));
+    assert_eq!(claimed(row, at(90_001)).1, Action::Grant);
+}
+
+#[test]
+fn what_is_left_as_it_was_found_waits_for_a_person() {
+    let (_, row) = taken_away();
+
+    let row = leave(row, &Retry::default(), at(90_001));
+
+    assert_eq!((row.phase, row.part()), (Phase::Failed { at: at(90_001) }, Part::Failed));
+    assert_eq!(claim(row, true, at(1_000_000)), None);
+    let (row, changed) = reopen(row, at(1_000_000));
+    assert!(changed);
+    assert_eq!(claimed(row, at(1_000_000)).1, Action::Grant);
+}
+
+#[test]
+fn a_removal_that_is_left_is_still_tried_now_and_then() {
+    let (row, _) = claimed(want(delivered(), false, at(5)), at(5));
+    let row = answered(row, &Answer::Applied, at(5));
+    let (row, _) = claimed(row, at(7));
+    let row = answered(row, &Answer::Absent, at(7));
+    let (before, _) = claimed(look_again(row, at(90_000)), at(90_000));
+    let row = answered(before, &Answer::Present, at(90_000));
+    assert!(drifted(&before, &row));
+
+    let row = leave(row, &Retry::default(), at(90_000));
+
+    assert!(matches!(row.phase, Phase::Stuck { .. }));
+    let probe = row.ready_at().unwrap();
+    assert_eq!(claimed(row, probe).1, Action::Revoke);
+}
+
+#[test]
+fn a_look_that_failed_says_nothing_of_what_is_there() {
+    for class in [Class::Target, Class::Transient, Class::Unknown, Class::Permanent] {
+        let (row, _) = claimed(delivered(), at(3));
+        let row = answered(row, &Answer::Present, at(3));
+        let (before, _) = claimed(look_again(row, at(90_000)), at(90_000));
+        let row = answered(before, &fault(class), at(90_001));
+        assert_eq!((row.phase, row.observed), (Phase::Settled, Observed::Present), "{class:?}");
+        assert!(!drifted(&before, &row));
+    }
+}
+
+#[test]
+fn only_what_is_settled_and_was_called_for_is_looked_at_again() {
+    let failed = answered(claimed(wanted(), at(0)).0, &fault(Class::Permanent), at(1));
+    for row in [Delivery::new(false, at(0)), wanted(), failed, claimed(wanted(), at(0)).0] {
+        assert_eq!(look_again(row, at(9)), row);
+    }
+    assert_eq!(leave(delivered(), &Retry::default(), at(9)), delivered());
+}
+
 #[test]
 fn wanting_what_is_wanted_changes_nothing() {
     let row = delivered();

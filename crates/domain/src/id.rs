@@ -103,6 +103,8 @@ ids! {
     GuardId;
     /// A notice, to one address or to the webhook.
     NoticeId;
+    /// One difference between a target and what is wanted there.
+    DriftFindingId;
     /// One line of a request's timeline.
     HistoryId;
     /// One audit record.

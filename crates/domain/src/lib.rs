@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod delivery;
 pub mod deployment;
 pub mod drain;
+pub mod drift;
 pub mod duration;
 pub mod fault;
 pub mod filter;

@@ -45,6 +45,11 @@ struct NoticeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     outcome: String,
 }
@@ -154,6 +159,11 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
             notices.get_or_create(&NoticeLabels { state: state.name() }).set(*count);
         }
         registry.register("notices", "Notices by state; failed ones were given up", notices);
+        let findings: Family<DriftLabels, Gauge> = Family::default();
+        for (kind, count) in &health.drift {
+            findings.get_or_create(&DriftLabels { kind: kind.name() }).set(*count);
+        }
+        registry.register("drift_findings", "Open findings of drift", findings);
         queue(&mut registry, health);
     }
     let attempts: Family<AttemptLabels, Counter> = Family::default();

@@ -259,6 +259,27 @@ pub async fn has(tx: &mut Tx<'_>, group: GroupId, tie: Tie, user: UserId) -> Res
     Ok(tx.query_opt(sql, params![group, user]).await?.is_some())
 }
 
+/// The members or owners of a group with their full names, at most `limit`.
+pub async fn everybody(
+    tx: &mut Tx<'_>,
+    group: GroupId,
+    tie: Tie,
+    limit: usize,
+) -> Result<Vec<(UserId, String)>> {
+    let sql = match tie {
+        Tie::Member => {
+            "select u.id, u.display_name from group_members m join users u on u.id = m.member_id
+             where m.group_id = $1 order by m.member_id limit $2"
+        }
+        Tie::Owner => {
+            "select u.id, u.display_name from group_owners m join users u on u.id = m.owner_id
+             where m.group_id = $1 order by m.owner_id limit $2"
+        }
+    };
+    let rows = tx.query(sql, params![group, crate::requests::limit_value(limit)]).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
 /// Ends every membership and ownership of a user.
 pub async fn remove_everywhere(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     tx.execute("delete from group_members where member_id = $1", params![user]).await?;

@@ -22,6 +22,8 @@ pub mod deliveries;
 pub mod deployment;
 pub mod dialect;
 pub mod directory_roles;
+pub mod drift;
+pub mod drift_sweeps;
 mod error;
 pub mod filter;
 pub mod findings;

@@ -36,9 +36,10 @@ macro_rules! columns {
          u.given_name, u.surname, u.mail"
     };
 }
+pub(crate) use columns;
 
 impl Facts {
-    fn from_row(row: &Row) -> Result<Facts> {
+    pub(crate) fn from_row(row: &Row) -> Result<Facts> {
         Ok(Facts {
             subject: row.get(0)?,
             user: row.get(1)?,

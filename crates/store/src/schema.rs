@@ -14,6 +14,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
     Migration { number: 5, name: "held changes", sql: GUARDS },
     Migration { number: 6, name: "deliveries that are tried alone", sql: POISON },
+    Migration { number: 7, name: "drift", sql: DRIFT },
     Migration { number: 8, name: "what targets say to a restored database", sql: FINDINGS },
     Migration { number: 10, name: "notices and alarms", sql: NOTICES },
 ];
@@ -65,6 +66,63 @@ create table findings (
     at_ms bigint not null
 );
 create index findings_by_kind on findings (found, wanted, delivery_id)
+";
+
+const DRIFT: &str = "
+create table drift_sweeps (
+    target_id uuid primary key references targets (id) on delete cascade,
+    turn_at_ms bigint not null,
+    begun_at_ms bigint,
+    finished_at_ms bigint,
+    asked_at_ms bigint,
+    cutoff_at_ms bigint,
+    is_running boolean not null,
+    after_resource text not null,
+    after_role text not null,
+    after_scope text not null,
+    roles_read bigint not null,
+    roles_unread bigint not null,
+    problem text,
+    check (not is_running or (begun_at_ms is not null and cutoff_at_ms is not null))
+);
+
+create table drift_findings (
+    id uuid primary key,
+    kind text not null check (kind in ('missing', 'cameBack', 'extra', 'contested')),
+    state text not null check (state in ('open', 'repaired', 'gone', 'dismissed')),
+    target_id uuid not null references targets (id) on delete cascade,
+    resource_origin_id text not null,
+    role_origin_id text not null,
+    scope_origin_id text not null,
+    role_id uuid not null,
+    delivery_id uuid references deliveries (id),
+    subject_id uuid references subjects (id),
+    holder_id text,
+    holder_name text,
+    first_seen_at_ms bigint not null,
+    last_seen_at_ms bigint not null,
+    closed_at_ms bigint,
+    decided_by text,
+    reason text,
+    check ((kind = 'extra') = (delivery_id is null)),
+    check ((kind = 'extra') = (holder_id is not null)),
+    check ((state in ('open', 'dismissed')) = (closed_at_ms is null)),
+    check (state <> 'dismissed' or decided_by is not null)
+);
+create unique index drift_findings_live_delivery on drift_findings (delivery_id)
+    where closed_at_ms is null and delivery_id is not null;
+create unique index drift_findings_live_holder on drift_findings
+    (target_id, resource_origin_id, role_origin_id, scope_origin_id, holder_id)
+    where closed_at_ms is null and holder_id is not null;
+create index drift_findings_by_delivery on drift_findings (delivery_id, first_seen_at_ms);
+create index drift_findings_by_state on drift_findings (state, first_seen_at_ms, id);
+create index drift_findings_by_target on drift_findings (target_id, state, kind);
+create index drift_findings_by_age on drift_findings (first_seen_at_ms, id);
+create index drift_findings_closed on drift_findings (closed_at_ms)
+    where closed_at_ms is not null;
+
+create index deliveries_to_compare on deliveries (target_id, attempted_at_ms)
+    where phase = 'settled' and ready_at_ms is null
 ";
 
 const POISON: &str = "

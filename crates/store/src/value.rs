@@ -265,7 +265,8 @@ macro_rules! ids {
 ids! {
     UserId, GroupId, AppId, SubjectId, CatalogId, TargetId, ResourceId, ResourceRoleId,
     ResourceScopeId, PackageId, PolicyId, RequestId, StageId, AssignmentId, DeliveryId, AttemptId,
-    RoleAssignmentId, RoleDefinitionId, ResourceRequestId, PlanId, JobId, CauseId, GuardId, NoticeId, HistoryId, AuditId,
+    RoleAssignmentId, RoleDefinitionId, ResourceRequestId, PlanId, JobId, CauseId, GuardId,
+    NoticeId, DriftFindingId, HistoryId, AuditId,
 }
 
 /// The parameters of a statement: `params![id, "open", now]`.

@@ -9,6 +9,7 @@
 mod approve;
 mod circuits;
 mod deliver;
+mod drift;
 mod end;
 mod guards;
 mod notices;

@@ -1073,6 +1073,7 @@ impl History {
         self.look().await?;
         self.run_for(SignedDuration::from_hours(48)).await?;
         self.at_rest()?;
+        self.check_drift().await?;
         self.read().await?;
         let excused = self.repair().await?;
         self.run_for(SignedDuration::from_hours(2)).await?;
@@ -1138,7 +1139,7 @@ impl History {
             }
             self.workers.pop();
         }
-        Ok(done)
+        Ok(done + app.sweep_drift().await.map_err(broke)?)
     }
 
     async fn carry_whole(&mut self, n: usize) -> Verdict {
@@ -1221,6 +1222,64 @@ impl History {
             }
         }
         Ok(excused)
+    }
+
+    /// Everything was compared since all healed: what was taken away outside is found and given again,
+    /// as far as a target can be read, and nothing that is told as there is not.
+    async fn check_drift(&mut self) -> Verdict {
+        let sims = &self.sims;
+        self.drifted.retain(|(target, ..)| !sims[target].can_observe());
+        let found: Vec<(String, String, TargetId, Option<SubjectId>, String)> = self
+            .world
+            .store
+            .read(async |tx| {
+                let rows = tx
+                    .query(
+                        "select kind, state, target_id, subject_id, resource_origin_id
+                         from drift_findings",
+                        params![],
+                    )
+                    .await?;
+                rows.iter()
+                    .map(|row| {
+                        let (kind, state) = (row.get(0)?, row.get(1)?);
+                        Ok((kind, state, row.get(2)?, row.get(3)?, row.get(4)?))
+                    })
+                    .collect::<accede_store::Result<_>>()
+            })
+            .await
+            .unwrap();
+        let mut told = BTreeSet::new();
+        for (kind, state, target, subject, resource) in found {
+            self.count(&format!("drift {kind} {state}"));
+            let member = (subject.expect("everybody there is known"), resource);
+            if kind == "extra" && state == "open" {
+                must!(
+                    self.sims[&target].truth(&member).is_some(),
+                    "{member:?} is told to have what they have not"
+                );
+                told.insert((target, member.clone()));
+            }
+            must!(kind != "missing" || state != "open", "{member:?} was not given it again");
+        }
+        for role in &self.roles {
+            let given = self.oracle.in_some_package(role.target, &role.origin);
+            for person in self.people.iter().filter(|_| self.sims[&role.target].can_observe()) {
+                let member = (person.subject, role.origin.clone());
+                let row = self.snapshot.deliveries.values().find(|row| {
+                    row.target == role.target && row.member() == member && row.observed != "never"
+                });
+                let is_there = self.sims[&role.target].truth(&member).is_some();
+                must!(
+                    row.is_some()
+                        || !is_there
+                        || !given
+                        || told.contains(&(role.target, member.clone())),
+                    "{member:?} have what nothing gives them, and it is not told"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// I1, I18: a timeline is a path, and every step of it stands in the audit log once.

@@ -12,7 +12,7 @@
 //! | I4, I5 | work for what is to go, after each step; the list of what is stuck against truth and rows |
 //! | I6 | a membership is there or not: a second one cannot be, so it is looked for in the contract of connectors |
 //! | I7 | leases, epochs and late answers, at each claim and each answer |
-//! | I8 | at rest, two days after everything healed |
+//! | I8 | at rest, two days after everything healed; what was changed outside is found by comparing |
 //! | I10 | reprocess: refused ones change nothing; that two are one is a story of its own |
 //! | I11 | not here: who may decide does not depend on faults and time; the matrix of callers has it |
 //! | I12 | stages after each step |
@@ -104,6 +104,9 @@ const MUST_HAPPEN: &[&str] = &[
     "struck",
     "laid down grant",
     "laid down revoke",
+    "drift missing repaired",
+    "drift cameBack repaired",
+    "drift extra open",
     "added outside",
     "removed outside",
     "crash",

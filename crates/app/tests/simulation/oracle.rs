@@ -83,6 +83,12 @@ impl Oracle {
         self.roles[&package].last().unwrap()
     }
 
+    /// Whether some package gives a role at present.
+    pub fn in_some_package(&self, target: TargetId, origin: &str) -> bool {
+        let key = (target, origin.to_owned());
+        self.roles.values().any(|versions| versions.last().is_some_and(|now| now.contains(&key)))
+    }
+
     /// Whether a change of its package's roles has not reached an assignment.
     pub fn is_behind(&self, assignment: &Assignment) -> bool {
         assignment.is_live() && assignment.roles + 1 < self.roles[&assignment.package].len()

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use accede_connectors::{
-    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted,
+    Connector, Done, FoundResource, Health, Holder, Holders, Item, Person, Presence, Role, Wanted,
 };
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::SubjectId;
@@ -430,5 +430,27 @@ impl Connector for Sim {
             tokio::task::yield_now().await;
         }
         answers
+    }
+    fn can_list_holders(&self) -> bool {
+        self.can_observe
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let state = self.state.lock().unwrap();
+        if state.outage {
+            return Err(Fault::new(Class::Target, "dns", "it said dns"));
+        }
+        let members = state.truth.keys().filter(|(_, resource)| *resource == role.resource);
+        let list = members.map(|(subject, _)| Holder {
+            id: subject.to_string(),
+            name: None,
+            subject: known.iter().map(|person| person.subject).find(|one| one == subject),
+            marks: vec![subject.to_string()],
+        });
+        Ok(Holders { list: list.collect(), calls: 1 })
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        vec![person.subject.to_string()]
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use accede_connectors::{
-    Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Wanted,
+    Connector, Done, FoundResource, Health, Holder, Holders, Item, Person, Presence, Role, Wanted,
 };
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
@@ -67,6 +67,7 @@ struct Truth {
     troubles: BTreeMap<String, (Trouble, u32)>,
     calls: Vec<String>,
     checks: usize,
+    lists: Vec<String>,
 }
 
 /// The target: who is a member of what, what was called.
@@ -110,6 +111,17 @@ impl Fake {
         self.truth.lock().unwrap().troubles.insert(resource.to_owned(), (trouble, times));
     }
 
+    /// Somebody whom only the target knows changes there.
+    pub fn put_stranger(&self, name: &str, resource: &str, present: bool) {
+        let key = (name.to_owned(), resource.to_owned());
+        let members = &mut self.truth.lock().unwrap().members;
+        if present {
+            members.insert(key);
+        } else {
+            members.remove(&key);
+        }
+    }
+
     pub fn heal(&self) {
         self.truth.lock().unwrap().troubles.clear();
     }
@@ -138,6 +150,11 @@ impl Fake {
     /// How often it was checked since the last look.
     pub fn checks(&self) -> usize {
         std::mem::take(&mut self.truth.lock().unwrap().checks)
+    }
+
+    /// Whose holders were listed since the last look.
+    pub fn lists(&self) -> Vec<String> {
+        std::mem::take(&mut self.truth.lock().unwrap().lists)
     }
 
     fn note(&self, verb: &str, person: &Person, role: &Role) -> Option<Trouble> {
@@ -239,5 +256,35 @@ impl Connector for Fake {
             });
         }
         answers
+    }
+    fn can_list_holders(&self) -> bool {
+        self.can_observe
+    }
+
+    async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
+        let trouble = {
+            let mut truth = self.truth.lock().unwrap();
+            truth.lists.push(role.resource.clone());
+            truth.troubles.get(&role.resource).or(truth.troubles.get("*")).cloned()
+        };
+        match trouble {
+            Some((Trouble::Refuse(fault), times)) if 0 < times => return Err(fault),
+            // Without the message of a panic, which would only be in the way.
+            Some((Trouble::Break, _)) => std::panic::resume_unwind(Box::new("it broke down")),
+            _ => {}
+        }
+        let truth = self.truth.lock().unwrap();
+        let held = truth.members.iter().filter(|(_, resource)| *resource == role.resource);
+        let list = held.map(|(name, _)| Holder {
+            id: format!("account of {name}"),
+            name: Some(name.to_uppercase()),
+            subject: known.iter().find(|one| one.user_principal_name == *name).map(|p| p.subject),
+            marks: vec![name.clone()],
+        });
+        Ok(Holders { list: list.collect(), calls: 1 })
+    }
+
+    fn marks(&self, person: &Person) -> Vec<String> {
+        vec![person.user_principal_name.clone()]
     }
 }

@@ -9,6 +9,7 @@ use super::answers::{Answer, Refusal, next_part};
 use super::line::Line;
 use super::{GroupKind, Ldap, gone, not_sent};
 use crate::dn::Dn;
+use crate::faults::partial;
 use crate::{Done, Presence, Wanted};
 
 /// How many observations of one group are compared one by one before the member list is read.
@@ -130,33 +131,52 @@ impl Ldap {
         answers
     }
 
-    /// The members of a group as far as they can be read; Active Directory answers in parts.
+    /// The members of a group as far as they can be read.
     async fn listed(&self, line: &mut Line<'_>, group: &str) -> HashSet<String> {
-        let attribute = self.kind.attribute();
-        let mut listed = HashSet::new();
-        let mut asked = attribute.to_owned();
-        for _ in 0..MAX_PARTS {
-            let read = match self.kind {
-                GroupKind::ActiveDirectory => line.read_with_ids(group, &asked).await,
-                _ => line.search(group, Scope::Base, "(objectClass=*)", &[&asked], 1).await,
-            };
-            let Ok(Ok(found)) = read else { break };
-            let Some(entry) = found.entries.first() else { break };
-            let mut next = None;
-            for (name, values) in &entry.attributes {
-                let part = next_part(name, attribute);
-                if part.is_some() || name.eq_ignore_ascii_case(attribute) {
-                    listed.extend(values.iter().map(|value| self.member_key(value)));
-                }
-                next = next.or(part.flatten());
-            }
-            let Some(next) = next else { break };
-            asked = format!("{attribute};range={next}-*");
-        }
-        listed
+        let mut values = Vec::new();
+        // What was read before something went wrong shows who is in it, if not who is not.
+        let _ = self.read_members(line, group, &mut values).await;
+        values.iter().map(|value| self.member_key(value)).collect()
     }
 
-    fn member_key(&self, value: &str) -> String {
+    /// Reads what stands in a group, part by part as Active Directory answers; says in how many. What
+    /// was read before a fault is not all.
+    pub(super) async fn read_members(
+        &self,
+        line: &mut Line<'_>,
+        group: &str,
+        values: &mut Vec<String>,
+    ) -> Result<usize, Fault> {
+        let attribute = self.kind.attribute();
+        let mut asked = attribute.to_owned();
+        for parts in 1..=MAX_PARTS {
+            let read = match self.kind {
+                GroupKind::ActiveDirectory => line.read_with_ids(group, &asked).await?,
+                _ => line.search(group, Scope::Base, "(objectClass=*)", &[&asked], 1).await?,
+            };
+            let found = read.map_err(|refusal| refusal.fault())?;
+            let entry = found.entries.into_iter().next().filter(|_| found.complete);
+            let entry = entry.ok_or_else(partial)?;
+            let (mut next, mut announced) = (None, false);
+            for (name, part) in entry.attributes {
+                let range = next_part(&name, attribute);
+                announced |= range.is_some();
+                if range.is_some() || name.eq_ignore_ascii_case(attribute) {
+                    values.extend(part);
+                }
+                next = next.or(range.flatten());
+            }
+            match next {
+                Some(next) => asked = format!("{attribute};range={next}-*"),
+                // A part that was asked for and did not come is a part that is missing.
+                None if 1 < parts && !announced => return Err(partial()),
+                None => return Ok(parts),
+            }
+        }
+        Err(partial())
+    }
+
+    pub(super) fn member_key(&self, value: &str) -> String {
         match self.kind {
             GroupKind::Posix => value.to_owned(),
             // An id before the name is the id; without one, the name is compared.

@@ -27,7 +27,7 @@ pub(super) struct Account {
 }
 
 impl Ldap {
-    fn value_of(&self, person: &Person) -> Option<String> {
+    pub(super) fn value_of(&self, person: &Person) -> Option<String> {
         let upn = &person.user_principal_name;
         let value = match self.source {
             Source::UserPrincipalName => Some(upn.clone()),

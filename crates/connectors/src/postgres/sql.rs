@@ -64,6 +64,12 @@ pub(super) const MEMBERS: &str = "select m.member \
     from pg_auth_members m join pg_roles r on r.oid = m.roleid \
     where r.oid = $1 and r.rolname::text = $2 and m.member = any($3)";
 
+/// The members of a role of this oid and name, at most so many, ourselves not among them.
+pub(super) const HOLDERS: &str = "select a.rolname::text \
+    from pg_auth_members m join pg_roles r on r.oid = m.roleid join pg_roles a on a.oid = m.member \
+    where r.oid = $1 and r.rolname::text = $2 and a.rolname <> session_user \
+    group by a.rolname order by a.rolname limit $3";
+
 /// A name as it stands in a command.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -93,6 +93,8 @@ pub async fn holds(bench: &dyn Bench) {
     a_batch_that_is_partly_true_already_becomes_true(bench).await;
     an_unknown_person_is_told_from_a_known_one(bench).await;
     a_role_that_is_gone_is_told_from_one_that_is_there(bench).await;
+    everybody_who_holds_a_role_is_listed_whoever_put_them_there(bench).await;
+    a_list_of_holders_is_whole_or_a_fault(bench).await;
     a_role_of_another_kind_is_unsupported(bench).await;
     resources_are_found_by_name_and_id(bench).await;
     names_are_names_whatever_they_contain(bench).await;
@@ -227,6 +229,61 @@ async fn a_role_that_is_gone_is_told_from_one_that_is_there(bench: &dyn Bench) {
     assert_eq!(observe(&on, &people, &role).await, vec![Ok(Presence::Absent); 2]);
 }
 
+async fn everybody_who_holds_a_role_is_listed_whoever_put_them_there(bench: &dyn Bench) {
+    let (on, role) = (bench.connector(), bench.add_group("holders").await);
+    let people: Vec<Person> = (400..406).map(person).collect();
+    for one in &people {
+        bench.add_account(one).await;
+    }
+    assert!(on.can_list_holders());
+    // A group that may not be empty holds somebody who is nobody.
+    let nobody = on.holders(&role, &people).await.unwrap().list;
+    assert!(nobody.len() <= 1 && nobody.iter().all(|one| one.subject.is_none()), "{nobody:?}");
+    assert!(grant(&on, &people[..2], &role).await.iter().all(Result::is_ok));
+    bench.put_in(&people[2], &role).await;
+    bench.put_in(&people[3], &role).await;
+
+    // Two of the four are supposed to be there; of the other two, one is recognized by us.
+    let known = [people[0].clone(), people[1].clone(), people[4].clone()];
+    let found = on.holders(&role, &known).await.unwrap();
+
+    assert!(0 < found.calls);
+    let mut named: Vec<_> = found.list.iter().filter_map(|holder| holder.subject).collect();
+    named.sort();
+    assert_eq!(named, [people[0].subject, people[1].subject]);
+    let strangers: Vec<_> = found
+        .list
+        .iter()
+        .filter(|one| one.subject.is_none() && nobody.iter().all(|other| other.id != one.id))
+        .collect();
+    assert_eq!(strangers.len(), 2, "{found:?}");
+    for stranger in strangers {
+        assert!(!stranger.id.is_empty());
+        let is = |one: &&Person| on.marks(one).iter().any(|mark| stranger.marks.contains(mark));
+        let recognized: Vec<_> = people.iter().filter(is).map(|one| one.subject).collect();
+        assert_eq!(recognized.len(), 1, "{stranger:?}");
+        assert!([people[2].subject, people[3].subject].contains(&recognized[0]), "{stranger:?}");
+    }
+
+    bench.remove_group(&role).await;
+    assert_eq!(on.holders(&role, &known).await.unwrap().list, []);
+}
+
+async fn a_list_of_holders_is_whole_or_a_fault(bench: &dyn Bench) {
+    let (role, people) = (bench.add_group("whole").await, [person(20)]);
+    bench.add_account(&people[0]).await;
+    bench.put_in(&people[0], &role).await;
+
+    for what in [Wrong::Credentials, Wrong::Place] {
+        let Some(on) = bench.wrong(what) else { continue };
+        assert_eq!(class(&[on.holders(&role, &people).await]), Class::Target, "{what:?}");
+    }
+    if let Some(on) = bench.wrong(Wrong::Unreachable) {
+        let class = class(&[on.holders(&role, &people).await]);
+        assert!(matches!(class, Class::Target | Class::Transient));
+    }
+}
+
 async fn a_role_of_another_kind_is_unsupported(bench: &dyn Bench) {
     let (on, role, people) = (bench.connector(), bench.add_group("kinds").await, [person(12)]);
     bench.add_account(&people[0]).await;
@@ -234,6 +291,7 @@ async fn a_role_of_another_kind_is_unsupported(bench: &dyn Bench) {
 
     assert_eq!(class(&grant(&on, &people, &strange).await), Class::Unsupported);
     assert_eq!(class(&revoke(&on, &people, &strange).await), Class::Unsupported);
+    assert_eq!(class(&[on.holders(&strange, &people).await]), Class::Unsupported);
     assert_eq!(bench.truth(&role, &people).await, (vec![false], 0));
 }
 

@@ -78,6 +78,18 @@ impl Groups for Memory {
         let holds = |person: &Person| members.contains(&(membership, person.object_id.clone()));
         Ok(Some(people.iter().map(holds).collect()))
     }
+
+    async fn everybody(
+        &self,
+        group: &str,
+        membership: Membership,
+        limit: usize,
+    ) -> Result<Option<Vec<(String, String)>>, Fault> {
+        let groups = self.groups.lock().unwrap();
+        let Some((_, members)) = groups.get(group) else { return Ok(None) };
+        let of_kind = members.iter().filter(|(kind, _)| *kind == membership);
+        Ok(Some(of_kind.take(limit).map(|(_, id)| (id.clone(), format!("Named {id}"))).collect()))
+    }
 }
 
 #[async_trait]

@@ -14,6 +14,7 @@ pub mod body;
 pub mod catalogs;
 pub mod deployment;
 pub mod directory_objects;
+pub mod drift;
 pub mod error;
 pub mod failures;
 pub mod groups;
@@ -80,6 +81,7 @@ pub fn routes() -> Router<App> {
         .merge(catalogs::routes())
         .merge(deployment::routes())
         .merge(directory_objects::routes())
+        .merge(drift::routes())
         .merge(failures::routes())
         .merge(groups::routes())
         .merge(guards::routes())

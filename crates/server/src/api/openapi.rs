@@ -205,6 +205,27 @@ pub static OPERATIONS: &[Operation] = &[
         ("202", Some("noticeTest")),
         &["409"],
     ),
+    read(
+        "/accede/v1/drift",
+        "Where targets hold something else than what is wanted there, the newest first",
+        "driftFindingPage",
+        &["$top", "$skiptoken", "$filter", "$orderby"],
+    ),
+    read("/accede/v1/drift/{id}", "A finding of drift", "driftFinding", &[]),
+    act(
+        "/accede/v1/drift/{id}/repair",
+        "Give or take again what was left for a person",
+        None,
+        ("202", Some("driftFinding")),
+        &["409"],
+    ),
+    act(
+        "/accede/v1/drift/{id}/dismiss",
+        "Accept a difference, with a reason",
+        Some("dismissal"),
+        ("200", Some("driftFinding")),
+        &["409"],
+    ),
     act(
         "/accede/v1/reprocessPlans",
         "Plan what would be tried again; nothing happens yet",
@@ -280,6 +301,13 @@ pub static OPERATIONS: &[Operation] = &[
         None,
         ("200", Some("check")),
         &[],
+    ),
+    act(
+        "/accede/v1/targets/{id}/compare",
+        "Compare the target system with what is wanted there, from now on at its pace",
+        None,
+        ("202", Some("target")),
+        &["409"],
     ),
     read(
         "/accede/v1/targets/{id}/discover",
@@ -542,6 +570,25 @@ fn schemas() -> Value {
         ),
     );
     add("guardPage", page("guard"));
+    add("dismissal", closed(json!({ "reason": text() }), &["reason"]));
+    add(
+        "driftFinding",
+        thing(
+            json!({
+                "id": id(), "kind": { "enum": ["missing", "cameBack", "extra", "contested"] },
+                "state": { "enum": ["open", "repaired", "gone", "dismissed"] },
+                "target": named, "resource": origin, "role": origin,
+                "scope": thing(json!({ "originId": text() }), &["originId"]),
+                "deliveryId": { "type": ["string", "null"], "format": "uuid" },
+                "person": { "type": ["object", "null"] }, "holder": { "type": ["object", "null"] },
+                "firstSeenDateTime": instant(), "lastSeenDateTime": instant(),
+                "closedDateTime": maybe_instant(), "decidedBy": maybe("string"),
+                "reason": maybe("string"),
+            }),
+            &["id", "kind", "state", "target", "resource", "role", "firstSeenDateTime"],
+        ),
+    );
+    add("driftFindingPage", page("driftFinding"));
     add(
         "notice",
         thing(

@@ -37,6 +37,7 @@ pub fn routes() -> Router<App> {
         .route(BASE, get(list).post(create))
         .route(&at("/{id}"), get(read).patch(change).delete(remove))
         .route(&at("/{id}/check"), post(check))
+        .route(&at("/{id}/compare"), post(compare))
         .route(&at("/{id}/discover"), get(discover))
         .route(&at("/{id}/pause"), post(pause))
         .route(&at("/{id}/resume"), post(resume))
@@ -89,9 +90,24 @@ fn json(view: &TargetView) -> Map<String, Value> {
             "estimatedSeconds": drain.lasts.as_secs(),
         }))),
     );
+    object.insert("drift".to_owned(), drift_json(view));
     object.insert("createdDateTime".to_owned(), json!(time::text(view.created_at)));
     object.insert("modifiedDateTime".to_owned(), json!(time::text(view.modified_at)));
     object
+}
+
+/// How it and what is wanted there differ.
+fn drift_json(view: &TargetView) -> Value {
+    let drift = &view.drift;
+    let open: Map<String, Value> =
+        drift.open.iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
+    json!({
+        "comparedDateTime": drift.compared_at.map(time::text),
+        "isComparing": drift.is_comparing,
+        "openFindings": open,
+        "rolesUnread": drift.roles_unread,
+        "problem": drift.problem,
+    })
 }
 
 /// Whether it is called, and why not.
@@ -231,7 +247,7 @@ async fn change(
         catalog_owners_may_add: body.set("catalogOwnersMayAdd")?,
         expected,
     };
-    body.finish(&["isBuiltIn", "isPaused", "check", "health", "backlog", "drain"])?;
+    body.finish(&["isBuiltIn", "isPaused", "check", "health", "backlog", "drain", "drift"])?;
     let view = app.change_target(&caller, id, &change).await?;
     Ok(wire.plain(StatusCode::OK, json(&view)))
 }
@@ -258,6 +274,21 @@ async fn check(
     let id = named(&app, &caller, &id).await?;
     let view = app.check_target(&caller, id).await?;
     Ok(wire.plain(StatusCode::OK, check_json(&view).unwrap_or_default()))
+}
+
+/// Has the target compared with what is wanted there. `202`: the worker does that at its pace; the
+/// target says when it was last compared.
+async fn compare(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Path(id): Path<String>,
+    wire: Wire,
+    _: NoBody,
+) -> Result<Response> {
+    let id = named(&app, &caller, &id).await?;
+    app.compare_target(&caller, id).await?;
+    let view = app.target(&caller, id).await?;
+    Ok(wire.plain(StatusCode::ACCEPTED, json(&view)))
 }
 
 async fn discover(

@@ -6,6 +6,7 @@
 pub mod backup;
 pub mod client;
 pub mod data;
+mod drift;
 pub mod remote;
 pub mod table;
 pub mod users;
@@ -52,6 +53,9 @@ pub enum Command {
     Requests(remote::Requests),
     /// What a server could not deliver, by cause
     Failures(remote::FailuresArgs),
+    /// Where targets of a server hold something else than what is wanted there
+    #[command(subcommand)]
+    Drift(drift::Drift),
     /// Target systems of a server
     #[command(subcommand)]
     Targets(remote::Targets),
@@ -88,6 +92,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Users(command) => command.run().await,
         Command::Requests(command) => command.run().await,
         Command::Failures(args) => args.run().await,
+        Command::Drift(what) => what.run().await,
         Command::Targets(command) => command.run().await,
     }
 }

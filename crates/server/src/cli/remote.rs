@@ -177,7 +177,7 @@ pub struct DiscoverArgs {
     connection: Connection,
 }
 
-fn say(text: &str) -> Result<(), Failure> {
+pub(super) fn say(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     match writeln!(out, "{text}") {
         // Whoever read us has seen enough.
@@ -186,17 +186,17 @@ fn say(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn say_json(value: &Value) -> Result<(), Failure> {
+pub(super) fn say_json(value: &Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
     say(&text.map_err(|error| Failure::new(error.to_string()))?)
 }
 
-fn items(page: &Value) -> Vec<Value> {
+pub(super) fn items(page: &Value) -> Vec<Value> {
     page.get("value").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 /// A text inside a filter.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

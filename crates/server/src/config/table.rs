@@ -1,6 +1,7 @@
 //! Every setting there is, with its form and its default.
 
 use accede_app::notices::{SECRET_FORM, SERVER_FORM};
+use accede_domain::drift::Missing;
 
 /// What a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,6 +217,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Number(0, 100),
         "10",
         "So large a share of what the target system holds does not wait either, in percent.",
+    ),
+    setting(
+        "drift.every",
+        Kind::TimeOrNone,
+        "P1D",
+        "How often targets are compared with what is wanted there, see docs/api/drift.md; `none`: only \
+         when somebody asks.",
+    ),
+    setting(
+        "drift.missing",
+        Kind::Word(&Missing::NAMES),
+        "repair",
+        "What is done about a role that somebody took away in a target: `repair` gives it again, \
+         `report` tells it and waits for a person. A target's setting `drift` goes before it.",
     ),
     setting(
         "egress.allow",

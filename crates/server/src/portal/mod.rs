@@ -11,6 +11,7 @@ mod catalogs;
 mod confirm;
 mod deployment;
 mod details;
+mod drift;
 mod failures;
 pub mod form;
 mod form_page;
@@ -134,6 +135,7 @@ fn routes() -> Router<Web> {
         .merge(failures::routes())
         .merge(incompatible::routes())
         .merge(groups::routes())
+        .merge(drift::routes())
         .merge(guards::routes())
         .merge(notices::routes())
         .merge(jobs::routes())

@@ -279,6 +279,8 @@ pub enum Place {
     Catalogs,
     /// Failures.
     Failures,
+    /// Drift.
+    Drift,
     /// Held changes.
     Held,
     /// Target systems.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use accede_app::drift::DriftKind;
 use accede_app::targets::{
     COMMON, Field, Form, FoundResource, KINDS, Kind, NewTarget, TargetChange, TargetView,
 };
@@ -17,7 +18,7 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value};
 
 use super::confirm::ConfirmPage;
-use super::form::{Asked, Fields, Posted, id};
+use super::form::{Address, Asked, Fields, Posted, id};
 use super::form_page::{FormPage, Wrong, again, again_with};
 use super::input::{Input, choice};
 use super::part::{
@@ -39,6 +40,7 @@ pub fn routes() -> Router<Web> {
         .route("/governance/targets/{id}", get(show))
         .route("/governance/targets/{id}/edit", get(edit).post(change))
         .route("/governance/targets/{id}/check", post(check))
+        .route("/governance/targets/{id}/compare", post(compare))
         .route("/governance/targets/{id}/pause", get(ask_to_pause).post(pause))
         .route("/governance/targets/{id}/resume", post(resume))
 }
@@ -60,6 +62,12 @@ pub struct Row {
     stuck: String,
     oldest: Option<When>,
     trouble: Option<String>,
+    compared: Option<When>,
+    is_comparing: bool,
+    /// How many open findings of drift there are, in words, if any.
+    drift: Option<String>,
+    /// Whose holders could not be listed, in words, if any.
+    unread: Option<String>,
 }
 
 impl Row {
@@ -96,8 +104,24 @@ impl Row {
             stuck: grouped(view.backlog.stuck),
             oldest: view.backlog.oldest.map(When::minute),
             trouble: trouble(view),
+            compared: view.drift.compared_at.map(When::minute),
+            is_comparing: view.drift.is_comparing,
+            drift: (0 < view.drift.total()).then(|| drift(view)),
+            unread: (0 < view.drift.roles_unread).then(|| {
+                let why = view.drift.problem.as_deref().unwrap_or_default();
+                let roles = plural(view.drift.roles_unread, "role");
+                format!("Who has {roles} could not be read. Last: {}", sentence(why))
+            }),
         }
     }
+}
+
+/// Its open findings of drift by kind, in words.
+fn drift(view: &TargetView) -> String {
+    let of_kind = |(kind, count): &(DriftKind, i64)| {
+        format!("{} {}", grouped(*count), words::drift_kind(*kind).text.to_lowercase())
+    };
+    view.drift.open.iter().map(of_kind).collect::<Vec<_>>().join(", ")
 }
 
 /// Why it is not called and what happens next, in words.
@@ -149,6 +173,8 @@ pub struct TargetPage {
     concurrency: u32,
     owners_may_add: bool,
     may_change: bool,
+    may_compare: bool,
+    drift_address: String,
     search: String,
     found: Option<Vec<Found>>,
 }
@@ -232,13 +258,13 @@ async fn show(
     let frame = frame(Some(&session), &view.display_name, Place::Targets)
         .crumb("Target systems", "/governance/targets")
         .notice(notice);
-    page(&build(frame, &view, may_manage(&session.caller) && !view.is_built_in, search, found))
+    page(&build(frame, &view, may_manage(&session.caller), search, found))
 }
 
 fn build(
     frame: Frame,
     view: &TargetView,
-    may_change: bool,
+    may_manage: bool,
     search: String,
     found: Option<Vec<Found>>,
 ) -> TargetPage {
@@ -266,7 +292,9 @@ fn build(
         secrets: view.secrets.iter().flatten().map(secret).collect(),
         concurrency: view.concurrency,
         owners_may_add: view.catalog_owners_may_add,
-        may_change,
+        may_change: may_manage && !view.is_built_in,
+        may_compare: may_manage && !view.is_paused,
+        drift_address: Address::new("/governance/drift").with("target", &view.name).text(),
         search,
         found,
     }
@@ -591,6 +619,16 @@ async fn check(
     Ok(see(format!("/governance/targets/{target}?done=checked")))
 }
 
+async fn compare(
+    State(app): State<App>,
+    Path(target): Path<String>,
+    Posted { session, .. }: Posted,
+) -> Result<Response> {
+    let target: TargetId = id("target system", &target)?;
+    app.compare_target(&session.caller, target).await?;
+    Ok(see(format!("/governance/targets/{target}?done=comparing")))
+}
+
 async fn ask_to_pause(
     State(app): State<App>,
     session: Session,
@@ -659,6 +697,10 @@ pub mod samples_of {
             stuck: "2".to_owned(),
             oldest: Some(When::minute(at(0))),
             trouble: Some("Not called since then. Nobody answers.".to_owned()),
+            compared: (!is_paused).then(|| When::minute(at(7))),
+            is_comparing: is_paused,
+            drift: Some("3 extra access".to_owned()),
+            unread: Some(NASTY.to_owned()),
         }
     }
 
@@ -696,6 +738,8 @@ pub mod samples_of {
             concurrency: 8,
             owners_may_add: true,
             may_change,
+            may_compare: may_change,
+            drift_address: "/governance/drift?target=crm".to_owned(),
             search: NASTY.to_owned(),
             found: may_change.then(|| {
                 vec![Found {

@@ -10,6 +10,7 @@ use super::catalogs::samples_of as catalogs;
 use super::confirm::ConfirmPage;
 use super::deployment::DeploymentPage;
 use super::details::DetailsPage;
+use super::drift::{DriftPage, FindingPage};
 use super::failures::FailuresPage;
 use super::form_page::FormPage;
 use super::groups::samples_of as groups;
@@ -46,6 +47,8 @@ pub fn every_page() -> Vec<(String, String)> {
     add("details", rendered(&DetailsPage::samples()));
     add("failures", rendered(&FailuresPage::samples()));
     add("deployment", rendered(&DeploymentPage::samples()));
+    add("drift", rendered(&DriftPage::samples()));
+    add("finding", rendered(&FindingPage::samples()));
     add("guards", rendered(&GuardsPage::samples()));
     add("notices", rendered(&NoticesPage::samples()));
     add("notice", rendered(&NoticePage::samples()));

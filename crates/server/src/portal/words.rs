@@ -1,5 +1,6 @@
 //! States, types, kinds and codes in the words of people.
 
+use accede_app::drift::{DriftKind, FindingState};
 use accede_app::guards::GuardState;
 use accede_app::notices::NoticeState;
 use accede_app::waiting::{Owner, Then, Wait};
@@ -184,6 +185,47 @@ pub fn notice_state(state: NoticeState, was_refused: bool) -> Badge {
     }
 }
 
+/// What a difference is.
+pub fn drift_kind(kind: DriftKind) -> Badge {
+    match kind {
+        DriftKind::Missing => Badge::new(Tone::Warn, "warn", "Taken away there"),
+        DriftKind::CameBack => Badge::new(Tone::Warn, "warn", "Came back there"),
+        DriftKind::Extra => Badge::new(Tone::Warn, "warn", "Extra access"),
+        DriftKind::Contested => Badge::new(Tone::Bad, "bad", "Contested"),
+    }
+}
+
+/// What that means.
+pub const fn drift_meaning(kind: DriftKind) -> &'static str {
+    match kind {
+        DriftKind::Missing => {
+            "An access package gives this role, and somebody took it away in the target system."
+        }
+        DriftKind::CameBack => {
+            "This role was taken away when the access ended, and it is there again in the target \
+             system."
+        }
+        DriftKind::Extra => {
+            "This role is held in the target system, and no access package gives it. Accede tells \
+             it and leaves it alone: take it away there, or assign an access package that gives it."
+        }
+        DriftKind::Contested => {
+            "This role was repaired again and again within a day, so another system seems to manage \
+             it too. Settle who does before you repair it."
+        }
+    }
+}
+
+/// How a finding stands.
+pub fn drift_state(state: FindingState) -> Badge {
+    match state {
+        FindingState::Open => Badge::new(Tone::Warn, "wait", "Open"),
+        FindingState::Repaired => Badge::new(Tone::Ok, "ok", "Repaired"),
+        FindingState::Gone => Badge::new(Tone::Idle, "off", "Gone"),
+        FindingState::Dismissed => Badge::new(Tone::Idle, "no", "Dismissed"),
+    }
+}
+
 /// How an approval stage stands.
 pub fn stage_state(stage: &approval::Stage) -> Badge {
     use approval::{Result, Status};
@@ -359,6 +401,12 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "resumed" => "The target system is resumed.",
         "checked" => "The target system was checked.",
         "notified" => "It is on its way. Look again in a moment to see whether it was taken.",
+        "comparing" => {
+            "It is being compared with what is wanted there, at a pace that nobody feels. This page \
+             says when that is done."
+        }
+        "repairing" => "It is being repaired; the finding is closed when it is so.",
+        "dismissed" => "The difference is accepted and not counted as open any more.",
         _ => return None,
     };
     Some(Notice::new(Tone::Ok, text))

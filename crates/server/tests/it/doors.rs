@@ -1,11 +1,12 @@
 //! Hostile input at every door of the API: whatever is sent, the answer is no fault of ours, and a
 //! refusal says what is wrong.
 
-use accede_domain::id::NoticeId;
-use accede_domain::id::{GuardId, Id};
+use accede_domain::drift::{self, Kind};
+use accede_domain::id::{DriftFindingId, GuardId, Id, NoticeId};
 use accede_domain::notice::{Channel, State as NoticeState, Topic};
 use accede_domain::permission::Role;
 use accede_store::Tx;
+use accede_store::drift::{Finding, Holder, Place};
 use accede_store::guards::{self, Cause, Guard, State};
 use accede_store::notices::{self, Notice};
 use axum::http::Method;
@@ -146,6 +147,28 @@ impl Ids {
         };
         let tell = async |tx: &mut Tx<'_>| notices::insert(tx, &notice).await;
         world.store.write(tell).await.unwrap();
+        let found = Finding {
+            id: DriftFindingId::from_uuid(uuid::Uuid::from_u128(0xd41f)),
+            kind: Kind::Extra,
+            state: drift::State::Open,
+            place: Place {
+                target: target.parse().unwrap(),
+                resource: "news".to_owned(),
+                role: "Member_news".to_owned(),
+                scope: "news".to_owned(),
+            },
+            role: role.parse().unwrap(),
+            delivery: None,
+            subject: None,
+            holder: Some(Holder { id: "ghost".to_owned(), name: None }),
+            first_seen: world.app.now(),
+            last_seen: world.app.now(),
+            closed_at: None,
+            decided_by: None,
+            reason: None,
+        };
+        let write = async |tx: &mut Tx<'_>| accede_store::drift::insert(tx, &found).await;
+        world.store.write(write).await.unwrap();
         let digest = plan["digest"].as_str().unwrap().to_owned();
         Ids(vec![
             ("catalogs", catalog.clone()),
@@ -182,6 +205,7 @@ impl Ids {
             ("deliveries", delivery),
             ("failures", cause),
             ("guards", held_change.id.to_string()),
+            ("drift", found.id.to_string()),
             ("held", held_change.id.to_string()),
             ("notices", notice.id.to_string()),
             ("reprocessPlans", id(&plan)),

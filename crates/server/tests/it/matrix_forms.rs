@@ -24,6 +24,7 @@ pub fn fields(ids: &Ids, route: &str) -> Fields {
         }
         "catalogs/{id}/resources/add" => with(&[("system", "wiki"), ("origin", "other")]),
         "catalogs/{id}/roles/add" => with(&[("who", KIM), ("role", &role)]),
+        "drift/{id}/dismiss" => with(&[("reason", "a")]),
         "deliveries/{id}/resolve" => with(&[("resolution", "giveUp"), ("justification", "a")]),
         "deployment/confirm" => with(&[("choice", "resume")]),
         "groups/{id}/{tie}/add" => with(&[("who", LEE)]),

@@ -152,3 +152,94 @@ async fn entitlements_of_a_scim_server_are_given_and_taken_like_any_others() {
     ended(&world, &ada, &uma).await;
     assert_eq!(held(), ["parking"]);
 }
+
+#[tokio::test]
+async fn what_somebody_changes_in_a_scim_server_is_found_and_repaired_or_told() {
+    let server = Server::start("scim2-server", &["full"], &[]);
+    let world = World::near().await;
+    let ada = world.administrator().await;
+    let uma = world.user("uma").await.to_string();
+    world.user("max").await;
+    let account = |name: &str| {
+        let user = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": name, "displayName": format!("{name} there"),
+        });
+        id(&scim(server.port, "POST", "/Users", &user))
+    };
+    let umas = account("uma@harbourline.example");
+    let (maxs, robot) = (account("max@harbourline.example"), account("robot"));
+    let schema = "urn:ietf:params:scim:schemas:core:2.0:Group";
+    let crew = json!({ "schemas": [schema], "displayName": "Crew" });
+    let crew = id(&scim(server.port, "POST", "/Groups", &crew));
+    let members = || {
+        let group = scim(server.port, "GET", &format!("/Groups/{crew}"), &Value::Null);
+        let all = group["members"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|one| one["value"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let behind_our_back = |accounts: &[&str]| {
+        let members: Vec<Value> = accounts.iter().map(|id| json!({ "value": id })).collect();
+        let group = json!({
+            "schemas": [schema], "id": crew, "displayName": "Crew", "members": members,
+        });
+        scim(server.port, "PUT", &format!("/Groups/{crew}"), &group);
+    };
+    let settings = json!({ "baseUrl": format!("http://127.0.0.1:{}/v2", server.port) });
+    let target = json!({
+        "name": "wiki", "kind": "scim", "settings": settings,
+        "secrets": { "bearerToken": "secret" },
+    });
+    ada.post(&format!("{OURS}/targets"), target).await.expect(201);
+    let package = package_of(&ada, "wiki", "Crew").await;
+    assigned(&world, &ada, &uma, &package).await;
+    world.later(1);
+    world.work().await;
+    assert_eq!(members(), std::slice::from_ref(&umas));
+
+    // Uma is taken out and two others are put in; a day later that is found.
+    behind_our_back(&[&maxs, &robot]);
+    world.later(25);
+    for _ in 0..4 {
+        world.work().await;
+        world.later(1);
+    }
+
+    let found = ada.get(&format!("{OURS}/drift?$orderby=firstSeenDateTime")).await.expect(200);
+    let told = |kind: &str| -> Vec<Value> {
+        let all = found["value"].as_array().unwrap();
+        all.iter().filter(|one| one["kind"] == kind).cloned().collect()
+    };
+    let (missing, extra) = (told("missing"), told("extra"));
+    assert_eq!(missing.len(), 1, "{found:#}");
+    assert_eq!(missing[0]["state"], "repaired", "{found:#}");
+    assert_eq!(missing[0]["person"]["displayName"], "uma", "{found:#}");
+    assert_eq!(extra.len(), 2, "{found:#}");
+    let of = |account: &str| extra.iter().find(|one| one["holder"]["id"] == account).unwrap();
+    assert_eq!(of(&maxs)["person"]["userPrincipalName"], "max@harbourline.example", "{found:#}");
+    assert_eq!(of(&robot)["person"], Value::Null, "{found:#}");
+    assert_eq!(of(&robot)["holder"]["displayName"], "robot there", "{found:#}");
+    let mut there = members();
+    there.sort();
+    let mut wanted = vec![umas.clone(), maxs.clone(), robot.clone()];
+    wanted.sort();
+    assert_eq!(there, wanted, "what is not ours stays");
+
+    // One is accepted, the other one taken out; comparing sees both.
+    let path = format!("{OURS}/drift/{}/dismiss", id(of(&robot)));
+    ada.post(&path, json!({ "reason": "the build robot" })).await.expect(200);
+    behind_our_back(&[&umas, &robot]);
+    ada.act(&format!("{OURS}/targets/wiki/compare")).await.expect(202);
+    for _ in 0..4 {
+        world.later(1);
+        world.work().await;
+    }
+    let state = async |finding: &Value| {
+        let path = format!("{OURS}/drift/{}", id(finding));
+        ada.get(&path).await.expect(200)["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(of(&maxs)).await, "gone");
+    assert_eq!(state(of(&robot)).await, "dismissed");
+    let target = ada.get(&format!("{OURS}/targets/wiki")).await.expect(200);
+    assert_eq!(target["drift"]["isComparing"], false, "{target:#}");
+    assert_eq!(target["drift"]["openFindings"], json!({}), "{target:#}");
+}

@@ -14,6 +14,7 @@ mod circuits;
 mod creations;
 mod deliveries;
 mod desk;
+mod drift;
 mod engine;
 mod filter;
 mod findings;

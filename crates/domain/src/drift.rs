@@ -1,0 +1,219 @@
+//! Drift: what a target holds is no longer what Accede wants there, because somebody else changed it.
+//!
+//! A difference is either repaired or only told. What is repaired again and again is *contested*:
+//! another system manages it, and two systems that undo each other help nobody.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::retry::after;
+
+/// How a difference came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A role that is wanted was taken away in the target.
+    Missing,
+    /// A role that we took away is there again.
+    CameBack,
+    /// Somebody has a role that no assignment gives them.
+    Extra,
+    /// A role was repaired so often that somebody else must be managing it too.
+    Contested,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Missing, Kind::CameBack, Kind::Extra, Kind::Contested];
+    /// Their names, in the same order.
+    pub const NAMES: [&'static str; 4] = ["missing", "cameBack", "extra", "contested"];
+
+    /// Stable text, used on the wire and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Missing => "missing",
+            Kind::CameBack => "cameBack",
+            Kind::Extra => "extra",
+            Kind::Contested => "contested",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Kind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Where a finding stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// The difference is there.
+    Open,
+    /// A call of ours ended it.
+    Repaired,
+    /// It ended without us.
+    Gone,
+    /// Somebody accepted it, with a reason.
+    Dismissed,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 4] = [State::Open, State::Repaired, State::Gone, State::Dismissed];
+    /// Their names, in the same order.
+    pub const NAMES: [&'static str; 4] = ["open", "repaired", "gone", "dismissed"];
+
+    /// Stable text, used on the wire and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::Repaired => "repaired",
+            State::Gone => "gone",
+            State::Dismissed => "dismissed",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(name: &str) -> Option<State> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether the difference may still be there, accepted or not.
+    pub const fn is_live(self) -> bool {
+        matches!(self, State::Open | State::Dismissed)
+    }
+}
+
+/// What is done about a role that was taken away in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Missing {
+    /// It is given again.
+    #[default]
+    Repair,
+    /// It is told, and a person decides.
+    Report,
+}
+
+impl Missing {
+    /// Their names.
+    pub const NAMES: [&'static str; 2] = ["repair", "report"];
+
+    /// The policy of that name.
+    pub fn parse(name: &str) -> Option<Missing> {
+        match name {
+            "repair" => Some(Missing::Repair),
+            "report" => Some(Missing::Report),
+            _ => None,
+        }
+    }
+}
+
+/// How a difference came to its end, first seen at `first_seen`: by a call of ours, if the target
+/// acknowledged one since.
+pub fn ended(first_seen: Timestamp, acknowledged: Option<Timestamp>) -> State {
+    match acknowledged {
+        Some(at) if first_seen <= at => State::Repaired,
+        _ => State::Gone,
+    }
+}
+
+/// How often everything is compared, if nothing is said.
+pub const EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// So many repairs of one role of one person within [`CONTEST_WINDOW`] are made by themselves.
+pub const REPAIRS: i64 = 3;
+/// How far back repairs of one role of one person are counted together.
+pub const CONTEST_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// How long findings are kept after they were closed.
+pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// The shortest time between two turns of comparing one target.
+pub const TURN: SignedDuration = SignedDuration::from_mins(1);
+/// The share of a target's calls that comparing may take, in percent.
+pub const SHARE_PERCENT: i64 = 5;
+
+/// What follows from a difference of a role that is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it is.
+    pub kind: Kind,
+    /// Whether it is repaired by itself.
+    pub repairs: bool,
+}
+
+/// Judges a difference of a role that is ours, which was repaired so often lately.
+pub const fn judge(wanted: bool, missing: Missing, repairs: i64) -> Verdict {
+    match (wanted, missing) {
+        _ if REPAIRS <= repairs => Verdict { kind: Kind::Contested, repairs: false },
+        (true, Missing::Repair) => Verdict { kind: Kind::Missing, repairs: true },
+        (true, Missing::Report) => Verdict { kind: Kind::Missing, repairs: false },
+        // It is ours to take away, whatever is done about what is missing.
+        (false, _) => Verdict { kind: Kind::CameBack, repairs: true },
+    }
+}
+
+/// How many calls one turn may make to a target that takes `concurrency` calls at once. A call is
+/// taken to last a second: a target that answers faster is burdened less than its share.
+pub fn calls_of_turn(concurrency: u32) -> usize {
+    let turn = TURN.as_secs().saturating_mul(i64::from(concurrency));
+    usize::try_from(turn.saturating_mul(SHARE_PERCENT) / 100).unwrap_or(1).max(1)
+}
+
+/// When the next turn may begin, after one that made so many calls.
+pub fn next_turn(calls: usize, concurrency: u32, now: Timestamp) -> Timestamp {
+    let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+    let rate = i64::from(concurrency.max(1)).saturating_mul(SHARE_PERCENT);
+    let wait = SignedDuration::from_secs(calls.saturating_mul(100) / rate);
+    after(now, wait.max(TURN))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for (kind, name) in Kind::ALL.into_iter().zip(Kind::NAMES) {
+            assert_eq!((kind.name(), Kind::parse(name)), (name, Some(kind)));
+        }
+        for (state, name) in State::ALL.into_iter().zip(State::NAMES) {
+            assert_eq!((state.name(), State::parse(name)), (name, Some(state)));
+        }
+        assert_eq!(
+            Missing::NAMES.map(Missing::parse),
+            [Missing::Repair, Missing::Report].map(Some)
+        );
+    }
+
+    #[test]
+    fn what_was_repaired_three_times_in_a_day_is_contested() {
+        let judged = |wanted, missing, repairs| {
+            let verdict = judge(wanted, missing, repairs);
+            (verdict.kind, verdict.repairs)
+        };
+
+        assert_eq!(judged(true, Missing::Repair, 0), (Kind::Missing, true));
+        assert_eq!(judged(true, Missing::Repair, 2), (Kind::Missing, true));
+        assert_eq!(judged(true, Missing::Repair, 3), (Kind::Contested, false));
+        assert_eq!(judged(true, Missing::Report, 0), (Kind::Missing, false));
+        assert_eq!(judged(false, Missing::Report, 2), (Kind::CameBack, true));
+        assert_eq!(judged(false, Missing::Repair, 3), (Kind::Contested, false));
+    }
+
+    #[test]
+    fn a_difference_that_ended_without_a_call_of_ours_is_gone() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+
+        assert_eq!(ended(at(5), Some(at(7))), State::Repaired);
+        assert_eq!(ended(at(5), Some(at(3))), State::Gone);
+        assert_eq!(ended(at(5), None), State::Gone);
+    }
+
+    #[test]
+    fn comparing_takes_a_twentieth_of_what_a_target_takes() {
+        let now = Timestamp::from_second(0).unwrap();
+        let waits = |calls, at_once| next_turn(calls, at_once, now).as_second();
+
+        assert_eq!((calls_of_turn(1), calls_of_turn(8), calls_of_turn(32)), (3, 24, 96));
+        assert_eq!((waits(0, 8), waits(24, 8), waits(240, 8)), (60, 60, 600));
+        assert_eq!(waits(100, 1), 2_000);
+    }
+}

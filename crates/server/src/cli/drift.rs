@@ -1,0 +1,107 @@
+//! `accede drift`: where targets of a server hold something else than what is wanted there.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::Failure;
+use super::client::{Connection, Output};
+use super::remote::{items, quoted, say, say_json};
+use super::table::{at, table, when};
+
+/// Most findings in one answer.
+const PAGE: usize = 200;
+
+/// `accede drift`
+#[derive(Debug, Subcommand)]
+pub enum Drift {
+    /// List findings, the newest first
+    List(ListArgs),
+}
+
+/// `accede drift list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only of this target system, by its name
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// Only in this state
+    #[arg(long, default_value = "open", value_parser = ["open", "repaired", "gone", "dismissed", "all"])]
+    state: String,
+    /// Only of this kind
+    #[arg(long, value_parser = ["missing", "cameBack", "extra", "contested"])]
+    kind: Option<String>,
+    /// Most findings to list
+    #[arg(long, value_name = "NUMBER", default_value_t = PAGE)]
+    limit: usize,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Drift {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Drift::List(args) => args.run().await,
+        }
+    }
+}
+
+impl ListArgs {
+    fn filter(&self) -> String {
+        let mut parts = Vec::new();
+        if self.state != "all" {
+            parts.push(format!("state eq {}", quoted(&self.state)));
+        }
+        parts.extend(self.kind.iter().map(|kind| format!("kind eq {}", quoted(kind))));
+        parts.extend(self.target.iter().map(|name| format!("targetName eq {}", quoted(name))));
+        parts.join(" and ")
+    }
+
+    async fn run(self) -> Result<(), Failure> {
+        let client = self.connection.client()?;
+        let (filter, top) = (self.filter(), self.limit.clamp(1, PAGE).to_string());
+        let mut query = vec![("$top", top.as_str())];
+        if !filter.is_empty() {
+            query.push(("$filter", filter.as_str()));
+        }
+        let mut page = client.get("/accede/v1/drift", &query).await?;
+        let mut found = items(&page);
+        while found.len() < self.limit {
+            let Some(next) = page.get("@odata.nextLink").and_then(Value::as_str) else { break };
+            let next = next.to_owned();
+            page = client.follow(&next).await?;
+            found.extend(items(&page));
+        }
+        found.truncate(self.limit);
+        if self.connection.output == Output::Json {
+            return say_json(&Value::Array(found));
+        }
+        let rows = found
+            .iter()
+            .map(|finding| {
+                vec![
+                    at(finding, "/id"),
+                    at(finding, "/kind"),
+                    at(finding, "/state"),
+                    at(finding, "/target/name"),
+                    first(finding, &["/resource/displayName", "/resource/originId"]),
+                    first(finding, &["/role/displayName", "/role/originId"]),
+                    first(
+                        finding,
+                        &["/person/userPrincipalName", "/holder/displayName", "/holder/id"],
+                    ),
+                    when(finding, "/firstSeenDateTime"),
+                    when(finding, "/lastSeenDateTime"),
+                ]
+            })
+            .collect();
+        let header =
+            ["ID", "KIND", "STATE", "TARGET", "RESOURCE", "ROLE", "WHO", "FIRST SEEN", "LAST SEEN"];
+        say(&table(&header, rows, "No such finding."))
+    }
+}
+
+/// The first of these that says something.
+fn first(finding: &Value, pointers: &[&str]) -> String {
+    let said = pointers.iter().map(|pointer| at(finding, pointer));
+    said.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+}
