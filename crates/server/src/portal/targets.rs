@@ -626,7 +626,7 @@ async fn compare(
 ) -> Result<Response> {
     let target: TargetId = id("target system", &target)?;
     app.compare_target(&session.caller, target).await?;
-    Ok(see(format!("/governance/targets/{target}?done=comparing")))
+    Ok(see(format!("/governance/targets/{target}?done=looking")))
 }
 
 async fn ask_to_pause(

@@ -401,7 +401,7 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "resumed" => "The target system is resumed.",
         "checked" => "The target system was checked.",
         "notified" => "It is on its way. Look again in a moment to see whether it was taken.",
-        "comparing" => {
+        "looking" => {
             "It is being compared with what is wanted there, at a pace that nobody feels. This page \
              says when that is done."
         }
