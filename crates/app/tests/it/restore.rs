@@ -254,3 +254,34 @@ async fn a_new_replica_joins_without_pausing_the_others() {
     assert_eq!(marks[0].instance, marks[1].instance);
     assert!(marks[0].epoch < marks[1].epoch);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_stands_behind_ends_nothing_for_ten_minutes() {
+    let world = World::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let (uma, max) = (world.person("uma").await, world.person("max").await);
+    let end = at("2026-03-04T17:00:00Z");
+    world.try_submit_for(&uma, package, until(end)).await.unwrap();
+    world.pass(minutes(5)).await;
+    world.app.take_up(dir.path()).await.unwrap();
+    let now = world.now();
+    world.clock.set(now.checked_sub(minutes(120)).unwrap());
+    world.app.take_up(dir.path()).await.unwrap();
+    assert!(world.app.clock_is_suspect());
+
+    // And now it jumps the other way.
+    world.clock.set(end.checked_add(days(400)).unwrap());
+    let of_max = world.submit(&max, package).await;
+    world.work().await;
+    assert!(hr.has(&uma, "staff"), "nobody's access ends by the clock alone");
+    assert_eq!(world.state(of_max).await, "delivered", "what people decide goes on");
+    tokio::time::advance(std::time::Duration::from_secs(601)).await;
+    world.work().await;
+    world.pass(minutes(5)).await;
+
+    assert!(!world.app.clock_is_suspect());
+    assert!(!hr.has(&uma, "staff"), "it waits, and is not forgotten");
+}
