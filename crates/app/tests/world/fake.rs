@@ -67,6 +67,8 @@ struct Truth {
     troubles: BTreeMap<String, (Trouble, u32)>,
     calls: Vec<String>,
     lists: Vec<String>,
+    /// How many calls listing the holders of a role takes.
+    pages: usize,
 }
 
 /// The target: who is a member of what, what was called.
@@ -144,6 +146,11 @@ impl Fake {
     /// The calls since the last look: `grant uma payroll`, `observe uma payroll`.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.truth.lock().unwrap().calls)
+    }
+
+    /// Listing the holders of a role takes so many calls from now on.
+    pub fn set_pages(&self, pages: usize) {
+        self.truth.lock().unwrap().pages = pages;
     }
 
     /// Whose holders were listed since the last look.
@@ -273,7 +280,7 @@ impl Connector for Fake {
             subject: known.iter().find(|one| one.user_principal_name == *name).map(|p| p.subject),
             marks: vec![name.clone()],
         });
-        Ok(Holders { list: list.collect(), calls: 1 })
+        Ok(Holders { list: list.collect(), calls: truth.pages.max(1) })
     }
 
     fn marks(&self, person: &Person) -> Vec<String> {
