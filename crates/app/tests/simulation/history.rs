@@ -1265,7 +1265,7 @@ impl History {
         let mut told = BTreeSet::new();
         for (kind, state, target, subject, resource) in found {
             self.count(&format!("drift {kind} {state}"));
-            let member = (subject.expect("everybody there is known"), resource);
+            let member = (subject.unwrap(), resource);
             if kind == "extra" && state == "open" {
                 must!(
                     self.sims[&target].truth(&member).is_some(),
