@@ -53,10 +53,19 @@ struct Turn {
     lease: Timestamp,
     /// Calls that it may still make.
     left: usize,
+    /// Calls that it made, or that the worker makes for it; a long list may take more than it may.
+    spent: usize,
     /// Deliveries that were marked to be read back.
     marked: usize,
     roles: Vec<(Place, ResourceRoleId)>,
     waiting: Vec<(DriftFindingId, DeliveryRow)>,
+}
+
+impl Turn {
+    fn spend(&mut self, calls: usize) {
+        self.left = self.left.saturating_sub(calls);
+        self.spent = self.spent.saturating_add(calls);
+    }
 }
 
 /// A role whose holders were listed.
@@ -100,7 +109,7 @@ impl App {
             if turn.left == 0 {
                 break;
             }
-            turn.left -= 1;
+            turn.spend(1);
             self.look_at_waiting(&*connector, finding, &row).await?;
             done += 1;
         }
@@ -198,6 +207,7 @@ impl App {
             target,
             lease,
             left,
+            spent: calls_of_turn(concurrency).saturating_sub(left),
             marked,
             roles,
             waiting,
@@ -209,14 +219,13 @@ impl App {
     async fn end_turn(&self, turn: &Turn) -> Result<()> {
         let (now, id) = (self.now(), turn.target.id);
         let concurrency = turn.target.concurrency;
-        let spent = calls_of_turn(concurrency).saturating_sub(turn.left);
         self.store()
             .write(async |tx| {
                 let mut sweep = drift_sweeps::lock(tx, id).await?;
                 if sweep.turn_at != turn.lease {
                     return Ok(());
                 }
-                sweep.turn_at = next_turn(spent, concurrency, now);
+                sweep.turn_at = next_turn(turn.spent, concurrency, now);
                 let connector = self.hands().get(&turn.target);
                 let lists = connector.is_ok_and(|connector| connector.can_list_holders());
                 if sweep.is_running && sweep.asked_at.is_none() {
@@ -290,7 +299,7 @@ impl App {
             }
             let outcome = self.list_holders(connector, &place).await?;
             let calls = outcome.as_ref().map_or(1, |(_, calls)| (*calls).max(1));
-            turn.left = turn.left.saturating_sub(calls);
+            turn.spend(calls);
             let stops = outcome.as_ref().err().is_some_and(keeps_all_from_being_read);
             looks.push((place, role, outcome.map(|(others, _)| others)));
             if stops {

@@ -414,6 +414,26 @@ async fn comparing_takes_its_share_of_a_target_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_long_list_is_paid_for_before_the_next_turn() {
+    for scene in scenes().await {
+        let (engine, world) = (scene.engine, &scene.world);
+        let payroll = world.role(scene.hr.id(), "payroll").await;
+        world.package("Payroll", &[&payroll]).await;
+        scene.hr.set_pages(240);
+        world.sleep(days(1));
+
+        world.work().await;
+        assert_eq!(scene.hr.lists(), ["payroll"], "{engine}");
+        world.sleep(minutes(9));
+        world.work().await;
+        assert_eq!(scene.hr.lists(), Vec::<String>::new(), "{engine}: 240 calls are ten minutes");
+        world.sleep(minutes(2));
+        world.work().await;
+        assert_eq!(scene.hr.lists(), ["staff"], "{engine}");
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_see_a_finding_does_not_find_it() {
     for scene in scenes().await {
         let (engine, world) = (scene.engine, &scene.world);

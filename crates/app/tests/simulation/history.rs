@@ -1249,10 +1249,23 @@ impl History {
             })
             .await
             .unwrap();
+        for row in self.snapshot.deliveries.values() {
+            let sim = &self.sims[&row.target];
+            let is_there = sim.truth(&row.member()).is_some();
+            must!(
+                !sim.can_observe()
+                    || row.phase != "settled"
+                    || !matches!(row.observed.as_str(), "present" | "absent")
+                    || is_there == (row.observed == "present"),
+                "I8: {:?} is believed to be {} for days, and is not",
+                row.member(),
+                row.observed
+            );
+        }
         let mut told = BTreeSet::new();
         for (kind, state, target, subject, resource) in found {
             self.count(&format!("drift {kind} {state}"));
-            let member = (subject.expect("everybody there is known"), resource);
+            let member = (subject.unwrap(), resource);
             if kind == "extra" && state == "open" {
                 must!(
                     self.sims[&target].truth(&member).is_some(),

@@ -68,6 +68,8 @@ struct Truth {
     calls: Vec<String>,
     checks: usize,
     lists: Vec<String>,
+    /// How many calls listing the holders of a role takes.
+    pages: usize,
 }
 
 /// The target: who is a member of what, what was called.
@@ -150,6 +152,11 @@ impl Fake {
     /// How often it was checked since the last look.
     pub fn checks(&self) -> usize {
         std::mem::take(&mut self.truth.lock().unwrap().checks)
+    }
+
+    /// Listing the holders of a role takes so many calls from now on.
+    pub fn set_pages(&self, pages: usize) {
+        self.truth.lock().unwrap().pages = pages;
     }
 
     /// Whose holders were listed since the last look.
@@ -281,7 +288,7 @@ impl Connector for Fake {
             subject: known.iter().find(|one| one.user_principal_name == *name).map(|p| p.subject),
             marks: vec![name.clone()],
         });
-        Ok(Holders { list: list.collect(), calls: 1 })
+        Ok(Holders { list: list.collect(), calls: truth.pages.max(1) })
     }
 
     fn marks(&self, person: &Person) -> Vec<String> {
