@@ -15,6 +15,7 @@ pub mod filter;
 pub mod guard;
 pub mod id;
 pub mod nearest;
+pub mod pending;
 pub mod permission;
 pub mod poison;
 pub mod policy;
@@ -25,6 +26,7 @@ pub mod retry;
 pub mod rollup;
 pub mod schedule;
 pub mod separation;
+pub mod task;
 pub mod trend;
 
 pub use jiff::{SignedDuration, Timestamp};

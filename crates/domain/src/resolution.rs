@@ -1,5 +1,5 @@
-//! What people settle by hand: a role that somebody gave or took in the target system itself, and a
-//! grant that is not worth trying any longer.
+//! What people settle by hand: a role that somebody gave or took in the target system itself, one that
+//! somebody is to give or take there, and a grant that is not worth trying any longer.
 //!
 //! A person's word is never believed where the target can be read; and a removal is never given up,
 //! because nothing else would ever take the access away.
@@ -18,17 +18,21 @@ pub enum Resolution {
     DoneOutside,
     /// It is not to be tried any longer.
     GiveUp,
+    /// A person is to do it in the target, instead of us.
+    HandToPerson,
 }
 
 impl Resolution {
     /// Every resolution.
-    pub const ALL: [Resolution; 2] = [Resolution::DoneOutside, Resolution::GiveUp];
+    pub const ALL: [Resolution; 3] =
+        [Resolution::DoneOutside, Resolution::GiveUp, Resolution::HandToPerson];
 
     /// Stable text, used on the wire and in the audit log.
     pub const fn name(self) -> &'static str {
         match self {
             Resolution::DoneOutside => "doneOutside",
             Resolution::GiveUp => "giveUp",
+            Resolution::HandToPerson => "handToPerson",
         }
     }
 
@@ -95,6 +99,7 @@ pub fn done_outside(
     }
     if row.is_so() {
         row.misses = 0;
+        row.pending = None;
         row.poison = Poison::default();
         // As after a call of ours: a worker that was held up may have sent an old grant late.
         row.verify_at = seen.filter(|_| !row.wanted).and_then(|_| retry::second_look(now, now));
@@ -121,6 +126,7 @@ pub fn abandon(mut row: Delivery, now: Timestamp) -> Result<Delivery, Refusal> {
         });
     }
     if !matches!(row.phase, Phase::Failed { .. }) {
+        row.pending = None;
         row.phase = Phase::Failed { at: now };
     }
     Ok(row)
