@@ -101,6 +101,8 @@ ids! {
     CauseId;
     /// A held change.
     GuardId;
+    /// A task of a person.
+    TaskId;
     /// One line of a request's timeline.
     HistoryId;
     /// One audit record.

@@ -14,7 +14,38 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 4, name: "trends of causes and paces of targets", sql: TRENDS },
     Migration { number: 5, name: "held changes", sql: GUARDS },
     Migration { number: 6, name: "deliveries that are tried alone", sql: POISON },
+    Migration { number: 9, name: "awaited deliveries and tasks", sql: TASKS },
 ];
+
+const TASKS: &str = "
+alter table deliveries add column awaited text;
+alter table deliveries add column awaited_since_at_ms bigint;
+alter table deliveries add column awaited_until_at_ms bigint;
+
+create table tasks (
+    id uuid primary key,
+    delivery_id uuid not null references deliveries (id),
+    generation bigint not null,
+    is_grant boolean not null,
+    assignee_id uuid not null,
+    is_group boolean not null,
+    instructions text,
+    state text not null check (state in ('open', 'done', 'couldNot', 'withdrawn')),
+    created_by text not null,
+    created_at_ms bigint not null,
+    due_at_ms bigint not null,
+    closed_by text,
+    closed_at_ms bigint,
+    note text,
+    version bigint not null,
+    check ((state = 'open') = (closed_at_ms is null))
+);
+create unique index tasks_open_once on tasks (delivery_id) where state = 'open';
+create index tasks_by_delivery on tasks (delivery_id, created_at_ms, id);
+create index tasks_by_assignee on tasks (assignee_id, state, due_at_ms);
+create index tasks_by_due on tasks (due_at_ms, id);
+create index tasks_open on tasks (due_at_ms) where state = 'open'
+";
 
 const POISON: &str = "
 alter table deliveries add column crashes bigint not null default 0;

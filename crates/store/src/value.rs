@@ -265,7 +265,7 @@ macro_rules! ids {
 ids! {
     UserId, GroupId, AppId, SubjectId, CatalogId, TargetId, ResourceId, ResourceRoleId,
     ResourceScopeId, PackageId, PolicyId, RequestId, StageId, AssignmentId, DeliveryId, AttemptId,
-    RoleAssignmentId, RoleDefinitionId, ResourceRequestId, PlanId, JobId, CauseId, GuardId, HistoryId, AuditId,
+    RoleAssignmentId, RoleDefinitionId, ResourceRequestId, PlanId, JobId, CauseId, GuardId, TaskId, HistoryId, AuditId,
 }
 
 /// The parameters of a statement: `params![id, "open", now]`.

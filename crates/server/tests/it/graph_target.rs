@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
@@ -191,7 +191,7 @@ async fn another_accede_keeps_the_contract() {
 }
 
 async fn ensure(on: &Arc<dyn Connector>, one: &Person, role: &Role, wanted: Wanted) -> Answer {
-    let item = Item { person: one.clone(), role: role.clone(), wanted };
+    let item = Item { person: one.clone(), role: role.clone(), wanted, order: Order::default() };
     on.ensure(&[item]).await.remove(0)
 }
 

@@ -33,4 +33,5 @@ mod separations;
 mod shelf;
 mod spreads;
 mod targets;
+mod tasks;
 mod users;
