@@ -16,13 +16,14 @@ use accede_store::{people, targets};
 use crate::deed::Deed;
 use crate::deliveries::Named;
 use crate::resources::{of_target, within_deadline};
+use crate::tasks::{presence, role_of};
 use crate::worker::{person, role};
 use crate::{App, Caller, Error, Result, audit, text};
 
 /// What was read in a target, and when that began.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
-    observed: Observed,
+pub(crate) struct Seen {
+    pub(crate) observed: Observed,
     asked_at: Timestamp,
 }
 
@@ -69,7 +70,7 @@ impl App {
     }
 
     /// Reads in the target what is so; `None` where it cannot be read at all.
-    async fn look(&self, row: &DeliveryRow) -> Result<Option<Seen>> {
+    pub(crate) async fn look(&self, row: &DeliveryRow) -> Result<Option<Seen>> {
         let asked_at = self.now();
         let (target, facts) = self
             .store()
@@ -164,8 +165,8 @@ impl App {
             .await
     }
 
-    fn read_by_hand(&self, row: &DeliveryRow, seen: Seen, now: Timestamp) -> Attempt {
-        let outcome = if seen.observed == Observed::Present { "present" } else { "absent" };
+    pub(crate) fn read_by_hand(&self, row: &DeliveryRow, seen: Seen, now: Timestamp) -> Attempt {
+        let outcome = presence(seen.observed);
         Attempt {
             id: self.mint(now),
             delivery: row.id,
@@ -191,7 +192,7 @@ fn justified(typed: &str) -> Result<String> {
     })
 }
 
-fn contradicted(row: &Delivery, seen: Observed) -> Error {
+pub(crate) fn contradicted(row: &Delivery, seen: Observed) -> Error {
     let sentence = match (row.wanted, seen) {
         (true, _) => {
             "the target system was read just now and the person does not have the role; give it \
@@ -208,10 +209,7 @@ fn contradicted(row: &Delivery, seen: Observed) -> Error {
 /// What stands on the timelines of the requests.
 fn told(named: &Named, resolution: Resolution, seen: Option<Seen>, why: &str) -> String {
     let row = &named.row;
-    let role = match (&named.role_name, &named.resource_name) {
-        (Some(role), Some(resource)) => format!("{role} of {resource}"),
-        _ => row.key.role.clone(),
-    };
+    let role = role_of(named);
     let said = match (resolution, seen.map(|seen| seen.observed)) {
         (Resolution::GiveUp, _) => "given up by hand",
         (Resolution::DoneOutside, None) => {

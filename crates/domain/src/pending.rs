@@ -104,6 +104,18 @@ pub fn waits_for_person(row: &Delivery) -> bool {
     row.pending.is_some_and(|pending| pending.on == Awaited::Person)
 }
 
+/// The same delivery, not to be looked at any more while a person has it, because its target cannot be
+/// read by now; `None`: it was not to be looked at.
+pub fn blinded(mut row: Delivery, can_observe: bool) -> Option<Delivery> {
+    let pending = row.pending.as_mut().filter(|pending| pending.on == Awaited::Person)?;
+    if can_observe || pending.until.is_none() || !matches!(row.phase, Phase::Due { .. }) {
+        return None;
+    }
+    pending.until = None;
+    row.phase = Phase::Due { at: pending.since };
+    Some(row)
+}
+
 /// Whoever was called took the work. The answer was to the present wish.
 pub(crate) fn begin(
     row: &mut Delivery,
@@ -144,6 +156,7 @@ pub(crate) fn begin(
 fn wait_for_person(row: &mut Delivery, can_observe: bool, retry: &Retry, now: Timestamp) -> Phase {
     let look = (can_observe && !row.wanted).then(|| retry::after(now, retry.stuck_probe));
     row.pending = Some(Pending { on: Awaited::Person, since: now, until: look });
+    // The store reads back what is never ready as due since then.
     Phase::Due { at: look.unwrap_or(now) }
 }
 

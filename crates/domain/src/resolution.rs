@@ -1,5 +1,5 @@
-//! What people settle by hand: a role that somebody gave or took in the target system itself, one that
-//! somebody is to give or take there, and a grant that is not worth trying any longer.
+//! What people settle by hand: a role that somebody gave or took in the target system itself, and a
+//! grant that is not worth trying any longer. What a person is to do there is in `pending`.
 //!
 //! A person's word is never believed where the target can be read; and a removal is never given up,
 //! because nothing else would ever take the access away.
@@ -18,21 +18,17 @@ pub enum Resolution {
     DoneOutside,
     /// It is not to be tried any longer.
     GiveUp,
-    /// A person is to do it in the target, instead of us.
-    HandToPerson,
 }
 
 impl Resolution {
     /// Every resolution.
-    pub const ALL: [Resolution; 3] =
-        [Resolution::DoneOutside, Resolution::GiveUp, Resolution::HandToPerson];
+    pub const ALL: [Resolution; 2] = [Resolution::DoneOutside, Resolution::GiveUp];
 
     /// Stable text, used on the wire and in the audit log.
     pub const fn name(self) -> &'static str {
         match self {
             Resolution::DoneOutside => "doneOutside",
             Resolution::GiveUp => "giveUp",
-            Resolution::HandToPerson => "handToPerson",
         }
     }
 
