@@ -38,8 +38,8 @@ impl App {
     pub async fn call_back(
         &self,
         event: &str,
-        token: Option<&str>,
-        report: Report,
+        token: &str,
+        report: &Report,
         reason: Option<&str>,
     ) -> Result<bool> {
         let (event, row, target) = self.admit_callback(event, token).await?;
@@ -47,7 +47,7 @@ impl App {
         if let Some(reason) = &reason {
             text::description("reason", reason)?;
         }
-        if report == Report::CouldNot && reason.is_none() {
+        if *report == Report::CouldNot && reason.is_none() {
             return Err(Error::invalid("reason", "cannot be blank; say why it failed"));
         }
         let now = self.now();
@@ -63,7 +63,7 @@ impl App {
                 if delivery.generation != event.generation || delivery.wanted != event.is_grant {
                     return Err(Error::from(outdated()));
                 }
-                if is_said_already(&row, &report) {
+                if is_said_already(&row, report) {
                     return Ok(false);
                 }
                 let awaits =
@@ -78,16 +78,16 @@ impl App {
                         return Err(Error::from(late(&row)));
                     }
                     _ => {
-                        pending::finish(delivery, event.generation, &report, None, &retry, now)?
+                        pending::finish(delivery, event.generation, report, None, &retry, now)?
                     }
                 };
                 let said = reason.as_deref().unwrap_or("done");
-                if report == Report::CouldNot {
+                if *report == Report::CouldNot {
                     let text = format!("the target reported that it failed: {said}");
                     let fault = Fault::new(Class::Permanent, FAILED, text);
                     row.fault = Some(self.remember(tx, row.key.target, &fault, now).await?);
                 }
-                let outcome = if report == Report::Done { "done" } else { "failed" };
+                let outcome = if *report == Report::Done { "done" } else { "failed" };
                 let record = audit::Event {
                     action: "delivery called back",
                     object_type: "delivery",
@@ -110,16 +110,23 @@ impl App {
         Ok(changed)
     }
 
+    /// Whether somebody who shows this token may speak of an event.
+    ///
+    /// # Errors
+    ///
+    /// Unauthenticated, if not.
+    pub async fn may_call_back(&self, event: &str, token: &str) -> Result<()> {
+        self.admit_callback(event, token).await.map(drop)
+    }
+
     /// Finds what a callback is about, if it shows the token of its event. Nobody else learns whether
     /// there is such an event.
     async fn admit_callback(
         &self,
         event: &str,
-        token: Option<&str>,
+        token: &str,
     ) -> Result<(EventId, DeliveryRow, TargetRow)> {
-        let (Some(event), Some(token)) = (EventId::parse(event), token) else {
-            return Err(not_admitted());
-        };
+        let event = EventId::parse(event).ok_or_else(not_admitted)?;
         let found = self.find_called(event.delivery).await?;
         let (row, target) = found.ok_or_else(not_admitted)?;
         let secrets = open_secrets(self, &target)?;

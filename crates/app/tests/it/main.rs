@@ -16,5 +16,6 @@ mod poison;
 mod races;
 mod reprocess;
 mod separate;
+mod tasks;
 #[path = "../world/mod.rs"]
 mod world;

@@ -1,10 +1,11 @@
 //! Hostile input at every door of the API: whatever is sent, the answer is no fault of ours, and a
 //! refusal says what is wrong.
 
-use accede_domain::id::{GuardId, Id};
+use accede_domain::id::{GuardId, Id, TaskId};
 use accede_domain::permission::Role;
 use accede_store::Tx;
 use accede_store::guards::{self, Cause, Guard, State};
+use accede_store::tasks::{self, Task};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -122,7 +123,27 @@ impl Ids {
             justification: None,
             version: 1,
         };
-        let wait = async |tx: &mut Tx<'_>| guards::insert(tx, &held_change).await;
+        let task = Task {
+            id: TaskId::from_uuid(uuid::Uuid::from_u128(0x7a5c)),
+            delivery: delivery.parse().unwrap(),
+            generation: 1,
+            is_grant: true,
+            assignee: kim.0,
+            is_group: false,
+            instructions: None,
+            state: accede_domain::task::State::Open,
+            created_by: "accede".to_owned(),
+            created_at: world.app.now(),
+            due_at: world.app.now(),
+            closed_by: None,
+            closed_at: None,
+            note: None,
+            version: 1,
+        };
+        let wait = async |tx: &mut Tx<'_>| {
+            tasks::insert(tx, &task).await?;
+            guards::insert(tx, &held_change).await
+        };
         world.store.write(wait).await.unwrap();
         let digest = plan["digest"].as_str().unwrap().to_owned();
         Ids(vec![
@@ -163,6 +184,7 @@ impl Ids {
             ("held", held_change.id.to_string()),
             ("reprocessPlans", id(&plan)),
             ("plans", id(&plan)),
+            ("tasks", task.id.to_string()),
             ("digest", digest),
             ("reprocessJobs", job.clone()),
             ("jobs", job),
@@ -424,6 +446,9 @@ pub fn base(ids: &Ids, path: &str) -> Value {
         "reprocessPlans" => json!({ "ids": [ids.of("requests")] }),
         "resolve" => json!({ "resolution": "doneOutside", "justification": "a" }),
         "run" => json!({ "digest": ids.of("digest") }),
+        "complete" => json!({ "outcome": "done" }),
+        "reassign" => json!({ "assignee": ids.of("users") }),
+        _ if before == "callbacks" => json!({ "state": "done" }),
         _ if before == "stages" => json!({ "reviewResult": "Approve" }),
         "incompatibleGroups" => link("groups"),
         "targets" => json!({ "name": "a", "kind": "chaos", "settings": { "name": "a" } }),

@@ -36,6 +36,7 @@ fn opened(settings: Value, secrets: &[(&str, &str)]) -> Arc<dyn Connector> {
         target: TargetId::from_uuid(Uuid::nil()),
         settings,
         secrets: BTreeMap::from_iter(secrets),
+        clock: accede_connectors::Clock::default(),
     };
     let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
     kinds::open("graph", settings, Arc::new(egress)).unwrap()
@@ -349,6 +350,7 @@ fn settings_are_read_strictly() {
             target: TargetId::from_uuid(Uuid::nil()),
             settings,
             secrets: BTreeMap::from_iter(secrets),
+            clock: accede_connectors::Clock::default(),
         };
         kinds::validate("graph", &settings, &Policy::default()).map_err(|p| p.to_string())
     };
