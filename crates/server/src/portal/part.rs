@@ -237,6 +237,8 @@ pub struct Sections {
     pub targets: bool,
     /// People and groups.
     pub people: bool,
+    /// How many tasks the reader is to do.
+    pub tasks: i64,
 }
 
 impl Sections {
@@ -249,6 +251,7 @@ impl Sections {
             jobs: has(Action::Reprocess),
             targets: has(Action::ReadTargets),
             people: has(Action::ReadDirectory),
+            tasks: 0,
         }
     }
 
@@ -274,6 +277,8 @@ pub enum Place {
     Failures,
     /// Held changes.
     Held,
+    /// Everybody's tasks.
+    Tasks,
     /// Target systems.
     Targets,
     /// Reprocess jobs.
@@ -288,6 +293,8 @@ pub enum Place {
     MyRequests,
     /// Own access.
     MyAccess,
+    /// Own tasks.
+    MyTasks,
     /// Approvals that await the reader.
     Approvals,
     /// Approvals the reader was part of.

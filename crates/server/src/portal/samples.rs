@@ -16,6 +16,7 @@ pub fn frame(title: impl Into<String>, place: Place) -> Frame {
             jobs: true,
             targets: true,
             people: true,
+            tasks: 3,
         },
         place,
         crumbs: Vec::new(),

@@ -15,6 +15,8 @@ pub struct Session {
     pub caller: Caller,
     /// The token that their forms carry.
     pub csrf: String,
+    /// How many tasks they are to do.
+    pub tasks: i64,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {
