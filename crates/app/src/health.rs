@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::Timestamp;
+use accede_store::tasks::{self, Waiting};
 use accede_store::{deployment, guards, queue};
 
 pub use accede_store::queue::Undone;
@@ -24,6 +25,8 @@ pub struct Health {
     pub undone: Vec<Undone>,
     /// How many changes wait for a second person, and since when the first.
     pub held: (i64, Option<Timestamp>),
+    /// How many tasks of people are open, and how many of them are late.
+    pub tasks: Waiting,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -81,12 +84,11 @@ impl App {
     /// The database's.
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
-        let (undone, held) = self
-            .store()
+        self.store()
             .read(async |tx| {
-                Ok::<_, accede_store::Error>((queue::undone(tx).await?, guards::waiting(tx).await?))
+                let (undone, held) = (queue::undone(tx).await?, guards::waiting(tx).await?);
+                Ok(Health { undone, held, tasks: tasks::waiting(tx, at).await?, at })
             })
-            .await?;
-        Ok(Health { undone, held, at })
+            .await
     }
 }

@@ -1,5 +1,5 @@
 //! The command line. `data` works on a data directory; `remote` is a client of a server's HTTP API;
-//! `users` is either.
+//! `tasks` too; `users` is either.
 //!
 //! Exit codes: see [`Code`] and `docs/cli.md`.
 
@@ -7,6 +7,7 @@ pub mod client;
 pub mod data;
 pub mod remote;
 pub mod table;
+pub mod tasks;
 pub mod users;
 
 use std::process::ExitCode;
@@ -48,6 +49,9 @@ pub enum Command {
     /// Target systems of a server
     #[command(subcommand)]
     Targets(remote::Targets),
+    /// Tasks of people at a server: list, complete
+    #[command(subcommand)]
+    Tasks(tasks::Tasks),
 }
 
 /// `accede demo`
@@ -79,6 +83,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Requests(command) => command.run().await,
         Command::Failures(args) => args.run().await,
         Command::Targets(command) => command.run().await,
+        Command::Tasks(command) => command.run().await,
     }
 }
 

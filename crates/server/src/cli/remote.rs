@@ -177,7 +177,7 @@ pub struct DiscoverArgs {
     connection: Connection,
 }
 
-fn say(text: &str) -> Result<(), Failure> {
+pub(super) fn say(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     match writeln!(out, "{text}") {
         // Whoever read us has seen enough.
@@ -186,12 +186,12 @@ fn say(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn say_json(value: &Value) -> Result<(), Failure> {
+pub(super) fn say_json(value: &Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
     say(&text.map_err(|error| Failure::new(error.to_string()))?)
 }
 
-fn items(page: &Value) -> Vec<Value> {
+pub(super) fn items(page: &Value) -> Vec<Value> {
     page.get("value").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
@@ -201,7 +201,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A text as one segment of a path.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
