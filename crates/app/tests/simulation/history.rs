@@ -102,7 +102,8 @@ impl History {
         let mut roles = Vec::new();
         for name in ["hr", "erp", "wiki"].iter().take(2 + dice.below(2)) {
             let sees = dice.below(4) != 0;
-            let mut rates = Rates::draw(&mut dice);
+            let mut own = Dice::new(seed.rotate_left(17) ^ u64::try_from(sims.len()).unwrap());
+            let mut rates = Rates::draw(&mut dice).with_accepted(&mut own);
             if !sees {
                 // What a target lies about and does not show can never be known.
                 rates.lie = 0;

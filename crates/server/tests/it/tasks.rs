@@ -42,11 +42,11 @@ async fn delivery(ada: &Door<'_>, request: &str) -> Value {
     ada.get(&path).await.expect(200)["value"][0].clone()
 }
 
-async fn manual(ada: &Door<'_>, assignee: &str) -> Answer {
+async fn manual(ada: &Door<'_>, assignee: &str, due: &str) -> Answer {
     let body = json!({
         "name": "cabinet", "displayName": "Key cabinet", "kind": "manual",
         "settings": {
-            "assignee": assignee, "due": "P2D", "instructions": "Ask for the key.",
+            "assignee": assignee, "due": due, "instructions": "Ask for the key.",
             "resources": [{ "id": "keys", "name": "Keys" }],
         },
     });
@@ -59,8 +59,8 @@ async fn a_manual_target_makes_tasks_that_their_assignee_completes() {
     let ada = world.administrator().await;
     let max = world.user("max").await;
     let uma = world.user("uma").await;
-    assert_eq!(manual(&ada, "ghost@harbourline.example").await.wrong(), "settings.assignee");
-    manual(&ada, "max@harbourline.example").await.expect(201);
+    assert_eq!(manual(&ada, "ghost@harbourline.example", "P2D").await.wrong(), "settings.assignee");
+    manual(&ada, "max@harbourline.example", "P2D").await.expect(201);
     let check = ada.act(&format!("{OURS}/targets/cabinet/check")).await.expect(200);
     assert_eq!(check["ok"], true);
     let request = assigned(&world, &ada, "cabinet", uma).await;
@@ -104,7 +104,7 @@ async fn in_the_portal_a_task_is_found_closed_and_given_to_somebody_else() {
     let ada = world.administrator().await;
     let max = Reader::new(&world, "max", &[]).await;
     let uma = world.user("uma").await;
-    manual(&ada, "max@harbourline.example").await.expect(201);
+    manual(&ada, "max@harbourline.example", "PT2H").await.expect(201);
     max.get("/my/access").await.answers(200, &["My access"]);
     assert!(!max.get("/my/access").await.html.contains("/my/tasks"), "no task, no entry");
     let request = assigned(&world, &ada, "cabinet", uma).await;
@@ -113,10 +113,10 @@ async fn in_the_portal_a_task_is_found_closed_and_given_to_somebody_else() {
 
     max.get("/my/access").await.answers(200, &["My tasks (1)"]);
     let list = max.get("/my/tasks").await;
-    list.answers(200, &["Give Member of Keys", "Key cabinet", "in 2 days"]);
+    list.answers(200, &["Give Member of Keys", "Key cabinet", "in 2 hours"]);
     let task = list.html.split("/my/tasks/").nth(1).unwrap().split('"').next().unwrap();
     let (one, other) = (format!("/my/tasks/{task}"), format!("/governance/tasks/{task}/reassign"));
-    world.later(50);
+    world.later(4);
     rita.get("/governance/tasks").await.answers(200, &["Overdue", "2 hours late", "max"]);
     rita.get(&one).await.answers(200, &["Give it to somebody else", "Only whom it is assigned to"]);
     assert_eq!(lee.get(&one).await.status, 404);
