@@ -11,8 +11,8 @@ use accede_domain::pending::{self, Awaited, Report};
 use accede_domain::refusal::Refusal;
 use accede_domain::resolution;
 use accede_store::deliveries::{self, DeliveryRow};
-use accede_store::targets::{self, TargetRow};
 use accede_store::people;
+use accede_store::targets::{self, TargetRow};
 use serde_json::json;
 
 use crate::deed::Deed;
@@ -66,8 +66,7 @@ impl App {
                 if is_said_already(&row, report) {
                     return Ok(false);
                 }
-                let awaits =
-                    delivery.pending.is_some_and(|pending| pending.on == Awaited::Target);
+                let awaits = delivery.pending.is_some_and(|pending| pending.on == Awaited::Target);
                 let settled = match report {
                     // What came late came true all the same.
                     Report::Done if !awaits && resolution::is_open(&delivery, now)? => {
@@ -77,9 +76,7 @@ impl App {
                         resolution::is_open(&delivery, now)?;
                         return Err(Error::from(late(&row)));
                     }
-                    _ => {
-                        pending::finish(delivery, event.generation, report, None, &retry, now)?
-                    }
+                    _ => pending::finish(delivery, event.generation, report, None, &retry, now)?,
                 };
                 let said = reason.as_deref().unwrap_or("done");
                 if *report == Report::CouldNot {

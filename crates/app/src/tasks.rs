@@ -136,7 +136,11 @@ impl App {
     /// # Errors
     ///
     /// Not found for those who may not read it.
-    pub async fn tasks_of_delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Vec<TaskView>> {
+    pub async fn tasks_of_delivery(
+        &self,
+        caller: &Caller,
+        id: DeliveryId,
+    ) -> Result<Vec<TaskView>> {
         let now = self.now();
         self.get_delivery(caller, id).await?;
         self.store()
@@ -188,7 +192,8 @@ impl App {
             return Err(Error::Stale);
         }
         let delivery = before.named.task.delivery;
-        let row = self.store().read(async |tx| Ok::<_, Error>(deliveries::get(tx, delivery).await?));
+        let row =
+            self.store().read(async |tx| Ok::<_, Error>(deliveries::get(tx, delivery).await?));
         let row = row.await?.ok_or_else(|| Error::not_found(WHAT, id))?;
         let seen = match completion.outcome {
             Outcome::Done => self.look(&row).await?,
@@ -201,7 +206,8 @@ impl App {
                 people::lock(tx, row.key.subject).await?;
                 let locked = deliveries::lock(tx, delivery).await?;
                 let mut row = locked.ok_or_else(|| Error::not_found(WHAT, id))?;
-                let mut task = tasks::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
+                let mut task =
+                    tasks::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
                 task::must_be_open(task.state)?;
                 if !tasks::is_assigned(tx, id, user).await? {
                     return Err(not_yours());
@@ -273,7 +279,8 @@ impl App {
         self.store()
             .write(async |tx| {
                 people::lock(tx, before.named.subject).await?;
-                let mut task = tasks::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
+                let mut task =
+                    tasks::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
                 task::must_be_open(task.state)?;
                 let somebody = somebody(tx, &to.assignee, before.named.person.as_ref()).await?;
                 if (task.assignee, task.due_at) == (somebody.id, due) {
@@ -305,8 +312,9 @@ impl App {
         to: &Handover,
     ) -> Result<TaskView> {
         let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
-        let note = text::justification(to.note.as_deref())?
-            .ok_or_else(|| Error::invalid("justification", "cannot be blank; say what is to be done"))?;
+        let note = text::justification(to.note.as_deref())?.ok_or_else(|| {
+            Error::invalid("justification", "cannot be blank; say what is to be done")
+        })?;
         text::description("justification", &note)?;
         let now = self.now();
         let due = due(to.due, Duration::days(DEFAULT_DUE_DAYS).after(now), now)?;
@@ -324,17 +332,13 @@ impl App {
                 let handed =
                     pending::hand_over(row.delivery, can_observe, &self.retry_of(&target), now)?;
                 let facts = people::by_subject(tx, row.key.subject).await?;
-                let person = facts.map(|facts| {
-                    (facts.user, facts.display_name, facts.user_principal_name)
-                });
+                let person =
+                    facts.map(|facts| (facts.user, facts.display_name, facts.user_principal_name));
                 let somebody = somebody(tx, &to.assignee, person.as_ref()).await?;
                 let new = self.new_task(&row, handed, &somebody, Some(note.clone()), due, now);
                 let new = Task { created_by: caller.name.clone(), ..new };
-                let why = format!(
-                    "{}: handed to {} until {due}: {note}",
-                    role_of(&named),
-                    somebody.name
-                );
+                let why =
+                    format!("{}: handed to {} until {due}: {note}", role_of(&named), somebody.name);
                 let mut deed = Deed { app: self, tx, caller, now };
                 deed.audit_task("taskCreated", &new, Some(&note)).await?;
                 deed.resolve(row, handed, "taskCreated", &why).await?;
@@ -379,7 +383,8 @@ impl App {
         Ok(match find(tx, &order.assignee).await? {
             Some(_) => answer.clone(),
             None => {
-                let text = "the `assignee` of this target is not in the directory; name another one";
+                let text =
+                    "the `assignee` of this target is not in the directory; name another one";
                 Answer::Fault(Fault::new(Class::Target, "no-assignee", text))
             }
         })
@@ -533,9 +538,7 @@ async fn task_for(
     let catalogs = deliveries::catalogs_of(tx, named.task.delivery).await?;
     let reach = caller.reach(Action::ReadRequests);
     let is_theirs = match caller.user() {
-        Some(user) if caller.may_act_for_self().is_ok() => {
-            tasks::is_assigned(tx, id, user).await?
-        }
+        Some(user) if caller.may_act_for_self().is_ok() => tasks::is_assigned(tx, id, user).await?,
         _ => false,
     };
     if is_theirs || catalogs.iter().any(|catalog| reach.includes(*catalog)) {
@@ -547,13 +550,17 @@ async fn task_for(
 
 fn not_yours() -> Error {
     Error::Forbidden {
-        need: "the person to whom the task is assigned, or a member of the group; reassign it first"
-            .to_owned(),
+        need:
+            "the person to whom the task is assigned, or a member of the group; reassign it first"
+                .to_owned(),
     }
 }
 
 /// The person who closes a task: its assignee, and never for their own access.
-fn may_complete(caller: &Caller, task: &TaskView) -> Result<(UserId, accede_domain::id::SubjectId)> {
+fn may_complete(
+    caller: &Caller,
+    task: &TaskView,
+) -> Result<(UserId, accede_domain::id::SubjectId)> {
     caller.may_act_for_self()?;
     let who = caller.require_user()?;
     if who.1 == task.named.subject {
@@ -584,7 +591,11 @@ async fn find(tx: &mut Tx<'_>, assignee: &Assignee) -> Result<Option<Somebody>> 
     };
     if let Some(user) = user {
         let name = user.display_name;
-        return Ok(user.account_enabled.then_some(Somebody { id: user.id.0, is_group: false, name }));
+        return Ok(user.account_enabled.then_some(Somebody {
+            id: user.id.0,
+            is_group: false,
+            name,
+        }));
     }
     let Assignee::Object(id) = assignee else { return Ok(None) };
     let name = people::group_name(tx, GroupId::from_uuid(*id)).await?;

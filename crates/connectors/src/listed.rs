@@ -32,10 +32,8 @@ const MEMBER: &str = "Member";
 pub struct Listed(Option<Vec<FoundResource>>);
 
 fn roles(id: &str, names: &[String]) -> Vec<FoundRole> {
-    let role = |name: &str| FoundRole {
-        origin_id: format!("{name}_{id}"),
-        display_name: name.to_owned(),
-    };
+    let role =
+        |name: &str| FoundRole { origin_id: format!("{name}_{id}"), display_name: name.to_owned() };
     match names {
         [] => vec![role(MEMBER)],
         names => names.iter().map(|name| role(name)).collect(),
@@ -180,7 +178,8 @@ mod tests {
         assert_eq!(all[2].roles[0].origin_id, "Driver_car");
         assert_eq!(listed.discover(Some("STAND"), 9), all[1..2]);
         assert_eq!(listed.find("boat"), None);
-        let role = |role: &str| Role { resource: "car".into(), role: role.into(), scope: "car".into() };
+        let role =
+            |role: &str| Role { resource: "car".into(), role: role.into(), scope: "car".into() };
         assert_eq!(listed.named(&role("Driver_car")).unwrap().1.display_name, "Driver");
         assert_eq!(listed.named(&role("Member_car")).unwrap_err().class, Class::Unsupported);
     }

@@ -30,12 +30,8 @@ pub const SETTINGS: &[Field] = &[
         "How long they have",
         "an ISO 8601 duration such as `P3D` (the default), at most a year; later the task is overdue",
     ),
-    Field::new(
-        "instructions",
-        "How it is done",
-        "shown with every task, at most 2,000 characters",
-    )
-    .form(Form::Lines),
+    Field::new("instructions", "How it is done", "shown with every task, at most 2,000 characters")
+        .form(Form::Lines),
     RESOURCES,
 ];
 

@@ -30,8 +30,12 @@ use crate::{
 
 /// The settings of a webhook target.
 pub const SETTINGS: &[Field] = &[
-    Field::new("url", "Address", "where events are posted to, such as `https://desk.example/accede`")
-        .required(),
+    Field::new(
+        "url",
+        "Address",
+        "where events are posted to, such as `https://desk.example/accede`",
+    )
+    .required(),
     Field::new(
         "callbackBase",
         "Address of this server",
@@ -212,9 +216,10 @@ impl Webhook {
         let named = self.resources.named(&item.role).ok();
         let (resource, role) = named.unzip();
         let path = format!("{CALLBACKS}{id}");
-        let url = self.callback_base.as_ref().map(|base| {
-            format!("{}{path}", base.as_str().trim_end_matches('/'))
-        });
+        let url = self
+            .callback_base
+            .as_ref()
+            .map(|base| format!("{}{path}", base.as_str().trim_end_matches('/')));
         let person = &item.person;
         let verb = if id.is_grant { "grant" } else { "revoke" };
         json!({

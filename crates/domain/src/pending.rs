@@ -168,7 +168,8 @@ pub(crate) fn go_on(
     chance: f64,
     now: Timestamp,
 ) -> Option<Phase> {
-    let mut pending = row.pending.filter(|pending| action == Action::Observe && pending.is_good(now))?;
+    let mut pending =
+        row.pending.filter(|pending| action == Action::Observe && pending.is_good(now))?;
     // What was seen may change at any moment, and counts for nothing until it is as wanted.
     row.observed = Observed::Unknown;
     row.verified = None;
@@ -235,7 +236,8 @@ pub fn finish(
 fn over() -> Refusal {
     Refusal::Rule {
         code: "NotAwaited",
-        sentence: "nothing is awaited here any more: it was settled, or something else is wanted by \
+        sentence:
+            "nothing is awaited here any more: it was settled, or something else is wanted by \
                    now"
             .to_owned(),
     }

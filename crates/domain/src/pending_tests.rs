@@ -172,12 +172,8 @@ fn a_removal_that_could_not_be_done_is_stuck_and_asked_for_again() {
 #[test]
 fn a_done_that_the_target_contradicts_is_still_awaited() {
     let retry = Retry::default();
-    let failed = answered(
-        wanted(),
-        &Answer::Fault(Fault::new(Class::Permanent, "x", "x")),
-        true,
-        at(1),
-    );
+    let failed =
+        answered(wanted(), &Answer::Fault(Fault::new(Class::Permanent, "x", "x")), true, at(1));
     let row = hand_over(failed, true, &retry, at(2)).unwrap();
     let still = finish(row, row.generation, &Report::Done, Some(Observed::Absent), &retry, at(3));
     let done = finish(row, row.generation, &Report::Done, Some(Observed::Present), &retry, at(3));

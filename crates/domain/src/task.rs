@@ -135,7 +135,10 @@ mod tests {
         let id = "3f0f5a0e-6a7d-4c0b-8a6e-0d8b1f2c3d4e";
         assert!(matches!(Assignee::parse(id), Some(Assignee::Object(_))));
         let ada = "ada@harbourline.example";
-        assert_eq!(Assignee::parse(" ada@harbourline.example "), Some(Assignee::Name(ada.to_owned())));
+        assert_eq!(
+            Assignee::parse(" ada@harbourline.example "),
+            Some(Assignee::Name(ada.to_owned()))
+        );
         for wrong in ["", "ada", "@harbourline.example", "ada@", "a b@c"] {
             assert_eq!(Assignee::parse(wrong), None, "{wrong}");
         }

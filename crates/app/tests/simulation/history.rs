@@ -493,8 +493,15 @@ impl History {
                 self.count("came back");
             }
             self.oracle.settled(&claimed, &answer, old, new, discarded, now)?;
-            if matches!(answer, Answer::Present | Answer::Absent) && !discarded {
-                let key = &claimed.row.key;
+            let key = &claimed.row.key;
+            let member = (key.subject, key.resource.clone());
+            // What somebody took away after it was read is not known by that.
+            let is_known = match answer {
+                Answer::Absent => true,
+                Answer::Present => self.sims[&key.target].truth(&member).is_some(),
+                _ => false,
+            };
+            if is_known && !discarded {
                 self.drifted.remove(&(key.target, key.subject, key.resource.clone()));
             }
         }

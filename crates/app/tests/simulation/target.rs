@@ -107,7 +107,7 @@ impl Rates {
     /// The same for work that is accepted and not done at once, from dice of its own: the rest of a
     /// history stays what it was before there was such work.
     pub fn with_accepted(self, dice: &mut Dice) -> Rates {
-        let mut rate = || [0, 0, 60, 180][dice.below(4)];
+        let mut rate = || [0, 80, 200, 400][dice.below(4)];
         Rates { accepted: rate(), never: rate() / 3, ..self }
     }
 }

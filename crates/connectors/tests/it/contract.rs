@@ -57,7 +57,10 @@ pub fn person(number: u128) -> Person {
 }
 
 fn items(people: &[Person], role: &Role, wanted: Wanted) -> Vec<Item> {
-    people.iter().map(|p| Item { person: p.clone(), role: role.clone(), wanted, order: Order::default() }).collect()
+    people
+        .iter()
+        .map(|p| Item { person: p.clone(), role: role.clone(), wanted, order: Order::default() })
+        .collect()
 }
 
 async fn grant(on: &Arc<dyn Connector>, people: &[Person], role: &Role) -> Vec<Answer> {

@@ -140,7 +140,8 @@ async fn owners_and_members_are_two_roles() {
     let found = on.find(&member.resource).await.unwrap().unwrap();
     let names: Vec<&str> = found.roles.iter().map(|role| role.origin_id.as_str()).collect();
     assert_eq!(names, [member.role.as_str(), owner.role.as_str()]);
-    let item = Item { person: person(1), role: owner, wanted: Wanted::Granted, order: Order::default() };
+    let item =
+        Item { person: person(1), role: owner, wanted: Wanted::Granted, order: Order::default() };
     assert!(on.ensure(&[item]).await[0].is_ok());
 
     assert_eq!(memory.truth(&member, &[person(1)]).await, (vec![false], 1));

@@ -236,8 +236,12 @@ async fn the_last_member_stays_unless_there_is_a_placeholder() {
     let role = target.add_empty_group("small", &target.member(&person(1)));
     target.put_in(&person(2), &role).await;
 
-    let items =
-        [1, 2].map(|n| Item { person: person(n), role: role.clone(), wanted: Wanted::Revoked, order: Order::default() });
+    let items = [1, 2].map(|n| Item {
+        person: person(n),
+        role: role.clone(),
+        wanted: Wanted::Revoked,
+        order: Order::default(),
+    });
     let answers = target.connector().ensure(&items).await;
     assert_eq!(answers[0], Ok(Done::Applied));
     assert_eq!(said(answers[1].clone()), (Class::Permanent, "last-member".into()));

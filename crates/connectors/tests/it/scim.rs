@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{
+    Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds,
+};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
@@ -357,7 +359,15 @@ async fn a_known_account_costs_one_call_for_a_whole_batch() {
     }
     let on = target.behind_proxy(json!({ "checkBeforeAdd": false }));
     let batch = |wanted| -> Vec<Item> {
-        people.iter().map(|p| Item { person: p.clone(), role: role.clone(), wanted, order: Order::default() }).collect()
+        people
+            .iter()
+            .map(|p| Item {
+                person: p.clone(),
+                role: role.clone(),
+                wanted,
+                order: Order::default(),
+            })
+            .collect()
     };
     assert!(on.ensure(&batch(Wanted::Granted)).await.iter().all(Result::is_ok));
     // Configuration, two searches by twenties, one change.
@@ -475,8 +485,12 @@ async fn a_refused_batch_is_sent_one_by_one_and_each_is_answered() {
     });
     let on = target.behind_proxy(json!({}));
 
-    let items =
-        people.clone().map(|p| Item { person: p, role: role.clone(), wanted: Wanted::Granted, order: Order::default() });
+    let items = people.clone().map(|p| Item {
+        person: p,
+        role: role.clone(),
+        wanted: Wanted::Granted,
+        order: Order::default(),
+    });
     let answers = on.ensure(&items).await;
 
     assert_eq!((&answers[0], &answers[2]), (&Ok(Done::Applied), &Ok(Done::Applied)));
@@ -686,7 +700,12 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
             "" => BTreeMap::new(),
             token => BTreeMap::from([("bearerToken".to_owned(), token.to_owned())]),
         };
-        let settings = Settings { target: TargetId::from_uuid(Uuid::nil()), settings, secrets, clock: accede_connectors::Clock::default() };
+        let settings = Settings {
+            target: TargetId::from_uuid(Uuid::nil()),
+            settings,
+            secrets,
+            clock: accede_connectors::Clock::default(),
+        };
         kinds::validate("scim", &settings, &Policy::default()).map_err(|p| p.to_string())
     };
     let refused = |settings: Value, token: &str| validate(settings, token).unwrap_err();
@@ -738,7 +757,12 @@ async fn a_name_that_a_server_misreads_does_not_hold_up_the_others() {
         target.add_account(&person(number)).await;
     }
     let odd = Person { user_principal_name: "o\"hara@harbourline.example".into(), ..person(1) };
-    let item = |person| Item { person, role: role.clone(), wanted: Wanted::Granted, order: Order::default() };
+    let item = |person| Item {
+        person,
+        role: role.clone(),
+        wanted: Wanted::Granted,
+        order: Order::default(),
+    };
     let on = target.connector();
 
     let answers = on.ensure(&[item(odd), item(person(34)), item(person(2))]).await;

@@ -47,7 +47,12 @@ async fn ensure(
     role: &Role,
     wanted: Wanted,
 ) -> Answers {
-    let item = |p: &Person| Item { person: p.clone(), role: role.clone(), wanted, order: Order::default() };
+    let item = |p: &Person| Item {
+        person: p.clone(),
+        role: role.clone(),
+        wanted,
+        order: Order::default(),
+    };
     on.ensure(&people.iter().map(item).collect::<Vec<_>>()).await
 }
 

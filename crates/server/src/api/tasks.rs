@@ -121,8 +121,8 @@ async fn complete(
     // To whom the task is nothing is told that first, whatever they send.
     app.get_task(&caller, id).await?;
     let name: String = body.require("outcome")?;
-    let outcome = Outcome::parse(&name)
-        .ok_or_else(|| body.wrong("outcome", "is `done` or `couldNot`"))?;
+    let outcome =
+        Outcome::parse(&name).ok_or_else(|| body.wrong("outcome", "is `done` or `couldNot`"))?;
     let note = body.take("note")?;
     body.finish(&[])?;
     let completion = Completion { outcome, note, expected };

@@ -60,8 +60,8 @@ fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> Form
         "Hand it to a person: they get a task, and the target system is not called meanwhile.",
         chosen == Some(HAND_TO_PERSON),
     );
-    let [who, due] = handover_fields(typed, wrong)
-        .map(|field| field.when("resolution", &[HAND_TO_PERSON]));
+    let [who, due] =
+        handover_fields(typed, wrong).map(|field| field.when("resolution", &[HAND_TO_PERSON]));
     let mut choices = Vec::new();
     let lead = if row.delivery.wanted {
         choices.push(option(

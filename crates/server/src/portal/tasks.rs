@@ -81,9 +81,7 @@ impl Row {
             state: words::task_state(task.state, view.is_overdue),
             due: When::minute(task.due_at),
             late: match (is_open, view.is_overdue) {
-                (true, true) => {
-                    Some(format!("{} late", how_long(now.duration_since(task.due_at))))
-                }
+                (true, true) => Some(format!("{} late", how_long(now.duration_since(task.due_at)))),
                 (true, false) => Some(format!("in {}", left())),
                 _ => None,
             },

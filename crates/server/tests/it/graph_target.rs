@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{
+    Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds,
+};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;

@@ -67,7 +67,8 @@ async fn a_manual_target_makes_tasks_that_their_assignee_completes() {
     let as_max = world.person("max", &[]).await;
 
     let tasks = format!("{OURS}/tasks");
-    let mine = as_max.get(&format!("{tasks}?$filter=state eq 'open'&$count=true")).await.expect(200);
+    let mine =
+        as_max.get(&format!("{tasks}?$filter=state eq 'open'&$count=true")).await.expect(200);
     let task = &mine["value"][0];
     let one = format!("{tasks}/{}", id(task));
     assert_eq!(mine["@odata.count"], 1);
@@ -76,9 +77,13 @@ async fn a_manual_target_makes_tasks_that_their_assignee_completes() {
     assert_eq!(task["resource"]["displayName"], "Keys");
     assert_eq!(delivery(&ada, &request).await["awaits"]["kind"], "person");
     assert_eq!(ada.get(&tasks).await.expect(200)["value"], json!([]), "her own");
-    let all = format!("{tasks}?whose=all&$filter=target/name eq 'cabinet' and assignee/id eq {max}");
+    let all =
+        format!("{tasks}?whose=all&$filter=target/name eq 'cabinet' and assignee/id eq {max}");
     assert_eq!(ada.get(&all).await.expect(200)["value"][0]["mayReassign"], true);
-    assert_eq!(as_max.get(&format!("{tasks}?whose=all")).await.refused(403), "Authorization_RequestDenied");
+    assert_eq!(
+        as_max.get(&format!("{tasks}?whose=all")).await.refused(403),
+        "Authorization_RequestDenied"
+    );
     assert_eq!(as_max.get(&format!("{tasks}?whose=x")).await.wrong(), "whose");
 
     let wrong = as_max.post(&format!("{one}/complete"), json!({ "outcome": "perhaps" })).await;
@@ -132,7 +137,7 @@ async fn in_the_portal_a_task_is_found_closed_and_given_to_somebody_else() {
     let said = |outcome: &'static str, note: &'static str| {
         [("outcome", outcome), ("note", note), ("version", "2")]
     };
-    lee.post(&one, &said("couldNot", "")).await.answers(400, &["Say why it could not be done"]);
+    lee.post(&one, &said("couldNot", "")).await.answers(400, &["say why it could not be done"]);
     assert_eq!(lee.post(&one, &said("couldNot", "The cabinet is gone")).await.status, 303);
     assert_eq!(state(&ada, &request).await, "deliveryFailed");
     let page = format!("/governance/requests/{request}");
@@ -168,7 +173,10 @@ async fn a_delivery_is_handed_to_a_person_through_the_api() {
     assert_eq!(ada.post(&resolve, body.clone()).await.wrong(), "dueDateTime");
     body["dueDateTime"] = json!("2026-03-09T00:00:00Z");
     let handed = ada.post(&resolve, body.clone()).await.expect(200);
-    assert_eq!((&handed["state"], &handed["awaits"]["kind"]), (&json!("delivering"), &json!("person")));
+    assert_eq!(
+        (&handed["state"], &handed["awaits"]["kind"]),
+        (&json!("delivering"), &json!("person"))
+    );
     assert_eq!(handed["task"]["dueDateTime"], "2026-03-09T00:00:00Z");
     assert_eq!(ada.post(&resolve, body).await.refused(409), "TaskOpen");
     let tasks = ada.get(&format!("{path}/tasks")).await.expect(200);
@@ -240,7 +248,10 @@ async fn an_event_that_was_accepted_is_finished_by_its_callback() {
     assert_eq!(event["data"]["person"]["userPrincipalName"], "uma@harbourline.example");
     assert_eq!(state(&ada, &request).await, "delivering");
     let awaits = delivery(&ada, &request).await["awaits"].clone();
-    assert_eq!((&awaits["kind"], &awaits["untilDateTime"]), (&json!("target"), &json!("2026-03-05T08:00:00Z")));
+    assert_eq!(
+        (&awaits["kind"], &awaits["untilDateTime"]),
+        (&json!("target"), &json!("2026-03-05T08:00:00Z"))
+    );
     let path = event["data"]["callback"]["path"].as_str().unwrap();
     let url = event["data"]["callback"]["url"].as_str().unwrap();
     assert_eq!(url, format!("http://accede.test{path}"));

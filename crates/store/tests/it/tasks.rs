@@ -43,11 +43,8 @@ fn waiting(desk: &Desk, n: u128, role: &str, pending: Pending) -> DeliveryRow {
     row
 }
 
-const BY_HAND: Pending = Pending {
-    on: Awaited::Person,
-    since: accede_domain::Timestamp::UNIX_EPOCH,
-    until: None,
-};
+const BY_HAND: Pending =
+    Pending { on: Awaited::Person, since: accede_domain::Timestamp::UNIX_EPOCH, until: None };
 
 #[tokio::test]
 async fn what_is_awaited_comes_back_as_it_was_written_and_a_person_is_never_ready() {
@@ -67,7 +64,11 @@ async fn what_is_awaited_comes_back_as_it_was_written_and_a_person_is_never_read
             let ready = deliveries::ready(tx, target, at(100), 9).await?;
             assert_eq!(ready, std::slice::from_ref(&later), "{engine}");
             circuits::release(tx, target, at(2)).await?;
-            assert_eq!(deliveries::get(tx, later.id).await?, Some(later), "not made ready: {engine}");
+            assert_eq!(
+                deliveries::get(tx, later.id).await?,
+                Some(later),
+                "not made ready: {engine}"
+            );
             Ok(())
         })
         .await;
@@ -106,7 +107,8 @@ async fn a_task_is_kept_with_its_names_and_a_delivery_has_one_open_task() {
             tasks::insert(tx, &task(901, &row, desk.max.id.0)).await
         })
         .await;
-        let second = store.write(async |tx| tasks::insert(tx, &task(902, &row, desk.max.id.0)).await);
+        let second =
+            store.write(async |tx| tasks::insert(tx, &task(902, &row, desk.max.id.0)).await);
         assert!(second.await.is_err(), "a second open task: {engine}");
     }
 }
@@ -117,8 +119,9 @@ async fn people_see_their_own_tasks_and_those_of_their_groups() {
         let desk = set(&store).await;
         let group: GroupId = nth(500);
         within(&store, async |tx| {
-            let (_, assignment) =
-                desk.assign(tx, 300, desk.uma.subject, Standing::Delivering { first_completed: None }).await?;
+            let (_, assignment) = desk
+                .assign(tx, 300, desk.uma.subject, Standing::Delivering { first_completed: None })
+                .await?;
             let desk_group = Group {
                 id: group,
                 display_name: "Desk".to_owned(),
@@ -155,7 +158,9 @@ async fn people_see_their_own_tasks_and_those_of_their_groups() {
             let none = tasks::page(tx, &Whose::Reach(elsewhere), first(9), false).await.unwrap();
             assert_eq!(none.items, [], "{engine}");
 
-            for (n, user, is_theirs) in [(900, desk.max.id, true), (901, desk.max.id, true), (901, desk.boss.id, false)] {
+            for (n, user, is_theirs) in
+                [(900, desk.max.id, true), (901, desk.max.id, true), (901, desk.boss.id, false)]
+            {
                 assert_eq!(tasks::is_assigned(tx, nth(n), user).await?, is_theirs, "{engine}");
             }
             let late = Waiting { open: 2, overdue: 1 };
@@ -175,11 +180,10 @@ async fn tasks_are_found_by_index() {
         let desk = set(&store).await;
         within(&store, async |tx| {
             no_scan(tx, "open_of", async |tx| tasks::open_of(tx, nobody()).await).await?;
-            no_scan(tx, "of_delivery", async |tx| tasks::of_delivery(tx, nobody(), 9).await).await?;
-            no_scan(tx, "waiting_for", async |tx| {
-                tasks::waiting_for(tx, desk.max.id, at(1)).await
-            })
-            .await?;
+            no_scan(tx, "of_delivery", async |tx| tasks::of_delivery(tx, nobody(), 9).await)
+                .await?;
+            no_scan(tx, "waiting_for", async |tx| tasks::waiting_for(tx, desk.max.id, at(1)).await)
+                .await?;
             no_scan(tx, "waiting", async |tx| tasks::waiting(tx, at(1)).await).await
         })
         .await;
