@@ -402,7 +402,6 @@ async fn what_the_target_answers_decides_the_class_and_the_wait() {
         (503, "", "", Class::Transient, None),
         (500, "", "<html>", Class::Transient, None),
         (504, "", "", Class::Unknown, None),
-        (202, "", "", Class::Unknown, None),
         (200, "", "<html>please sign in</html>", Class::Unknown, None),
         (200, "", "", Class::Unknown, None),
         (302, "Location: http://169.254.169.254/\r\n", "", Class::Target, None),
@@ -424,6 +423,23 @@ async fn what_the_target_answers_decides_the_class_and_the_wait() {
             (*class, wait.map(Duration::from_secs)),
             "{status}: {fault:?}"
         );
+    }
+    assert_eq!(target.members(&role).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_the_target_accepts_for_later_is_neither_done_nor_a_fault() {
+    let target = Target::strict("full").await;
+    let (one, role) = pair(&target).await;
+    let on = target.behind_proxy(json!({ "checkBeforeAdd": false }));
+    assert_eq!(observe(&on, &one, &role).await, Ok(Presence::Absent));
+    target.proxy.rule(|request| match request.method.as_str() {
+        "PATCH" => Action::Answer(202, String::new(), String::new()),
+        _ => Action::Pass,
+    });
+
+    for wanted in [Wanted::Granted, Wanted::Revoked] {
+        assert_eq!(ensure(&on, &one, &role, wanted).await, Ok(Done::later()));
     }
     assert_eq!(target.members(&role).await, [""; 0]);
 }
