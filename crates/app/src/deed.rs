@@ -306,6 +306,7 @@ impl Deed<'_, '_> {
         let before = row.delivery;
         row.delivery = changed;
         deliveries::save(self.tx, &row, before.epoch).await?;
+        self.follow_tasks(&row, &before, None).await?;
         if before.part() != changed.part() {
             self.tell_others(row.id, by).await?;
         }

@@ -2,6 +2,7 @@
 
 use accede_domain::delivery::STUCK_AFTER;
 use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
+use accede_domain::pending;
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
@@ -152,7 +153,16 @@ impl App {
                     }));
                 }
                 let mut deed = Deed { app: self, tx, caller, now };
-                let changed = deed.reopen(row, None).await?;
+                let changed = match pending::waits_for_person(&row.delivery) {
+                    // Who tries it now takes it back from the person who has it.
+                    true => {
+                        let back = pending::take_back(row.delivery, now);
+                        let changed = back != row.delivery;
+                        deed.change(row, back, None).await?;
+                        changed
+                    }
+                    false => deed.reopen(row, None).await?,
+                };
                 let record = audit::Event {
                     action: "delivery retried",
                     object_type: "delivery",

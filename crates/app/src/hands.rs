@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use accede_connectors::directory::Directory;
 use accede_connectors::settings::{self, Problem};
-use accede_connectors::{Connector, Settings, kinds};
+use accede_connectors::{Clock, Connector, Settings, kinds};
+use accede_domain::Timestamp;
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
 use accede_store::targets::{DIRECTORY, TargetRow};
@@ -96,7 +97,8 @@ impl Hands {
     ) -> Result<()> {
         let app = self.app().map_err(Error::internal)?;
         let egress = &app.settings().egress;
-        let settings = Settings { target, settings: settings.clone(), secrets: secrets.clone() };
+        let (settings, secrets) = (settings.clone(), secrets.clone());
+        let settings = Settings { target, settings, secrets, clock: self.clock() };
         let invalid = |problem: Problem| Error::invalid(problem.path, problem.sentence);
         kinds::validate(kind, &settings, egress).map_err(invalid)?;
         // What the target leaves out is the server's, so they are judged together.
@@ -131,8 +133,19 @@ impl Hands {
                  the server with the key they were sealed with",
             )
         })?;
-        let settings = Settings { target: target.id, settings: target.settings.clone(), secrets };
+        let settings = target.settings.clone();
+        let settings = Settings { target: target.id, settings, secrets, clock: self.clock() };
         kinds::open(&target.kind, settings, Arc::clone(&app.settings().egress))
+    }
+
+    /// The server's clock, for connectors that must say the time.
+    fn clock(&self) -> Clock {
+        let app = self.app.get().cloned();
+        Clock::new(move || {
+            let inner = app.as_ref().and_then(Weak::upgrade);
+            // Nothing is called once the server is gone.
+            inner.map_or(Timestamp::UNIX_EPOCH, |inner| inner.clock.now())
+        })
     }
 
     fn app(&self) -> Result<App, Fault> {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use accede_domain::Timestamp;
 use accede_domain::drift::Kind;
 use accede_domain::permission::Reach;
+use accede_store::tasks::{self, Waiting};
 use accede_store::{deployment, drift, guards, notices, queue};
 
 pub use accede_store::queue::Undone;
@@ -30,6 +31,8 @@ pub struct Health {
     pub notices: Vec<(accede_domain::notice::State, i64)>,
     /// Open findings of drift, by kind; every kind.
     pub drift: Vec<(Kind, i64)>,
+    /// How many tasks of people are open, and how many of them are late.
+    pub tasks: Waiting,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -87,16 +90,18 @@ impl App {
     /// The database's.
     pub async fn health(&self) -> Result<Health> {
         let at = self.now();
-        let (undone, held, open, notices) = self
+        let (undone, held, open, notices, tasks) = self
             .store()
             .read(async |tx| {
                 let (undone, held) = (queue::undone(tx).await?, guards::waiting(tx).await?);
                 let open = drift::open(tx, &Reach::Everywhere, None).await?;
-                Ok::<_, accede_store::Error>((undone, held, open, notices::counts(tx).await?))
+                let notices = notices::counts(tx).await?;
+                let tasks = tasks::waiting(tx, at).await?;
+                Ok::<_, accede_store::Error>((undone, held, open, notices, tasks))
             })
             .await?;
         let of = |kind| open.iter().find(|(one, _)| *one == kind).map_or(0, |(_, count)| *count);
         let drift = Kind::ALL.into_iter().map(|kind| (kind, of(kind))).collect();
-        Ok(Health { undone, held, notices, drift, at })
+        Ok(Health { undone, held, notices, drift, tasks, at })
     }
 }

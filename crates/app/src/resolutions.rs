@@ -16,6 +16,7 @@ use accede_store::{people, targets};
 use crate::deed::Deed;
 use crate::deliveries::Named;
 use crate::resources::{of_target, within_deadline};
+use crate::tasks::{presence, role_of};
 use crate::worker::{person, role};
 use crate::{App, Caller, Error, Result, audit, text};
 
@@ -69,7 +70,7 @@ impl App {
     }
 
     /// Reads in the target what is so; `None` where it cannot be read at all.
-    async fn look(&self, row: &DeliveryRow) -> Result<Option<Seen>> {
+    pub(crate) async fn look(&self, row: &DeliveryRow) -> Result<Option<Seen>> {
         let asked_at = self.now();
         let (target, facts) = self
             .store()
@@ -166,7 +167,7 @@ impl App {
 
     /// The attempt that stands for a read which no worker made.
     pub(crate) fn read_outside(&self, row: &DeliveryRow, seen: Seen, now: Timestamp) -> Attempt {
-        let outcome = if seen.observed == Observed::Present { "present" } else { "absent" };
+        let outcome = presence(seen.observed);
         Attempt {
             id: self.mint(now),
             delivery: row.id,
@@ -192,7 +193,7 @@ fn justified(typed: &str) -> Result<String> {
     })
 }
 
-fn contradicted(row: &Delivery, seen: Observed) -> Error {
+pub(crate) fn contradicted(row: &Delivery, seen: Observed) -> Error {
     let sentence = match (row.wanted, seen) {
         (true, _) => {
             "the target system was read just now and the person does not have the role; give it \
@@ -209,10 +210,7 @@ fn contradicted(row: &Delivery, seen: Observed) -> Error {
 /// What stands on the timelines of the requests.
 fn told(named: &Named, resolution: Resolution, seen: Option<Seen>, why: &str) -> String {
     let row = &named.row;
-    let role = match (&named.role_name, &named.resource_name) {
-        (Some(role), Some(resource)) => format!("{role} of {resource}"),
-        _ => row.key.role.clone(),
-    };
+    let role = role_of(named);
     let said = match (resolution, seen.map(|seen| seen.observed)) {
         (Resolution::GiveUp, _) => "given up by hand",
         (Resolution::DoneOutside, None) => {

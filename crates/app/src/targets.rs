@@ -280,6 +280,7 @@ impl App {
                 {
                     return self.target_view(tx, caller, before).await;
                 }
+                self.check_assignee(tx, &row).await?;
                 if MAX_TARGETS <= targets::list(tx, MAX_TARGETS).await?.len() {
                     return Err(Error::Limit {
                         what: "the number of target systems",
@@ -362,6 +363,7 @@ impl App {
                         self.checked(id, &row.kind, &settings, &secrets)?;
                     row.settings = settings;
                     row.concurrency = concurrency;
+                    self.check_assignee(tx, &row).await?;
                     if !change.secrets.is_empty() {
                         row.secrets = self.sealed(id, &secrets)?;
                     }

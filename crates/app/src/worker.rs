@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use accede_connectors::{
-    CALL_DEADLINE, Connector, Done, Item, Person, Presence, Role, Wanted, settings,
+    CALL_DEADLINE, Connector, Done, Item, Order, Person, Presence, Role, Wanted, settings,
 };
 use accede_domain::Timestamp;
 use accede_domain::cause::fingerprint;
@@ -18,6 +18,7 @@ use accede_domain::circuit::Admission;
 use accede_domain::delivery::{self, Action, Answer, Phase};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
+use accede_domain::pending;
 use accede_domain::retry::Retry;
 use accede_store::causes::{self, NewCause};
 use accede_store::circuits;
@@ -149,6 +150,9 @@ impl App {
                             // is, it would stand before the others for ever.
                             row.delivery.verify_at = None;
                             saves.push((row, epoch));
+                        } else if let Some(blind) = pending::blinded(row.delivery, can_observe) {
+                            row.delivery = blind;
+                            saves.push((row, epoch));
                         }
                         continue;
                     };
@@ -203,6 +207,10 @@ impl App {
                             person: claimed.person.clone(),
                             role: claimed.role(),
                             wanted,
+                            order: Order {
+                                delivery: claimed.row.id,
+                                generation: claimed.row.delivery.generation,
+                            },
                         })
                         .collect();
                     let answers = connector.ensure(&items).await;
@@ -253,6 +261,7 @@ impl App {
                 let epoch = row.delivery.epoch;
                 let before = row.delivery.part();
                 let claimed_row = row.delivery;
+                let answer = &self.with_assignee(tx, answer).await?;
                 let settled = delivery::settle(
                     row.delivery,
                     claimed.row.delivery.epoch,
@@ -277,12 +286,19 @@ impl App {
                 if !discarded && delivery::drifted(&claimed_row, &row.delivery) {
                     self.meet_drift(tx, &claimed_row, &mut row, &claimed.retry, now).await?;
                 }
+                let unfinished = pending::unfinished(&claimed_row, &row.delivery);
+                if let (Some(fault), None) = (unfinished, fault_of(answer)) {
+                    row.fault = Some(self.remember(tx, row.key.target, &fault, now).await?);
+                }
                 deliveries::save(tx, &row, epoch).await?;
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
                 deliveries::insert_attempt(tx, &attempt).await?;
+                let mut deed = Deed { app: self, tx, caller: &caller, now };
+                if !discarded {
+                    deed.follow_tasks(&row, &claimed_row, Some(answer)).await?;
+                }
                 if before != row.delivery.part() {
-                    let concerned = assignments::concerned(tx, row.id).await?;
-                    let mut deed = Deed { app: self, tx, caller: &caller, now };
+                    let concerned = assignments::concerned(deed.tx, row.id).await?;
                     for assignment in concerned {
                         deed.roll_up(assignment).await?;
                     }
@@ -344,6 +360,7 @@ impl App {
             Answer::AlreadyInState => ("alreadyInState", None),
             Answer::Present => ("present", None),
             Answer::Absent => ("absent", None),
+            Answer::Pending(_) => ("pending", None),
             Answer::Fault(fault) => ("fault", Some(fault)),
         };
         Attempt {
@@ -680,10 +697,18 @@ pub(crate) fn person(facts: people::Facts) -> Person {
     }
 }
 
+const fn fault_of(answer: &Answer) -> Option<&Fault> {
+    match answer {
+        Answer::Fault(fault) => Some(fault),
+        _ => None,
+    }
+}
+
 fn ensured(answer: std::result::Result<Done, Fault>) -> Answer {
     match answer {
         Ok(Done::Applied) => Answer::Applied,
         Ok(Done::AlreadyInState) => Answer::AlreadyInState,
+        Ok(Done::Pending(accepted)) => Answer::Pending(accepted),
         Err(fault) => Answer::Fault(fault),
     }
 }

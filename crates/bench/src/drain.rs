@@ -136,6 +136,7 @@ async fn drain(count: usize, batch: usize) -> Result<f64> {
             "baseUrl": address, "batchMembers": batch, "checkBeforeAdd": false,
         }),
         secrets: [("bearerToken".to_owned(), "bench".to_owned())].into_iter().collect(),
+        clock: accede_connectors::Clock::default(),
     };
     let egress = Policy::parse(&["127.0.0.0/8"], &[])?;
     let connector = kinds::open("scim", settings, Arc::new(egress))?;

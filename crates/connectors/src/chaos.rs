@@ -799,7 +799,7 @@ mod tests {
 
     fn settings(number: u128, settings: Value) -> Settings {
         let target = TargetId::from_uuid(Uuid::from_u128(number));
-        Settings { target, settings, secrets: BTreeMap::new() }
+        Settings { target, settings, secrets: BTreeMap::new(), clock: crate::Clock::default() }
     }
 
     fn item(number: u128, wanted: Wanted) -> Item {
@@ -814,7 +814,7 @@ mod tests {
         };
         let role =
             Role { resource: "crew".into(), role: "Member_crew".into(), scope: "crew".into() };
-        Item { person, role, wanted }
+        Item { person, role, wanted, order: crate::Order::default() }
     }
 
     #[tokio::test]

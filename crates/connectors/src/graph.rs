@@ -336,6 +336,7 @@ impl Graph {
         let reply = self.http.send(call, until).await?;
         match reply.status {
             204 => return Ok(Done::Applied),
+            202 => return Ok(Done::later()),
             400 | 404 | 409 => {}
             _ => return Err(self.http.fault(&reply)),
         }

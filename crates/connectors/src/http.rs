@@ -100,6 +100,8 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// What it carried.
     pub body: Body,
+    /// Whether it carried a page for people, which no program answers.
+    pub is_page: bool,
     writes: bool,
 }
 
@@ -116,6 +118,7 @@ impl Reply {
             etag: None,
             retry_after: None,
             body,
+            is_page: false,
             writes: true,
         })
     }
@@ -238,7 +241,36 @@ impl Http {
                 let token = client.token(self, deadline).await?;
                 self.send_with(&token, &call, deadline).await
             }
+            Credentials::Signature(_) => {
+                let message = "a call without a signature was not sent";
+                Err(Fault::new(Class::Unsupported, "unsigned", message))
+            }
         }
+    }
+
+    /// Posts a body that is signed in its headers to the base address, once.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, or none that can be read within limits. A call that may have arrived is
+    /// Unknown.
+    pub async fn post_signed(
+        &self,
+        headers: &[(&'static str, String)],
+        body: String,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
+        let mut request = self
+            .client()?
+            .post(self.base.clone())
+            .header(header::ACCEPT, self.dialect.accept)
+            .header(header::CONTENT_TYPE, self.dialect.content_type)
+            .body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let exchange = self.exchange(&self.base, request, OBJECT_LIMIT, true);
+        self.timely(exchange, true, deadline).await
     }
 
     async fn send_with(
@@ -342,6 +374,7 @@ impl Http {
             etag: text_of(&headers, header::ETAG).map(str::to_owned),
             retry_after: retry_after(&headers),
             body: body(&headers, &bytes),
+            is_page: !bytes.is_empty() && content_type(&headers) == "text/html",
             writes,
         })
     }
@@ -516,12 +549,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.clamp(LEAST_WAIT, LONGEST_WAIT))
 }
 
+fn content_type(headers: &HeaderMap) -> String {
+    let kind = text_of(headers, header::CONTENT_TYPE).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 fn body(headers: &HeaderMap, bytes: &[u8]) -> Body {
     if bytes.is_empty() {
         return Body::Empty;
     }
-    let kind = text_of(headers, header::CONTENT_TYPE).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = content_type(headers);
     let is_json = kind == "application/json" || kind.ends_with("+json");
     match serde_json::from_slice(bytes) {
         Ok(value) if is_json => Body::Json(value),
@@ -545,7 +582,7 @@ mod tests {
     }
 
     fn reply(status: u16, writes: bool, body: Body) -> Reply {
-        Reply { status, etag: None, retry_after: None, body, writes }
+        Reply { status, etag: None, retry_after: None, body, is_page: false, writes }
     }
 
     #[test]

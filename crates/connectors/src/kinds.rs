@@ -6,7 +6,7 @@ use accede_domain::fault::{Class, Fault};
 
 use crate::egress::Policy;
 use crate::settings::{Field, Problem, Reader, nearest};
-use crate::{Connector, Settings, chaos, graph, ldap, postgres, scim};
+use crate::{Connector, Settings, chaos, graph, ldap, manual, postgres, scim, webhook};
 
 /// A kind of target that can be opened from settings.
 pub struct Kind {
@@ -58,6 +58,22 @@ pub const KINDS: &[Kind] = &[
         settings: graph::SETTINGS,
         secrets: graph::SECRETS,
         open: graph::open,
+    },
+    Kind {
+        name: "webhook",
+        title: "Webhook",
+        meaning: "any system or ticket desk that takes signed events over HTTPS",
+        settings: webhook::SETTINGS,
+        secrets: webhook::SECRETS,
+        open: webhook::open,
+    },
+    Kind {
+        name: "manual",
+        title: "A person's task",
+        meaning: "what only a person can give and take: keys, desks, systems without an interface",
+        settings: manual::SETTINGS,
+        secrets: &[],
+        open: manual::open,
     },
     Kind {
         name: "chaos",

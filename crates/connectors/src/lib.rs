@@ -14,7 +14,9 @@ pub mod hook;
 mod http;
 pub mod kinds;
 pub mod ldap;
+mod listed;
 pub mod mail;
+pub mod manual;
 pub mod oauth;
 mod pace;
 pub mod postgres;
@@ -23,11 +25,15 @@ pub mod scim;
 pub mod settings;
 pub mod signature;
 pub mod tls;
+pub mod webhook;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use accede_domain::Timestamp;
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::{SubjectId, TargetId};
+use accede_domain::id::{DeliveryId, Id, SubjectId, TargetId};
+use accede_domain::pending::{ACCEPTED_FOR, Accepted};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -79,15 +85,42 @@ pub struct Item {
     pub role: Role,
     /// What should be true.
     pub wanted: Wanted,
+    /// On whose behalf.
+    pub order: Order,
+}
+
+/// What an item is part of, for targets that remember what they were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// For which delivery.
+    pub delivery: DeliveryId,
+    /// For which of its wishes: counts up with each change of what is wanted.
+    pub generation: i64,
+}
+
+impl Default for Order {
+    /// On behalf of nothing that is known.
+    fn default() -> Order {
+        Order { delivery: DeliveryId::from_uuid(uuid::Uuid::nil()), generation: 0 }
+    }
 }
 
 /// What made an item true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// Our call changed it.
     Applied,
     /// It was already so before our call, as far as the target lets us see.
     AlreadyInState,
+    /// It is not true yet: somebody took the work and is not done with it.
+    Pending(Accepted),
+}
+
+impl Done {
+    /// The target took the work and does it later, as `202` says.
+    pub const fn later() -> Done {
+        Done::Pending(Accepted::Target { at_most: ACCEPTED_FOR })
+    }
 }
 
 /// What a target says about one person's role.
@@ -230,4 +263,35 @@ pub struct Settings {
     pub settings: serde_json::Value,
     /// Secrets by name. Never logged.
     pub secrets: std::collections::BTreeMap<String, String>,
+    /// Tells the time to kinds that must say it to their targets.
+    pub clock: Clock,
+}
+
+/// Tells the time. A connector has none of its own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks this.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
+        Clock(Arc::new(now))
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    /// A clock that stands still at the beginning of Unix time.
+    fn default() -> Clock {
+        Clock::new(|| Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
 }

@@ -46,6 +46,8 @@ pub enum Credentials {
     Bearer(String),
     /// Client credentials, and the token that they brought last.
     Client(Box<Client>),
+    /// The secret that each call is signed with.
+    Signature(String),
 }
 
 /// Client credentials.
@@ -106,6 +108,9 @@ impl Credentials {
             Credentials::Client(_) => {
                 "the token is not accepted; check `clientId`, `scope` and what the client may do"
             }
+            Credentials::Signature(_) => {
+                "the signature is not accepted; set `signingSecret` anew, and compare both clocks"
+            }
         }
     }
 
@@ -116,7 +121,7 @@ impl Credentials {
             false => text.replace(secret, "…"),
         };
         match self {
-            Credentials::Bearer(token) => hide(text, token),
+            Credentials::Bearer(token) | Credentials::Signature(token) => hide(text, token),
             Credentials::Client(client) => {
                 let text = hide(text, &client.secret);
                 // Whoever fetches a new one meanwhile has nothing that this answer could repeat.

@@ -202,6 +202,11 @@ impl<'a> Reader<'a> {
         self.settings.get(name).filter(|value| !value.is_null())
     }
 
+    /// A setting as it was given, for forms of its own.
+    pub fn value(&self, name: &str) -> Option<&'a Value> {
+        self.get(name)
+    }
+
     /// Answers whether a setting was given.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

@@ -12,6 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fault::Fault;
+use crate::pending::{self, Accepted, Awaited, Pending};
 use crate::poison::{self, Poison};
 use crate::retry::{self, Course, Retry, Rule};
 use crate::rollup::Part;
@@ -111,6 +112,8 @@ pub struct Delivery {
     pub verify_at: Option<Timestamp>,
     /// What it did to those who worked on it.
     pub poison: Poison,
+    /// Who took the work and is not done with it.
+    pub pending: Option<Pending>,
 }
 
 /// How long a claimed delivery belongs to its worker.
@@ -135,6 +138,8 @@ pub enum Answer {
     Present,
     /// The role was read: not there.
     Absent,
+    /// The work was taken and is not done yet.
+    Pending(Accepted),
     /// It did not succeed.
     Fault(Fault),
 }
@@ -168,6 +173,7 @@ impl Delivery {
             verified: None,
             verify_at: None,
             poison: Poison { crashes: 0, strikes: 0 },
+            pending: None,
         }
     }
 
@@ -221,7 +227,11 @@ impl Delivery {
     /// When a worker may take it, if ever.
     pub fn ready_at(&self) -> Option<Timestamp> {
         match self.phase {
-            Phase::Due { at } => Some(at),
+            Phase::Due { at } => match self.pending {
+                // Nothing happens until the person says something.
+                Some(Pending { on: Awaited::Person, until: None, .. }) => None,
+                _ => Some(at),
+            },
             Phase::InFlight { lease_until, .. } => Some(lease_until),
             Phase::Stuck { probe_at, .. } => Some(probe_at),
             Phase::Settled => self.verify_at,
@@ -235,7 +245,7 @@ impl Delivery {
         self
     }
 
-    fn due(&self, at: Timestamp) -> Phase {
+    pub(crate) fn due(&self, at: Timestamp) -> Phase {
         Phase::Due { at: self.uncertain_until.map_or(at, |until| until.max(at)) }
     }
 
@@ -281,6 +291,8 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
     row.misses = 0;
     row.poison = row.poison.renewed();
     row.since = now;
+    // What is awaited was asked for the wish before.
+    row.pending = None;
     match row.phase {
         // The worker's answer will find the new generation.
         Phase::InFlight { .. } => row,
@@ -322,6 +334,9 @@ pub fn claim(mut row: Delivery, can_observe: bool, now: Timestamp) -> Option<(De
     let reads_back = row.is_so();
     let action = match (can_observe, reads_back, row.uncertain_until) {
         (true, true, _) | (true, false, Some(_)) => Action::Observe,
+        // Whether it was done meanwhile is seen before it is asked for again.
+        (true, false, None) if row.pending.is_some() => Action::Observe,
+        (false, false, _) if pending::waits_for_person(&row) => return None,
         (false, true, _) => return None,
         // What was there before is to be kept, so look before the first call blurs it.
         (true, false, None) if row.looks_first() => Action::Observe,
@@ -375,6 +390,7 @@ pub fn lay_down(row: Delivery, retry: &Retry, now: Timestamp) -> Option<Delivery
 
 /// A grant waits for a person; a revocation is tried again now and then.
 fn laid_down(row: &mut Delivery, retry: &Retry, now: Timestamp) -> Phase {
+    row.pending = None;
     let again = retry::after(now, retry.stuck_probe);
     if row.is_so() {
         row.verify_at = Some(again).filter(|_| !row.wanted);
@@ -411,7 +427,7 @@ pub fn settle(
     chance: f64,
     now: Timestamp,
 ) -> Result<Delivery, StaleClaim> {
-    let Phase::InFlight { action, before, deadline, .. } = row.phase else {
+    let Phase::InFlight { action, before, deadline, generation, .. } = row.phase else {
         return Err(StaleClaim { epoch, current: row.epoch });
     };
     if row.epoch != epoch {
@@ -421,6 +437,7 @@ pub fn settle(
         Answer::Applied | Answer::AlreadyInState => {
             let granted = action == Action::Grant;
             row.observed = if granted { Observed::Present } else { Observed::Absent };
+            row.pending = None;
             // Only the very first grant can tell: later ones may find what we ourselves left there.
             if before == Observed::Never {
                 row.pre_existing = granted && *answer == Answer::AlreadyInState;
@@ -440,6 +457,18 @@ pub fn settle(
             }
             Ok(row.rest(now))
         }
+        Answer::Pending(accepted) => {
+            row.attempts += 1;
+            row.poison = Poison::default();
+            row.observed = Observed::Unknown;
+            row.phase = if generation == row.generation {
+                pending::begin(&mut row, accepted, can_observe, retry, chance, now)
+            } else {
+                // It was asked for a wish that is over, and may still happen.
+                row.due(now)
+            };
+            Ok(row)
+        }
         Answer::Present | Answer::Absent => {
             let present = *answer == Answer::Present;
             let was_seen_so = row.is_seen_so();
@@ -452,11 +481,17 @@ pub fn settle(
             row.verify_at = None;
             row.phase = if row.is_so() {
                 row.misses = 0;
+                row.pending = None;
                 row.poison = Poison::default();
                 if !row.wanted && retry.read_back_after.is_some() && before != Observed::Never {
                     row.verify_at = retry::second_look(row.settled_since(), now);
                 }
                 Phase::Settled
+            } else if let Some(phase) = pending::go_on(&mut row, action, retry, chance, now) {
+                phase
+            } else if row.pending.take().is_some() {
+                // It was promised and did not come.
+                miss(&mut row, action, retry, chance, now)
             } else if row.wanted && row.poison.is_at_rest() {
                 // It was laid down while it was read back, and now it was read.
                 row.poison = row.poison.renewed();
@@ -508,6 +543,11 @@ pub fn settle(
                         row.phase = row.due(now);
                     }
                 }
+            }
+            match pending::go_on(&mut row, action, retry, chance, now) {
+                // That it could not be seen says nothing of what is awaited.
+                Some(phase) => row.phase = phase,
+                None => row.pending = None,
             }
             if fault.code == Fault::PANIC {
                 row.poison = row.poison.crashed();
@@ -620,9 +660,11 @@ pub fn give_up(mut row: Delivery, retry: &Retry, now: Timestamp) -> Delivery {
     if row.wanted
         && is_over
         && !may_still_happen
+        && row.pending.is_none_or(|pending| !pending.is_good(now))
         && !row.is_so()
         && matches!(row.phase, Phase::Due { .. })
     {
+        row.pending = None;
         row.phase = Phase::Failed { at: now };
     }
     row
@@ -630,8 +672,11 @@ pub fn give_up(mut row: Delivery, retry: &Retry, now: Timestamp) -> Delivery {
 
 /// Tries again what is not so: a fresh trial, starting now. What is so is not touched, and what is
 /// in flight is left to its worker. Says whether anything changed.
+///
+/// What a person has a task for is left to them: [`pending::take_back`] is for that.
 pub fn reopen(mut row: Delivery, now: Timestamp) -> (Delivery, bool) {
     match row.phase {
+        Phase::Due { .. } if pending::waits_for_person(&row) => (row, false),
         Phase::Failed { .. } | Phase::Due { .. } => {
             row.attempts = 0;
             row.misses = 0;

@@ -105,6 +105,8 @@ ids! {
     NoticeId;
     /// One difference between a target and what is wanted there.
     DriftFindingId;
+    /// A task of a person.
+    TaskId;
     /// One line of a request's timeline.
     HistoryId;
     /// One audit record.

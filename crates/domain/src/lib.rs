@@ -18,6 +18,7 @@ pub mod guard;
 pub mod id;
 pub mod nearest;
 pub mod notice;
+pub mod pending;
 pub mod permission;
 pub mod poison;
 pub mod policy;
@@ -28,6 +29,7 @@ pub mod retry;
 pub mod rollup;
 pub mod schedule;
 pub mod separation;
+pub mod task;
 pub mod trend;
 pub mod waiting;
 

@@ -1,5 +1,5 @@
 //! What people settle by hand: a role that somebody gave or took in the target system itself, and a
-//! grant that is not worth trying any longer.
+//! grant that is not worth trying any longer. What a person is to do there is in `pending`.
 //!
 //! A person's word is never believed where the target can be read; and a removal is never given up,
 //! because nothing else would ever take the access away.
@@ -95,6 +95,7 @@ pub fn done_outside(
     }
     if row.is_so() {
         row.misses = 0;
+        row.pending = None;
         row.poison = Poison::default();
         // As after a call of ours: a worker that was held up may have sent an old grant late.
         row.verify_at = seen.filter(|_| !row.wanted).and_then(|_| retry::second_look(now, now));
@@ -121,6 +122,7 @@ pub fn abandon(mut row: Delivery, now: Timestamp) -> Result<Delivery, Refusal> {
         });
     }
     if !matches!(row.phase, Phase::Failed { .. }) {
+        row.pending = None;
         row.phase = Phase::Failed { at: now };
     }
     Ok(row)

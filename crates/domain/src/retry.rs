@@ -157,6 +157,12 @@ impl Retry {
     }
 }
 
+/// A wait of at most `bound`, at least half of it, so that what waits together does not come together.
+pub fn spread(bound: SignedDuration, chance: f64) -> SignedDuration {
+    let half = bound / 2;
+    half.saturating_add(half.mul_f64_clamped(chance))
+}
+
 /// When what was taken back at `since` is read again, if it still is to be after `now`.
 pub fn second_look(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     SECOND_LOOKS.into_iter().map(|wait| after(since, wait)).find(|at| now < *at)

@@ -27,7 +27,7 @@ where
 }
 
 /// The token of the header.
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     let missing = "no access token was sent; send `Authorization: Bearer …` with one from `accede \

@@ -50,6 +50,11 @@ struct DriftLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    when: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     outcome: String,
 }
@@ -164,6 +169,12 @@ fn text(app: &App, metrics: &Metrics, health: Option<Health>) -> Result<String, 
             findings.get_or_create(&DriftLabels { kind: kind.name() }).set(*count);
         }
         registry.register("drift_findings", "Open findings of drift", findings);
+        let tasks: Family<TaskLabels, Gauge> = Family::default();
+        let due = health.tasks.open.saturating_sub(health.tasks.overdue);
+        for (when, count) in [("due", due), ("overdue", health.tasks.overdue)] {
+            tasks.get_or_create(&TaskLabels { when }).set(count);
+        }
+        registry.register("tasks", "Open tasks of people", tasks);
         queue(&mut registry, health);
     }
     let attempts: Family<AttemptLabels, Counter> = Family::default();

@@ -87,7 +87,9 @@ pub async fn attach(State(app): State<App>, mut request: Request, next: Next) ->
         match app.session_caller(&token).await {
             Ok(Live { caller, csrf, .. }) => {
                 let paused = app.paused().map(|pause| pause.reason.sentence());
-                request.extensions_mut().insert(Session { caller, csrf, paused });
+                // Without the number the page is still worth having.
+                let tasks = app.my_waiting_tasks(&caller).await.unwrap_or_default().open;
+                request.extensions_mut().insert(Session { caller, csrf, paused, tasks });
             }
             // Over, or its owner is gone: as good as none.
             Err(accede_app::Error::Unauthenticated(_)) => {}

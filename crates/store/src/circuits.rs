@@ -123,7 +123,8 @@ pub async fn to_check(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<V
             "select c.target_id from circuits c join targets t on t.id = c.target_id
              where not t.is_paused and (c.check_at_ms <= $1 or (c.state = 'trial' and not exists
                  (select 1 from deliveries d
-                  where d.target_id = c.target_id and d.phase in ('due', 'inFlight'))))
+                  where d.target_id = c.target_id and d.phase in ('due', 'inFlight')
+                      and d.ready_at_ms is not null)))
              order by c.check_at_ms limit $2",
             params![now, crate::requests::limit_value(limit)],
         )
@@ -136,7 +137,7 @@ pub async fn blame(tx: &mut Tx<'_>, target: TargetId, fault: &LastFault) -> Resu
     tx.execute(
         "update deliveries
          set cause_id = $2, fault_class = $3, fault_code = $4, fault_message = $5
-         where target_id = $1 and phase = 'due' and cause_id is null",
+         where target_id = $1 and phase = 'due' and cause_id is null and awaited is null",
         params![
             target,
             fault.cause,
@@ -165,7 +166,7 @@ pub async fn open(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<TargetId>> {
 pub async fn release(tx: &mut Tx<'_>, target: TargetId, now: Timestamp) -> Result<u64> {
     tx.execute(
         "update deliveries set ready_at_ms = $2
-         where target_id = $1 and phase = 'due' and ready_at_ms > $2
+         where target_id = $1 and phase = 'due' and awaited is null and ready_at_ms > $2
              and (uncertain_until_at_ms is null or uncertain_until_at_ms <= $2)",
         params![target, now],
     )

@@ -8,6 +8,7 @@ use accede_domain::id::{
     AssignmentId, AttemptId, CauseId, DeliveryId, ResourceRoleId, SubjectId, TargetId,
 };
 
+use accede_domain::pending::{Awaited, Pending};
 use accede_domain::permission::Reach;
 use accede_domain::poison::Poison;
 
@@ -67,7 +68,8 @@ macro_rules! columns {
          d.phase_at_ms, d.action, d.flight_generation, d.observed_before, d.deadline_at_ms,
          d.epoch, d.attempts, d.misses, d.since_at_ms, d.uncertain_until_at_ms, d.pre_existing,
          d.keep_pre_existing, d.acknowledged_at_ms, d.verified_at_ms, d.cause_id, d.fault_class,
-         d.fault_code, d.fault_message, d.attempted_at_ms, d.crashes, d.strikes"
+         d.fault_code, d.fault_message, d.attempted_at_ms, d.crashes, d.strikes,
+         d.awaited, d.awaited_since_at_ms, d.awaited_until_at_ms"
     };
 }
 /// What is not as wanted. Reading back what is so does not make it undone.
@@ -84,7 +86,7 @@ macro_rules! undone {
 pub(crate) use {columns, undone};
 
 /// How many columns [`columns`] lists; joined columns follow.
-pub(crate) const WIDTH: usize = 33;
+pub(crate) const WIDTH: usize = 36;
 
 const fn observed_name(observed: Observed) -> &'static str {
     match observed {
@@ -121,9 +123,12 @@ impl DeliveryRow {
         let name: String = row.get(10)?;
         let ready: Option<Timestamp> = row.get(11)?;
         let at: Option<Timestamp> = row.get(12)?;
+        let pending = pending(row)?;
+        // What only a person can end is never ready.
+        let due = ready.or(pending.map(|pending| pending.since));
         let phase = match (name.as_str(), ready, at) {
             ("settled", _, _) => Phase::Settled,
-            ("due", Some(at), _) => Phase::Due { at },
+            ("due", _, _) if due.is_some() => Phase::Due { at: due.unwrap_or_default() },
             ("inFlight", Some(lease_until), _) => Phase::InFlight {
                 action: named(action, &row.get::<String>(13)?)?,
                 generation: row.get(14)?,
@@ -171,11 +176,22 @@ impl DeliveryRow {
                 verified: row.get(25)?,
                 verify_at: if phase == Phase::Settled { ready } else { None },
                 poison: Poison { crashes: row.get(31)?, strikes: row.get(32)? },
+                pending,
             },
             fault,
             attempted_at: row.get(30)?,
         })
     }
+}
+
+fn pending(row: &Row) -> Result<Option<Pending>> {
+    let on: Option<String> = row.get(33)?;
+    let since: Option<Timestamp> = row.get(34)?;
+    on.zip(since)
+        .map(|(on, since)| {
+            Ok(Pending { on: named(Awaited::parse, &on)?, since, until: row.get(35)? })
+        })
+        .transpose()
 }
 
 /// The columns that a rule may change, in the order of [`save`]'s statement, after id and epoch.
@@ -220,7 +236,10 @@ fn changing(row: &DeliveryRow) -> Vec<Value> {
         row.role,
         d.poison.crashes,
         d.poison.strikes,
-        d.poison.is_alone()
+        d.poison.is_alone(),
+        d.pending.map(|pending| pending.on.name()),
+        d.pending.map(|pending| pending.since),
+        d.pending.and_then(|pending| pending.until)
     ]
     .to_vec()
 }
@@ -243,9 +262,11 @@ pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<Delive
              action, flight_generation, observed_before, deadline_at_ms, epoch, attempts, misses,
              since_at_ms, uncertain_until_at_ms, pre_existing, keep_pre_existing,
              acknowledged_at_ms, verified_at_ms, cause_id, fault_class, fault_code,
-             fault_message, attempted_at_ms, role_id, crashes, strikes, is_alone)
+             fault_message, attempted_at_ms, role_id, crashes, strikes, is_alone,
+             awaited, awaited_since_at_ms, awaited_until_at_ms)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
+             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34,
+             $35, $36, $37)
          on conflict (subject_id, target_id, resource_origin_id, role_origin_id, scope_origin_id)
              do nothing",
         &values,
@@ -291,7 +312,8 @@ const SAVE: &str = "update deliveries
          uncertain_until_at_ms = $17, pre_existing = $18, keep_pre_existing = $19,
          acknowledged_at_ms = $20, verified_at_ms = $21, cause_id = $22, fault_class = $23,
          fault_code = $24, fault_message = $25, attempted_at_ms = $26, role_id = $27,
-         crashes = $28, strikes = $29, is_alone = $30
+         crashes = $28, strikes = $29, is_alone = $30, awaited = $31,
+         awaited_since_at_ms = $32, awaited_until_at_ms = $33
      where id = $1 and epoch = $2";
 
 fn save_values(row: &DeliveryRow, epoch: i64) -> Vec<Value> {
@@ -400,6 +422,8 @@ pub async fn held_since(
              from circuits c join deliveries d on d.target_id = c.target_id
              where c.target_id = $1 and c.state = 'open' and d.phase = 'due' and d.wanted
                  and d.since_at_ms <= $2
+                 and (d.awaited is null
+                     or d.awaited = 'target' and d.awaited_until_at_ms <= $3)
                  and (d.uncertain_until_at_ms is null or d.uncertain_until_at_ms <= $3)
              order by d.since_at_ms limit $4",
             params![target, since, now, limit_value(limit)],

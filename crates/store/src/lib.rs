@@ -57,6 +57,7 @@ pub mod spreads;
 mod store;
 pub mod subjects;
 pub mod targets;
+pub mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;

@@ -16,6 +16,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 6, name: "deliveries that are tried alone", sql: POISON },
     Migration { number: 7, name: "drift", sql: DRIFT },
     Migration { number: 8, name: "what targets say to a restored database", sql: FINDINGS },
+    Migration { number: 9, name: "awaited deliveries and tasks", sql: TASKS },
     Migration { number: 10, name: "notices and alarms", sql: NOTICES },
 ];
 
@@ -123,6 +124,36 @@ create index drift_findings_closed on drift_findings (closed_at_ms)
 
 create index deliveries_to_compare on deliveries (target_id, attempted_at_ms)
     where phase = 'settled' and ready_at_ms is null
+";
+
+const TASKS: &str = "
+alter table deliveries add column awaited text;
+alter table deliveries add column awaited_since_at_ms bigint;
+alter table deliveries add column awaited_until_at_ms bigint;
+
+create table tasks (
+    id uuid primary key,
+    delivery_id uuid not null references deliveries (id),
+    generation bigint not null,
+    is_grant boolean not null,
+    assignee_id uuid not null,
+    is_group boolean not null,
+    instructions text,
+    state text not null check (state in ('open', 'done', 'couldNot', 'withdrawn')),
+    created_by text not null,
+    created_at_ms bigint not null,
+    due_at_ms bigint not null,
+    closed_by text,
+    closed_at_ms bigint,
+    note text,
+    version bigint not null,
+    check ((state = 'open') = (closed_at_ms is null))
+);
+create unique index tasks_open_once on tasks (delivery_id) where state = 'open';
+create index tasks_by_delivery on tasks (delivery_id, created_at_ms, id);
+create index tasks_by_assignee on tasks (assignee_id, state, due_at_ms);
+create index tasks_by_due on tasks (due_at_ms, id);
+create index tasks_open on tasks (due_at_ms) where state = 'open'
 ";
 
 const POISON: &str = "

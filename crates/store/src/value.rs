@@ -266,7 +266,7 @@ ids! {
     UserId, GroupId, AppId, SubjectId, CatalogId, TargetId, ResourceId, ResourceRoleId,
     ResourceScopeId, PackageId, PolicyId, RequestId, StageId, AssignmentId, DeliveryId, AttemptId,
     RoleAssignmentId, RoleDefinitionId, ResourceRequestId, PlanId, JobId, CauseId, GuardId,
-    NoticeId, DriftFindingId, HistoryId, AuditId,
+    NoticeId, TaskId, DriftFindingId, HistoryId, AuditId,
 }
 
 /// The parameters of a statement: `params![id, "open", now]`.

@@ -20,5 +20,6 @@ mod races;
 mod reprocess;
 mod restore;
 mod separate;
+mod tasks;
 #[path = "../world/mod.rs"]
 mod world;

@@ -102,7 +102,8 @@ impl History {
         let mut roles = Vec::new();
         for name in ["hr", "erp", "wiki"].iter().take(2 + dice.below(2)) {
             let sees = dice.below(4) != 0;
-            let mut rates = Rates::draw(&mut dice);
+            let mut own = Dice::new(seed.rotate_left(17) ^ u64::try_from(sims.len()).unwrap());
+            let mut rates = Rates::draw(&mut dice).with_accepted(&mut own);
             if !sees {
                 // What a target lies about and does not show can never be known.
                 rates.lie = 0;
@@ -492,8 +493,15 @@ impl History {
                 self.count("came back");
             }
             self.oracle.settled(&claimed, &answer, old, new, discarded, now)?;
-            if matches!(answer, Answer::Present | Answer::Absent) && !discarded {
-                let key = &claimed.row.key;
+            let key = &claimed.row.key;
+            let member = (key.subject, key.resource.clone());
+            // What somebody took away after it was read is not known by that.
+            let is_known = match answer {
+                Answer::Absent => true,
+                Answer::Present => self.sims[&key.target].truth(&member).is_some(),
+                _ => false,
+            };
+            if is_known && !discarded {
                 self.drifted.remove(&(key.target, key.subject, key.resource.clone()));
             }
         }
@@ -1220,6 +1228,9 @@ impl History {
                     self.drifted.remove(&key);
                 }
             }
+            // While a role that two assignments share is looked at, both are under way, and asking for the
+            // second to be verified would change nothing.
+            self.run_for(SignedDuration::from_mins(1)).await?;
         }
         Ok(excused)
     }

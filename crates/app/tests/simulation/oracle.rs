@@ -251,6 +251,10 @@ impl Oracle {
                 self.doubtful.remove(&id);
                 self.verified.insert(id, now);
             }
+            // The call is over; what it began is superseded by the next one.
+            Answer::Pending(_) => {
+                self.doubtful.remove(&id);
+            }
             Answer::Fault(fault) => {
                 let deadline = match claimed.row.delivery.phase {
                     Phase::InFlight { deadline, .. } => deadline,

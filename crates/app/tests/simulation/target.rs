@@ -15,6 +15,7 @@ use accede_connectors::{
 };
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::SubjectId;
+use accede_domain::pending::Accepted;
 use accede_domain::{SignedDuration, Timestamp};
 use async_trait::async_trait;
 
@@ -27,6 +28,13 @@ pub const WORKED_ON: SignedDuration = SignedDuration::from_secs(10);
 /// How much later a grant may still take effect that a paused worker, or a network, held back: nothing can
 /// keep a target from that, so what was taken back is looked at once more when it is over.
 pub const GHOST: SignedDuration = SignedDuration::from_secs(90);
+
+/// Within what time a target works off what it accepted, if it does. Shorter than the second look: an order
+/// that was taken back meanwhile, and whose taking back got lost, is found by that look.
+pub const WORKED_OFF: SignedDuration = SignedDuration::from_secs(80);
+
+/// How long a target asks to be believed that it works off what it accepted.
+pub const PROMISED: SignedDuration = SignedDuration::from_mins(20);
 
 /// Who put somebody into a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +74,8 @@ pub struct Rates {
     pub late: usize,
     pub lie: usize,
     pub ghost: usize,
+    pub accepted: usize,
+    pub never: usize,
 }
 
 impl Rates {
@@ -89,7 +99,16 @@ impl Rates {
             late: rate(),
             lie: rate() / 4,
             ghost: rate() / 4,
+            accepted: 0,
+            never: 0,
         }
+    }
+
+    /// The same for work that is accepted and not done at once, from dice of its own: the rest of a
+    /// history stays what it was before there was such work.
+    pub fn with_accepted(self, dice: &mut Dice) -> Rates {
+        let mut rate = || [0, 80, 200, 400][dice.below(4)];
+        Rates { accepted: rate(), never: rate() / 3, ..self }
     }
 }
 
@@ -110,6 +129,8 @@ struct State {
     poisonous: BTreeMap<Member, Poison>,
     truth: BTreeMap<Member, Owner>,
     late: Vec<Late>,
+    /// What the target accepted and works off: for one membership only the newest.
+    accepted: Vec<Late>,
     /// Memberships about which the target lied since it was last asked.
     lied: BTreeSet<Member>,
     /// Memberships that somebody else had made before our first call took effect.
@@ -141,6 +162,7 @@ impl Sim {
                 poisonous: BTreeMap::new(),
                 truth: BTreeMap::new(),
                 late: Vec::new(),
+                accepted: Vec::new(),
                 lied: BTreeSet::new(),
                 before_us: BTreeSet::new(),
                 granted: BTreeSet::new(),
@@ -159,6 +181,12 @@ impl Sim {
             let late = state.late.remove(0);
             state.apply(&late.member, late.wanted);
             state.count("late effect");
+        }
+        state.accepted.sort_by_key(|one| one.at);
+        while state.accepted.first().is_some_and(|one| one.at <= now) {
+            let one = state.accepted.remove(0);
+            state.apply(&one.member, one.wanted);
+            state.count("accepted and done");
         }
     }
 
@@ -256,11 +284,17 @@ impl State {
         if wanted == Wanted::Granted {
             self.granted.insert(member.clone());
         }
+        self.forget_accepted(member);
         let changed = match wanted {
             Wanted::Granted => self.truth.insert(member.clone(), Owner::Ours).is_none(),
             Wanted::Revoked => self.truth.remove(member).is_some(),
         };
         if changed { Done::Applied } else { Done::AlreadyInState }
+    }
+
+    /// A newer order for a membership takes the place of one that is not worked off yet.
+    fn forget_accepted(&mut self, member: &Member) {
+        self.accepted.retain(|one| one.member != *member);
     }
 
     fn ensure(&mut self, member: &Member, wanted: Wanted) -> Result<Done, Fault> {
@@ -325,6 +359,20 @@ impl State {
             let at = Timestamp::from_millisecond(at).unwrap();
             self.late.push(Late { at, member: member.clone(), wanted });
             return fault(Class::Unknown, "timeout");
+        }
+        if self.hits(rates.accepted) {
+            self.count(&format!("accepted {verb}"));
+            self.forget_accepted(member);
+            let span = usize::try_from(WORKED_OFF.as_millis()).unwrap();
+            let at = self.now.as_millisecond() + i64::try_from(1 + self.dice.below(span)).unwrap();
+            let at = Timestamp::from_millisecond(at).unwrap();
+            self.accepted.push(Late { at, member: member.clone(), wanted });
+            return Ok(Done::Pending(Accepted::Target { at_most: PROMISED }));
+        }
+        if self.hits(rates.never) {
+            self.count(&format!("accepted and never done {verb}"));
+            self.forget_accepted(member);
+            return Ok(Done::Pending(Accepted::Target { at_most: PROMISED }));
         }
         if self.hits(rates.lie) {
             self.count(&format!("lie {verb}"));

@@ -25,6 +25,8 @@ pub enum Trouble {
     Lie,
     /// It never answers: the call hangs until its deadline.
     Hang,
+    /// It takes the work and leaves it for later, as `202` says.
+    Later,
     /// It breaks the connector down.
     Break,
 }
@@ -235,6 +237,7 @@ impl Connector for Fake {
                 None => Ok(self.apply(item)),
                 Some(Trouble::Refuse(fault) | Trouble::ReadOnly(fault)) => Err(fault),
                 Some(Trouble::Lie) => Ok(Done::Applied),
+                Some(Trouble::Later) => Ok(Done::later()),
                 Some(Trouble::Lose) => {
                     self.apply(item);
                     Err(Fault::new(Class::Unknown, "reset", "the connection was reset"))
@@ -255,7 +258,13 @@ impl Connector for Fake {
                 Some(Trouble::Refuse(fault)) => Err(fault),
                 Some(Trouble::Hang) => std::future::pending().await,
                 None
-                | Some(Trouble::Lose | Trouble::Lie | Trouble::Break | Trouble::ReadOnly(_)) => {
+                | Some(
+                    Trouble::Lose
+                    | Trouble::Lie
+                    | Trouble::Later
+                    | Trouble::Break
+                    | Trouble::ReadOnly(_),
+                ) => {
                     let key = (person.user_principal_name.clone(), role.resource.clone());
                     let present = self.truth.lock().unwrap().members.contains(&key);
                     Ok(if present { Presence::Present } else { Presence::Absent })

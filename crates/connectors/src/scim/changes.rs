@@ -83,6 +83,7 @@ impl Scim {
         if !one_by_one {
             match self.patch(group, Self::operations(wanted, accounts), until).await {
                 Ok(Ok(())) => return all(Ok(Done::Applied)),
+                Ok(Err(reply)) if reply.status == 202 => return all(Ok(Done::later())),
                 Ok(Err(reply)) if matches!(reply.status, 405 | 501) => {
                     self.learn(|learned| learned.no_patch = true);
                     return self.change_by_put(group, wanted, accounts, features, until).await;
@@ -127,6 +128,7 @@ impl Scim {
             Err(reply) => reply,
         };
         match (reply.status, wanted) {
+            (202, _) => Ok(Done::later()),
             (405 | 501, _) => {
                 self.learn(|learned| learned.no_patch = true);
                 let features = self.features(until).await?;
@@ -230,7 +232,11 @@ impl Scim {
         let operation =
             json!({ "op": "remove", "path": "members", "value": [{ "value": account }] });
         if let Err(reply) = self.patch(group, vec![operation], until).await? {
-            return Err(self.http.fault(&reply));
+            return match reply.status {
+                // Whoever vanishes with the one is found when it is read back.
+                202 => Ok(Done::later()),
+                _ => Err(self.http.fault(&reply)),
+            };
         }
         let after = match self.read_group(group, "?attributes=members", until).await? {
             Group::Here { members, .. } => members,
@@ -339,6 +345,13 @@ impl Scim {
             };
             match self.http.send(call, until).await {
                 Ok(answer) if answer.json().is_some() || answer.status == 204 => return answers(),
+                Ok(answer) if answer.status == 202 => {
+                    let later = |answer| match answer {
+                        Ok(Done::Applied) => Ok(Done::later()),
+                        other => other,
+                    };
+                    return answers().into_iter().map(later).collect();
+                }
                 Ok(answer) if answer.status == 412 => reply = Some(answer),
                 Ok(answer) => return all(Err(self.http.fault(&answer))),
                 Err(fault) => return all(Err(fault)),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted};
+use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Wanted};
 use accede_domain::fault::{Class, Fault};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ async fn active_directory_keeps_the_contract() {
 }
 
 async fn ensure(on: &Arc<dyn Connector>, one: &Person, role: &Role, wanted: Wanted) -> Answer {
-    let item = Item { person: one.clone(), role: role.clone(), wanted };
+    let item = Item { person: one.clone(), role: role.clone(), wanted, order: Order::default() };
     on.ensure(&[item]).await.remove(0)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accede_connectors::chaos::{Chaos, Trouble};
-use accede_connectors::{Connector, Item, Person, Role, Wanted};
+use accede_connectors::{Connector, Item, Order, Person, Role, Wanted};
 use accede_domain::fault::{Class, Fault};
 use async_trait::async_trait;
 
@@ -81,7 +81,12 @@ async fn each_switch_of_chaos_does_what_it_says() {
     let chaos = Chaos::new();
     let role = Role { resource: "crew".into(), role: "Member_crew".into(), scope: "crew".into() };
     let items: Vec<Item> = [1, 2, 3]
-        .map(|n| Item { person: person(n), role: role.clone(), wanted: Wanted::Granted })
+        .map(|n| Item {
+            person: person(n),
+            role: role.clone(),
+            wanted: Wanted::Granted,
+            order: Order::default(),
+        })
         .to_vec();
     let classes = async || -> Vec<Option<Class>> {
         chaos.ensure(&items).await.into_iter().map(|a| a.err().map(|f| f.class)).collect()

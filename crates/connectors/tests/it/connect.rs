@@ -15,6 +15,7 @@ pub fn settings(settings: Value, (name, secret): (&str, &str)) -> Settings {
         target: TargetId::from_uuid(Uuid::nil()),
         settings,
         secrets: BTreeMap::from([(name.to_owned(), secret.to_owned())]),
+        clock: accede_connectors::Clock::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted};
+use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Wanted};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, SubjectId};
 use async_trait::async_trait;
@@ -57,7 +57,10 @@ pub fn person(number: u128) -> Person {
 }
 
 fn items(people: &[Person], role: &Role, wanted: Wanted) -> Vec<Item> {
-    people.iter().map(|p| Item { person: p.clone(), role: role.clone(), wanted }).collect()
+    people
+        .iter()
+        .map(|p| Item { person: p.clone(), role: role.clone(), wanted, order: Order::default() })
+        .collect()
 }
 
 async fn grant(on: &Arc<dyn Connector>, people: &[Person], role: &Role) -> Vec<Answer> {

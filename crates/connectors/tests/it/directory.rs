@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use accede_connectors::directory::{Change, Directory, Group, Groups, Membership};
-use accede_connectors::{Connector, Item, Person, Role, Wanted};
+use accede_connectors::{Connector, Item, Order, Person, Role, Wanted};
 use accede_domain::fault::Fault;
 use async_trait::async_trait;
 
@@ -152,7 +152,8 @@ async fn owners_and_members_are_two_roles() {
     let found = on.find(&member.resource).await.unwrap().unwrap();
     let names: Vec<&str> = found.roles.iter().map(|role| role.origin_id.as_str()).collect();
     assert_eq!(names, [member.role.as_str(), owner.role.as_str()]);
-    let item = Item { person: person(1), role: owner, wanted: Wanted::Granted };
+    let item =
+        Item { person: person(1), role: owner, wanted: Wanted::Granted, order: Order::default() };
     assert!(on.ensure(&[item]).await[0].is_ok());
 
     assert_eq!(memory.truth(&member, &[person(1)]).await, (vec![false], 1));

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -216,7 +216,7 @@ async fn openldap_that_answers_few_at_a_time_keeps_the_contract() {
 }
 
 async fn ensure(on: &Arc<dyn Connector>, one: &Person, role: &Role, wanted: Wanted) -> Answer {
-    let item = Item { person: one.clone(), role: role.clone(), wanted };
+    let item = Item { person: one.clone(), role: role.clone(), wanted, order: Order::default() };
     on.ensure(&[item]).await.remove(0)
 }
 
@@ -236,8 +236,12 @@ async fn the_last_member_stays_unless_there_is_a_placeholder() {
     let role = target.add_empty_group("small", &target.member(&person(1)));
     target.put_in(&person(2), &role).await;
 
-    let items =
-        [1, 2].map(|n| Item { person: person(n), role: role.clone(), wanted: Wanted::Revoked });
+    let items = [1, 2].map(|n| Item {
+        person: person(n),
+        role: role.clone(),
+        wanted: Wanted::Revoked,
+        order: Order::default(),
+    });
     let answers = target.connector().ensure(&items).await;
     assert_eq!(answers[0], Ok(Done::Applied));
     assert_eq!(said(answers[1].clone()), (Class::Permanent, "last-member".into()));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -168,7 +168,12 @@ async fn ensure(
     role: &Role,
     wanted: Wanted,
 ) -> Answers {
-    let item = |p: &Person| Item { person: p.clone(), role: role.clone(), wanted };
+    let item = |p: &Person| Item {
+        person: p.clone(),
+        role: role.clone(),
+        wanted,
+        order: Order::default(),
+    };
     on.ensure(&people.iter().map(item).collect::<Vec<_>>()).await
 }
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{
+    Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds,
+};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
@@ -245,7 +247,7 @@ async fn pair(target: &Target) -> (Person, Role) {
 }
 
 async fn ensure(on: &Arc<dyn Connector>, one: &Person, role: &Role, wanted: Wanted) -> Answer {
-    let item = Item { person: one.clone(), role: role.clone(), wanted };
+    let item = Item { person: one.clone(), role: role.clone(), wanted, order: Order::default() };
     on.ensure(&[item]).await.remove(0)
 }
 
@@ -357,7 +359,15 @@ async fn a_known_account_costs_one_call_for_a_whole_batch() {
     }
     let on = target.behind_proxy(json!({ "checkBeforeAdd": false }));
     let batch = |wanted| -> Vec<Item> {
-        people.iter().map(|p| Item { person: p.clone(), role: role.clone(), wanted }).collect()
+        people
+            .iter()
+            .map(|p| Item {
+                person: p.clone(),
+                role: role.clone(),
+                wanted,
+                order: Order::default(),
+            })
+            .collect()
     };
     assert!(on.ensure(&batch(Wanted::Granted)).await.iter().all(Result::is_ok));
     // Configuration, two searches by twenties, one change.
@@ -392,7 +402,6 @@ async fn what_the_target_answers_decides_the_class_and_the_wait() {
         (503, "", "", Class::Transient, None),
         (500, "", "<html>", Class::Transient, None),
         (504, "", "", Class::Unknown, None),
-        (202, "", "", Class::Unknown, None),
         (200, "", "<html>please sign in</html>", Class::Unknown, None),
         (200, "", "", Class::Unknown, None),
         (302, "Location: http://169.254.169.254/\r\n", "", Class::Target, None),
@@ -414,6 +423,23 @@ async fn what_the_target_answers_decides_the_class_and_the_wait() {
             (*class, wait.map(Duration::from_secs)),
             "{status}: {fault:?}"
         );
+    }
+    assert_eq!(target.members(&role).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_the_target_accepts_for_later_is_neither_done_nor_a_fault() {
+    let target = Target::strict("full").await;
+    let (one, role) = pair(&target).await;
+    let on = target.behind_proxy(json!({ "checkBeforeAdd": false }));
+    assert_eq!(observe(&on, &one, &role).await, Ok(Presence::Absent));
+    target.proxy.rule(|request| match request.method.as_str() {
+        "PATCH" => Action::Answer(202, String::new(), String::new()),
+        _ => Action::Pass,
+    });
+
+    for wanted in [Wanted::Granted, Wanted::Revoked] {
+        assert_eq!(ensure(&on, &one, &role, wanted).await, Ok(Done::later()));
     }
     assert_eq!(target.members(&role).await, [""; 0]);
 }
@@ -475,8 +501,12 @@ async fn a_refused_batch_is_sent_one_by_one_and_each_is_answered() {
     });
     let on = target.behind_proxy(json!({}));
 
-    let items =
-        people.clone().map(|p| Item { person: p, role: role.clone(), wanted: Wanted::Granted });
+    let items = people.clone().map(|p| Item {
+        person: p,
+        role: role.clone(),
+        wanted: Wanted::Granted,
+        order: Order::default(),
+    });
     let answers = on.ensure(&items).await;
 
     assert_eq!((&answers[0], &answers[2]), (&Ok(Done::Applied), &Ok(Done::Applied)));
@@ -686,7 +716,12 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
             "" => BTreeMap::new(),
             token => BTreeMap::from([("bearerToken".to_owned(), token.to_owned())]),
         };
-        let settings = Settings { target: TargetId::from_uuid(Uuid::nil()), settings, secrets };
+        let settings = Settings {
+            target: TargetId::from_uuid(Uuid::nil()),
+            settings,
+            secrets,
+            clock: accede_connectors::Clock::default(),
+        };
         kinds::validate("scim", &settings, &Policy::default()).map_err(|p| p.to_string())
     };
     let refused = |settings: Value, token: &str| validate(settings, token).unwrap_err();
@@ -738,7 +773,12 @@ async fn a_name_that_a_server_misreads_does_not_hold_up_the_others() {
         target.add_account(&person(number)).await;
     }
     let odd = Person { user_principal_name: "o\"hara@harbourline.example".into(), ..person(1) };
-    let item = |person| Item { person, role: role.clone(), wanted: Wanted::Granted };
+    let item = |person| Item {
+        person,
+        role: role.clone(),
+        wanted: Wanted::Granted,
+        order: Order::default(),
+    };
     let on = target.connector();
 
     let answers = on.ensure(&[item(odd), item(person(34)), item(person(2))]).await;

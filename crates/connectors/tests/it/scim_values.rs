@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Wanted, kinds};
+use accede_connectors::{Connector, Done, Item, Order, Person, Presence, Role, Wanted, kinds};
 use accede_domain::fault::{Class, Fault};
 use serde_json::{Value, json};
 
@@ -47,7 +47,12 @@ async fn ensure(
     role: &Role,
     wanted: Wanted,
 ) -> Answers {
-    let item = |p: &Person| Item { person: p.clone(), role: role.clone(), wanted };
+    let item = |p: &Person| Item {
+        person: p.clone(),
+        role: role.clone(),
+        wanted,
+        order: Order::default(),
+    };
     on.ensure(&people.iter().map(item).collect::<Vec<_>>()).await
 }
 

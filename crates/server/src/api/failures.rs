@@ -6,6 +6,7 @@ use accede_app::deliveries::{Attempt, Named};
 use accede_app::failures::Failure;
 use accede_domain::delivery::{Observed, Phase};
 use accede_domain::id::{CauseId, DeliveryId, RequestId};
+use accede_domain::pending::Awaited;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -134,6 +135,8 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
         Phase::Failed { .. } => ("failed", None),
         Phase::Stuck { probe_at, .. } => ("stuck", Some(probe_at)),
     };
+    // What only a person ends has no next try.
+    let next = next.filter(|_| delivery.ready_at().is_some());
     let hold = next.and_then(|at| named.put_off(at));
     let next = next.map(|at| named.ready_at(at));
     let observed = match delivery.observed {
@@ -178,6 +181,14 @@ pub fn delivery_json(named: &Named) -> Map<String, Value> {
             "reason": hold.reason.map_or("throttled", |reason| reason.name()),
             "message": hold.message,
             "untilDateTime": hold.until.map(time::text),
+        })),
+        "awaits": delivery.pending.map(|pending| json!({
+            "kind": pending.on.name(),
+            "sinceDateTime": time::text(pending.since),
+            "untilDateTime": match pending.on {
+                Awaited::Target => pending.until.map(time::text),
+                Awaited::Person => None,
+            },
         })),
         "preExisting": delivery.pre_existing,
         "lane": if delivery.poison.is_alone() { "poison" } else { "ordinary" },

@@ -11,6 +11,7 @@ pub mod assignment_requests;
 pub mod assignments;
 pub mod batch;
 pub mod body;
+pub mod callbacks;
 pub mod catalogs;
 pub mod deployment;
 pub mod directory_objects;
@@ -36,6 +37,7 @@ pub mod short;
 pub mod spreads;
 pub mod subjects;
 pub mod targets;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod time;
@@ -78,6 +80,7 @@ pub fn routes() -> Router<App> {
         .merge(assignment_policies::routes())
         .merge(assignment_requests::routes())
         .merge(assignments::routes())
+        .merge(callbacks::routes())
         .merge(catalogs::routes())
         .merge(deployment::routes())
         .merge(directory_objects::routes())
@@ -96,6 +99,7 @@ pub fn routes() -> Router<App> {
         .merge(role_management::routes())
         .merge(spreads::routes())
         .merge(targets::routes())
+        .merge(tasks::routes())
         .merge(user_import::routes())
         .merge(users::routes())
 }

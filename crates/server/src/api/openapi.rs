@@ -108,10 +108,45 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     act(
         "/accede/v1/deliveries/{id}/resolve",
-        "Settle a delivery by hand: done in the target, where it is looked up, or given up",
+        "Settle a delivery by hand: done in the target, where it is looked up, given up, or handed \
+         to a person",
         Some("resolution"),
         ("200", Some("resolved")),
         &["409", "412", "422"],
+    ),
+    read(
+        "/accede/v1/deliveries/{id}/tasks",
+        "The tasks that people have or had for a delivery, the newest first",
+        "taskPage",
+        &[],
+    ),
+    read(
+        "/accede/v1/tasks",
+        "Tasks by due date: one's own, or with `whose=all` those of the packages in reach",
+        "taskPage",
+        &["whose", "$filter", "$orderby", "$top", "$skiptoken"],
+    ),
+    read("/accede/v1/tasks/{id}", "A task", "task", &[]),
+    act(
+        "/accede/v1/tasks/{id}/complete",
+        "Close a task with what its assignee says of it; settles its delivery by that",
+        Some("completion"),
+        ("200", Some("task")),
+        &["409", "412", "422"],
+    ),
+    act(
+        "/accede/v1/tasks/{id}/reassign",
+        "Give an open task to somebody else, by another date if one is given",
+        Some("reassignment"),
+        ("200", Some("task")),
+        &["409", "412"],
+    ),
+    act(
+        "/accede/v1/callbacks/{event}",
+        "What a webhook target says later of an event; the bearer token is the event's own",
+        Some("callback"),
+        ("200", Some("calledBack")),
+        &["409", "412"],
     ),
     read(
         "/accede/v1/revocations/stuck",
@@ -390,6 +425,11 @@ fn describe(operation: &Operation) -> Value {
             "schema": { "type": "string", "format": "uuid" },
         }));
     }
+    if operation.path.contains("{event}") {
+        parameters.push(json!({
+            "name": "event", "in": "path", "required": true, "schema": { "type": "string" },
+        }));
+    }
     for name in operation.query {
         let schema = match *name {
             "$top" => json!({ "type": "integer", "minimum": 1, "maximum": 999 }),
@@ -520,6 +560,7 @@ fn schemas() -> Value {
         "hold": { "type": ["object", "null"] },
         "lastAttemptDateTime": maybe_instant(),
         "nextAttemptDateTime": maybe_instant(),
+        "awaits": { "type": ["object", "null"] },
         "preExisting": truth(),
         "lane": { "enum": ["ordinary", "poison"] },
     });
@@ -718,18 +759,73 @@ fn schemas() -> Value {
     let mut resolved = delivery.clone();
     if let Some(resolved) = resolved.as_object_mut() {
         resolved.insert("changed".to_owned(), truth());
+        resolved.insert("task".to_owned(), reference("task"));
     }
     add("resolved", thing(resolved, &["id", "state", "changed"]));
     add(
         "resolution",
         closed(
             json!({
-                "resolution": { "enum": ["doneOutside", "giveUp"] },
+                "resolution": { "enum": ["doneOutside", "giveUp", "handToPerson"] },
                 "justification": { "type": "string", "minLength": 1, "maxLength": 4000 },
+                "assignee": maybe("string"), "dueDateTime": maybe_instant(),
             }),
             &["resolution", "justification"],
         ),
     );
+    add(
+        "task",
+        thing(
+            json!({
+                "id": id(), "deliveryId": id(), "generation": number(),
+                "action": { "enum": ["grant", "revoke"] },
+                "state": { "enum": ["open", "done", "couldNot", "withdrawn"] },
+                "isOverdue": truth(),
+                "assignee": thing(json!({
+                    "id": id(), "kind": { "enum": ["user", "group"] },
+                    "displayName": maybe("string"),
+                }), &["id", "kind"]),
+                "person": { "type": ["object", "null"] },
+                "target": named, "resource": origin, "role": origin,
+                "instructions": maybe("string"), "createdBy": text(),
+                "createdDateTime": instant(), "dueDateTime": instant(),
+                "closedBy": maybe("string"), "closedDateTime": maybe_instant(),
+                "note": maybe("string"), "mayComplete": truth(), "mayReassign": truth(),
+            }),
+            &["id", "deliveryId", "action", "state", "dueDateTime"],
+        ),
+    );
+    add(
+        "completion",
+        closed(
+            json!({
+                "outcome": { "enum": ["done", "couldNot"] },
+                "note": { "type": ["string", "null"], "maxLength": 4000 },
+            }),
+            &["outcome"],
+        ),
+    );
+    add(
+        "reassignment",
+        closed(
+            json!({
+                "assignee": text(), "dueDateTime": maybe_instant(),
+                "note": { "type": ["string", "null"], "maxLength": 4000 },
+            }),
+            &["assignee"],
+        ),
+    );
+    add(
+        "callback",
+        closed(
+            json!({
+                "state": { "enum": ["done", "failed"] },
+                "reason": { "type": ["string", "null"], "maxLength": 4000 },
+            }),
+            &["state"],
+        ),
+    );
+    add("calledBack", thing(json!({ "state": text(), "changed": truth() }), &["changed"]));
     let mut stuck = delivery;
     if let Some(stuck) = stuck.as_object_mut() {
         stuck.insert("sinceDateTime".to_owned(), instant());
@@ -749,7 +845,7 @@ fn schemas() -> Value {
         thing(
             json!({
                 "id": id(), "action": { "enum": ["grant", "revoke", "observe"] },
-                "outcome": { "enum": ["applied", "alreadyInState", "present", "absent", "fault", "discarded"] },
+                "outcome": { "enum": ["applied", "alreadyInState", "present", "absent", "pending", "fault", "discarded"] },
                 "class": maybe("string"), "code": maybe("string"), "message": maybe("string"),
                 "startedDateTime": instant(), "finishedDateTime": instant(),
                 "durationInMilliseconds": number(), "batchSize": number(),
@@ -852,7 +948,7 @@ fn schemas() -> Value {
     );
     for item in [
         "failure", "delivery", "history", "attempt", "stuck", "planItem", "job", "jobItem",
-        "target", "found",
+        "target", "task", "found",
     ] {
         add(&format!("{item}Page"), page(item));
     }

@@ -15,7 +15,11 @@ use super::body::{Body, Key};
 use super::error::Result;
 use super::failures::delivery_json;
 use super::respond::Wire;
+use super::tasks::{handover, task_json};
 use crate::auth::SignedIn;
+
+/// Besides what `resolution` knows: a person gets a task for it.
+const HAND_TO_PERSON: &str = "handToPerson";
 
 /// The routes of this noun.
 pub fn routes() -> Router<App> {
@@ -33,8 +37,18 @@ async fn resolve(
     // To whom the delivery is nothing is told that first, whatever they send.
     app.may_with_delivery(&caller, id, Action::Reprocess).await?;
     let name: String = body.require("resolution")?;
+    if name == HAND_TO_PERSON {
+        let to = handover(&mut body, "justification")?;
+        body.finish(&[])?;
+        let task = app.hand_to_person(&caller, id, &to).await?;
+        let named = app.may_with_delivery(&caller, id, Action::Reprocess).await?;
+        let mut answer = delivery_json(&named);
+        answer.insert("changed".to_owned(), json!(true));
+        answer.insert("task".to_owned(), task_json(&task).into());
+        return Ok(wire.plain(StatusCode::OK, answer));
+    }
     let resolution = Resolution::parse(&name)
-        .ok_or_else(|| body.wrong("resolution", "is `doneOutside` or `giveUp`"))?;
+        .ok_or_else(|| body.wrong("resolution", "is `doneOutside`, `giveUp` or `handToPerson`"))?;
     let justification: String = body.require("justification")?;
     body.finish(&[])?;
     let resolved = app.resolve_delivery(&caller, id, resolution, &justification).await?;

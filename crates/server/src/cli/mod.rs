@@ -1,5 +1,5 @@
 //! The command line. `data` works on a data directory; `remote` is a client of a server's HTTP API;
-//! `users` is either.
+//! `tasks` too; `users` is either.
 //!
 //! Exit codes: see [`Code`] and `docs/cli.md`.
 
@@ -9,6 +9,7 @@ pub mod data;
 mod drift;
 pub mod remote;
 pub mod table;
+pub mod tasks;
 pub mod users;
 
 use std::process::ExitCode;
@@ -59,6 +60,9 @@ pub enum Command {
     /// Target systems of a server
     #[command(subcommand)]
     Targets(remote::Targets),
+    /// Tasks of people at a server: list, complete
+    #[command(subcommand)]
+    Tasks(tasks::Tasks),
 }
 
 /// `accede demo`
@@ -94,6 +98,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Failures(args) => args.run().await,
         Command::Drift(what) => what.run().await,
         Command::Targets(command) => command.run().await,
+        Command::Tasks(command) => command.run().await,
     }
 }
 

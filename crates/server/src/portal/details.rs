@@ -7,6 +7,7 @@ use accede_app::requests::{Answer, May};
 use accede_domain::Timestamp;
 use accede_domain::delivery::Phase;
 use accede_domain::id::{DeliveryId, RequestId};
+use accede_domain::pending;
 use accede_domain::permission::Action;
 use accede_domain::request::{State as RequestState, Wish};
 use askama::Template;
@@ -85,6 +86,9 @@ impl Role {
             phase => phase,
         };
         let next = match phase {
+            Phase::Due { .. } if pending::waits_for_person(delivery) => {
+                Some("when the person has done it".to_owned())
+            }
             Phase::Due { at } if now < at => {
                 Some(format!("in {}", how_long(at.duration_since(now))))
             }
@@ -109,6 +113,7 @@ impl Role {
         };
         let retry = match phase {
             _ if !may => Deed::Hidden,
+            Phase::Due { .. } if pending::waits_for_person(delivery) => Deed::Ready,
             Phase::Due { at } if now < at => Deed::Ready,
             Phase::Stuck { .. } => Deed::Ready,
             Phase::Failed { .. } => Deed::not("Given up; reprocess the request to try it again."),

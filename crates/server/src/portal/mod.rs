@@ -44,6 +44,7 @@ mod samples;
 pub mod session;
 mod sign_in;
 mod targets;
+mod tasks;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -154,6 +155,7 @@ fn routes() -> Router<Web> {
         .merge(resolutions::routes())
         .merge(sign_in::routes())
         .merge(targets::routes())
+        .merge(tasks::routes())
 }
 
 /// To the page where the reader's work is.
@@ -206,7 +208,9 @@ fn frame(session: Option<&Session>, title: impl Into<String>, place: Place) -> F
         title: title.into(),
         who: session.map(|session| session.caller.name.clone()),
         csrf: Csrf { token: session.map(|session| session.csrf.clone()).unwrap_or_default() },
-        sections: session.map(|session| Sections::of(&session.caller)).unwrap_or_default(),
+        sections: session
+            .map(|session| Sections { tasks: session.tasks, ..Sections::of(&session.caller) })
+            .unwrap_or_default(),
         place,
         crumbs: Vec::new(),
         notice: None,

@@ -8,6 +8,7 @@ use accede_domain::approval;
 use accede_domain::delivery::Phase;
 use accede_domain::filter::Filter;
 use accede_domain::id::{RequestId, SubjectId};
+use accede_domain::pending;
 use accede_domain::request::{self, Denial, State as Standing, Type, Wish};
 use askama::Template;
 use axum::Router;
@@ -199,6 +200,12 @@ impl RoleTold {
             }
             (true, _) if named.target_is_paused => {
                 "The target system is paused; it is delivered as soon as it is resumed."
+            }
+            (_, Phase::Due { .. }) if pending::waits_for_person(delivery) => {
+                "A person has the task to do it by hand."
+            }
+            (true, _) if delivery.pending.is_some() => {
+                "The target system accepted it and is not done yet."
             }
             (true, _) if 0 < delivery.misses => "It did not work yet and is tried again by itself.",
             (true, _) => "It is on its way.",

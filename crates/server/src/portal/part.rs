@@ -241,6 +241,8 @@ pub struct Sections {
     pub notices: bool,
     /// The deployment.
     pub deployment: bool,
+    /// How many tasks the reader is to do.
+    pub tasks: i64,
 }
 
 impl Sections {
@@ -256,6 +258,7 @@ impl Sections {
             notices: caller.reach(Action::ReadRequests) == Reach::Everywhere,
             deployment: caller.may_everywhere(Action::ReadTargets).is_ok()
                 && caller.may_everywhere(Action::ReadRequests).is_ok(),
+            tasks: 0,
         }
     }
 
@@ -283,6 +286,8 @@ pub enum Place {
     Drift,
     /// Held changes.
     Held,
+    /// Everybody's tasks.
+    Tasks,
     /// Target systems.
     Targets,
     /// Notices.
@@ -301,6 +306,8 @@ pub enum Place {
     MyRequests,
     /// Own access.
     MyAccess,
+    /// Own tasks.
+    MyTasks,
     /// Approvals that await the reader.
     Approvals,
     /// Approvals the reader was part of.

@@ -16,7 +16,11 @@ use super::input::{Input, choice};
 use super::part::Place;
 use super::problem::Result;
 use super::session::Session;
+use super::tasks::{handover, handover_fields};
 use super::{Web, frame, page, see};
+
+/// Besides what a resolution is: a person gets a task for it.
+const HAND_TO_PERSON: &str = "handToPerson";
 
 /// The routes of this page.
 pub fn routes() -> Router<Web> {
@@ -51,12 +55,20 @@ fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> Form
     let is = |resolution: Resolution| chosen == Some(resolution.name());
     let option =
         |resolution: Resolution, label: String| choice(resolution.name(), label, is(resolution));
+    let hand_over = choice(
+        HAND_TO_PERSON,
+        "Hand it to a person: they get a task, and the target system is not called meanwhile.",
+        chosen == Some(HAND_TO_PERSON),
+    );
+    let [who, due] =
+        handover_fields(typed, wrong).map(|field| field.when("resolution", &[HAND_TO_PERSON]));
     let mut choices = Vec::new();
     let lead = if row.delivery.wanted {
         choices.push(option(
             Resolution::DoneOutside,
             format!("Somebody gave the role in {target} itself. It is looked up there at once."),
         ));
+        choices.push(hand_over.clone());
         choices.push(option(
             Resolution::GiveUp,
             "Give it up: it is not tried any longer, until somebody reprocesses the request."
@@ -69,8 +81,9 @@ fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> Form
             format!(
                 "Somebody took the role away in {target} itself. It is looked up there at once."
             ),
-            true,
+            chosen != Some(HAND_TO_PERSON),
         ));
+        choices.push(hand_over.clone());
         format!(
             "{role} of {resource} should be taken away in {target} and is not. A removal is never \
              given up."
@@ -87,9 +100,11 @@ fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> Form
             Input::one_of("resolution", "What happened", choices)
                 .required()
                 .wrong(wrong.with("resolution")),
+            who,
+            due,
             Input::text(
                 "justification",
-                "Who did what, or why it is given up",
+                "Who did what, what is to be done, or why it is given up",
                 typed.typed("justification"),
                 MAX_JUSTIFICATION,
             )
@@ -121,6 +136,16 @@ async fn resolve(
     let delivery: DeliveryId = id("delivery", &delivery)?;
     let named = app.may_with_delivery(&session.caller, delivery, Action::Reprocess).await?;
     let justification = fields.typed("justification");
+    if fields.get("resolution") == Some(HAND_TO_PERSON) {
+        let handed = match handover(&fields, "justification") {
+            Ok(to) => app.hand_to_person(&session.caller, delivery, &to).await,
+            Err(error) => Err(error),
+        };
+        return match handed {
+            Ok(_) => Ok(see(format!("{}?done=handed", back(origin(&fields))))),
+            Err(error) => again(error, |wrong| form(&session, &named, &fields, wrong)),
+        };
+    }
     let resolved = match fields.get("resolution").and_then(Resolution::parse) {
         Some(resolution) => {
             app.resolve_delivery(&session.caller, delivery, resolution, &justification).await

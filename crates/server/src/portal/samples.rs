@@ -18,6 +18,7 @@ pub fn frame(title: impl Into<String>, place: Place) -> Frame {
             people: true,
             notices: true,
             deployment: true,
+            tasks: 3,
         },
         place,
         crumbs: Vec::new(),

@@ -17,6 +17,8 @@ pub struct Session {
     pub csrf: String,
     /// Why the deployment is paused, if it is.
     pub paused: Option<&'static str>,
+    /// How many tasks they are to do.
+    pub tasks: i64,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {

@@ -31,6 +31,7 @@ use super::problem::ProblemPage;
 use super::requests::RequestsPage;
 use super::sign_in::SignInPage;
 use super::targets::samples_of as targets;
+use super::tasks::{TaskPage, TasksPage};
 
 /// Every page with every sample: a name for it, and its HTML.
 pub fn every_page() -> Vec<(String, String)> {
@@ -85,6 +86,8 @@ pub fn every_page() -> Vec<(String, String)> {
     add("groups", rendered(&groups::lists()));
     add("group", rendered(&groups::pages()));
     add("assigned", rendered(&AssignedPage::samples()));
+    add("tasks", rendered(&TasksPage::samples()));
+    add("task", rendered(&TaskPage::samples()));
     add("problem", rendered(&ProblemPage::samples()));
     pages
 }

@@ -8,7 +8,7 @@ use accede_domain::approval;
 use accede_domain::delivery::{Delivery, Phase};
 use accede_domain::fault::Class;
 use accede_domain::request::{Denial, State, Type};
-use accede_domain::{assignment, policy::SubjectSet};
+use accede_domain::{assignment, pending, policy::SubjectSet, task};
 
 use super::part::{Badge, Notice, Tone, minute};
 
@@ -103,6 +103,15 @@ pub fn delivery_state(delivery: &Delivery) -> Badge {
             Badge::new(Tone::Ok, "ok", "Delivered")
         }
         Phase::InFlight { .. } if settled => Badge::new(Tone::Idle, "off", "Removed"),
+        Phase::Due { .. } | Phase::InFlight { .. } if delivery.pending.is_some() => {
+            let words = match (pending::waits_for_person(delivery), delivery.wanted) {
+                (true, true) => "With a person",
+                (true, false) => "Removal with a person",
+                (false, true) => "Accepted by the target",
+                (false, false) => "Removal accepted by the target",
+            };
+            Badge::new(Tone::Info, "wait", words)
+        }
         Phase::Due { .. } | Phase::InFlight { .. } if delivery.wanted => {
             if 0 < delivery.misses {
                 Badge::new(Tone::Warn, "go", "Retrying")
@@ -141,6 +150,17 @@ pub fn job_state(name: &str, is_over: bool) -> Badge {
         ("completed", true) => Badge::new(Tone::Ok, "ok", "Finished"),
         ("completed", false) => Badge::new(Tone::Info, "go", "Delivering"),
         _ => Badge::new(Tone::Info, "go", "Running"),
+    }
+}
+
+/// How a task stands.
+pub fn task_state(state: task::State, is_overdue: bool) -> Badge {
+    match state {
+        task::State::Open if is_overdue => Badge::new(Tone::Warn, "warn", "Overdue"),
+        task::State::Open => Badge::new(Tone::Info, "wait", "Open"),
+        task::State::Done => Badge::new(Tone::Ok, "ok", "Done"),
+        task::State::CouldNot => Badge::new(Tone::Bad, "no", "Could not be done"),
+        task::State::Withdrawn => Badge::new(Tone::Idle, "off", "Withdrawn"),
     }
 }
 
@@ -264,6 +284,12 @@ pub fn happened(kind: &str) -> String {
         "resolved" => "Settled by hand",
         "contradicted" => "Said to be done, but it is not",
         "overtaken" => "Ended while it was delivering",
+        "taskCreated" => "Task for a person",
+        "taskReassigned" => "Task reassigned",
+        "taskWithdrawn" => "Task withdrawn",
+        "taskDone" => "Task done",
+        "taskFailed" => "Task could not be done",
+        "calledBack" => "The target system called back",
         other => return spaced(other),
     };
     words.to_owned()
@@ -286,6 +312,7 @@ pub fn outcome(name: &str) -> Badge {
         "alreadyInState" => Badge::new(Tone::Ok, "ok", "Was so already"),
         "present" => Badge::new(Tone::Info, "info", "Seen: there"),
         "absent" => Badge::new(Tone::Info, "info", "Seen: not there"),
+        "pending" => Badge::new(Tone::Info, "wait", "Accepted, not done yet"),
         "fault" => Badge::new(Tone::Bad, "bad", "Failed"),
         "discarded" => Badge::new(Tone::Idle, "off", "Answer came too late"),
         other => Badge::new(Tone::Idle, "info", other),
@@ -356,6 +383,7 @@ pub fn done_to(code: Option<&str>, state: &State) -> Option<Notice> {
         ("tried", State::Delivering { .. } | State::Canceling { .. }) => "tried",
         ("waiting", _) => "waiting",
         ("resolved", _) => "resolved",
+        ("handed", _) => "handed",
         _ => return None,
     };
     done(Some(code))
@@ -381,6 +409,9 @@ pub fn done(code: Option<&str>) -> Option<Notice> {
         "comparing" => "The target systems are being read. Reload the page to see how far it is.",
         "confirmed" => "Confirmed. It goes on as soon as every role has found its place.",
         "regranted" => "It is being given again.",
+        "taskdone" => "Thank you. The task is done.",
+        "taskfailed" => "The task is closed. Who manages the access package sees why.",
+        "handed" => "It is with a person now. The target system is not called for it meanwhile.",
         "released" => "The change goes on. What follows from it is planned anew.",
         "rejected" => "The change was taken back.",
         "approved" => "You approved the request.",

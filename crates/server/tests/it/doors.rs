@@ -2,13 +2,14 @@
 //! refusal says what is wrong.
 
 use accede_domain::drift::{self, Kind};
-use accede_domain::id::{DriftFindingId, GuardId, Id, NoticeId};
+use accede_domain::id::{DriftFindingId, GuardId, Id, NoticeId, TaskId};
 use accede_domain::notice::{Channel, State as NoticeState, Topic};
 use accede_domain::permission::Role;
 use accede_store::Tx;
 use accede_store::drift::{Finding, Holder, Place};
 use accede_store::guards::{self, Cause, Guard, State};
 use accede_store::notices::{self, Notice};
+use accede_store::tasks::{self, Task};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -126,7 +127,27 @@ impl Ids {
             justification: None,
             version: 1,
         };
-        let wait = async |tx: &mut Tx<'_>| guards::insert(tx, &held_change).await;
+        let task = Task {
+            id: TaskId::from_uuid(uuid::Uuid::from_u128(0x7a5c)),
+            delivery: delivery.parse().unwrap(),
+            generation: 1,
+            is_grant: true,
+            assignee: kim.0,
+            is_group: false,
+            instructions: None,
+            state: accede_domain::task::State::Open,
+            created_by: "accede".to_owned(),
+            created_at: world.app.now(),
+            due_at: world.app.now(),
+            closed_by: None,
+            closed_at: None,
+            note: None,
+            version: 1,
+        };
+        let wait = async |tx: &mut Tx<'_>| {
+            tasks::insert(tx, &task).await?;
+            guards::insert(tx, &held_change).await
+        };
         world.store.write(wait).await.unwrap();
         let notice = Notice {
             id: NoticeId::from_uuid(uuid::Uuid::from_u128(0x9a1e)),
@@ -210,6 +231,7 @@ impl Ids {
             ("notices", notice.id.to_string()),
             ("reprocessPlans", id(&plan)),
             ("plans", id(&plan)),
+            ("tasks", task.id.to_string()),
             ("digest", digest),
             ("reprocessJobs", job.clone()),
             ("jobs", job),
@@ -474,6 +496,9 @@ pub fn base(ids: &Ids, path: &str) -> Value {
         "confirm" => json!({ "choice": "resume" }),
         "resolve" => json!({ "resolution": "doneOutside", "justification": "a" }),
         "run" => json!({ "digest": ids.of("digest") }),
+        "complete" => json!({ "outcome": "done" }),
+        "reassign" => json!({ "assignee": ids.of("users") }),
+        _ if before == "callbacks" => json!({ "state": "done" }),
         _ if before == "stages" => json!({ "reviewResult": "Approve" }),
         "incompatibleGroups" => link("groups"),
         "targets" => json!({ "name": "a", "kind": "chaos", "settings": { "name": "a" } }),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accede_connectors::egress::Policy;
-use accede_connectors::{Connector, Done, Item, Person, Presence, Role, Settings, Wanted, kinds};
+use accede_connectors::{
+    Connector, Done, Item, Order, Person, Presence, Role, Settings, Wanted, kinds,
+};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{Id, TargetId};
 use async_trait::async_trait;
@@ -36,6 +38,7 @@ fn opened(settings: Value, secrets: &[(&str, &str)]) -> Arc<dyn Connector> {
         target: TargetId::from_uuid(Uuid::nil()),
         settings,
         secrets: BTreeMap::from_iter(secrets),
+        clock: accede_connectors::Clock::default(),
     };
     let egress = Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
     kinds::open("graph", settings, Arc::new(egress)).unwrap()
@@ -191,7 +194,7 @@ async fn another_accede_keeps_the_contract() {
 }
 
 async fn ensure(on: &Arc<dyn Connector>, one: &Person, role: &Role, wanted: Wanted) -> Answer {
-    let item = Item { person: one.clone(), role: role.clone(), wanted };
+    let item = Item { person: one.clone(), role: role.clone(), wanted, order: Order::default() };
     on.ensure(&[item]).await.remove(0)
 }
 
@@ -349,6 +352,7 @@ fn settings_are_read_strictly() {
             target: TargetId::from_uuid(Uuid::nil()),
             settings,
             secrets: BTreeMap::from_iter(secrets),
+            clock: accede_connectors::Clock::default(),
         };
         kinds::validate("graph", &settings, &Policy::default()).map_err(|p| p.to_string())
     };

@@ -42,6 +42,7 @@ mod role_management;
 mod routes;
 mod sign_in;
 mod targets;
+mod tasks;
 mod tidy;
 mod user_import;
 mod users;

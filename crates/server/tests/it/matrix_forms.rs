@@ -59,6 +59,8 @@ pub fn fields(ids: &Ids, route: &str) -> Fields {
         }
         "plans" => with(&[("id", ids.of("requests"))]),
         "plans/{id}/run" => with(&[("digest", ids.of("digest"))]),
+        "tasks/{id}/reassign" => with(&[("assignee", KIM)]),
+        "/my/tasks/{id}" => with(&[("outcome", "done"), ("version", "1")]),
         "targets/new" => with(&[("kind", "chaos"), ("name", "a"), ("settings.name", "a")]),
         "targets/{id}/edit" => {
             with(&[("displayName", "A"), ("settings.name", "a"), ("version", "1")])

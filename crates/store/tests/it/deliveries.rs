@@ -52,6 +52,7 @@ fn full(desk: &Desk, wanted: bool, phase: Phase) -> DeliveryRow {
             verified: Some(at(4)),
             verify_at: None,
             poison: Poison { crashes: 2, strikes: 1 },
+            pending: None,
         },
         attempted_at: Some(at(5)),
         ..desk.delivery(700, desk.uma.subject, "staff")

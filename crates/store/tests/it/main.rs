@@ -36,4 +36,5 @@ mod separations;
 mod shelf;
 mod spreads;
 mod targets;
+mod tasks;
 mod users;
