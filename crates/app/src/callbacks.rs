@@ -3,7 +3,8 @@
 //! Whoever shows the event's token speaks for the target. A callback is heard as often as it comes,
 //! and counts for the wish that its event was about and for no later one.
 
-use accede_connectors::webhook::{EventId, SigningKey};
+use accede_connectors::signature::Secret;
+use accede_connectors::webhook::EventId;
 use accede_domain::delivery::Phase;
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::DeliveryId;
@@ -127,9 +128,9 @@ impl App {
         let found = self.find_called(event.delivery).await?;
         let (row, target) = found.ok_or_else(not_admitted)?;
         let secrets = open_secrets(self, &target)?;
-        let key = secrets.get(SECRET).and_then(|secret| SigningKey::parse(secret));
+        let key = secrets.get(SECRET).and_then(|secret| Secret::parse(secret));
         match key {
-            Some(key) if key.admits(&event, token) => Ok((event, row, target)),
+            Some(key) if key.admits(&event.to_string(), token) => Ok((event, row, target)),
             _ => Err(not_admitted()),
         }
     }

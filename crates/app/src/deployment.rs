@@ -12,7 +12,7 @@ use accede_domain::deployment::{self as rules, Doubt, Home, Mark, Regrant};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::{SignedDuration, Timestamp};
-use accede_store::{Engine, Store, Tx, deployment, targets};
+use accede_store::{Engine, Store, Tx, deployment, findings, notices, targets};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -479,6 +479,7 @@ impl App {
                 let Some(kept) = kept(tx).await? else { return Ok(()) };
                 if choice == Choice::NewInstance {
                     deployment::replace(tx, INSTANCE, &new.to_string()).await?;
+                    notices::forget_pending(tx).await?;
                     for mut target in targets::list(tx, crate::worker::MAX_TARGETS).await? {
                         if target.kind != targets::DIRECTORY && !target.is_paused {
                             target.is_paused = true;
@@ -488,6 +489,7 @@ impl App {
                     }
                 } else {
                     deployment::keep(tx, INSTANCE, &new.to_string()).await?;
+                    findings::leave_extras(tx).await?;
                 }
                 deployment::replace(tx, HOME, &here.text()).await?;
                 let epoch = deployment::get_number(tx, EPOCH).await?.unwrap_or(0);

@@ -322,16 +322,16 @@ impl App {
                     return Ok(job);
                 }
                 let most = self.settings().four_eyes_above;
-                if let Some(most) = most.filter(|most| *most < plan.eligible) {
-                    if made_by(caller, &plan) {
-                        return Err(rule(
-                            "SecondPersonNeeded",
-                            format!(
-                                "a plan with more than {most} requests is run by another person than \
-                                 who made it: by one who may reprocess in every catalog"
-                            ),
-                        ));
-                    }
+                if let Some(most) = most.filter(|most| *most < plan.eligible)
+                    && made_by(caller, &plan)
+                {
+                    return Err(rule(
+                        "SecondPersonNeeded",
+                        format!(
+                            "a plan with more than {most} requests is run by another person than who \
+                             made it: by one who may reprocess in every catalog"
+                        ),
+                    ));
                 }
                 let expires = retry::after(plan.created_at, PLAN_AGE);
                 if expires < now {

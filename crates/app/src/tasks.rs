@@ -225,7 +225,7 @@ impl App {
                     pending::finish(row.delivery, task.generation, &report, read, &retry, now)?;
                 if let Some(seen) = seen {
                     row.attempted_at = Some(now);
-                    deliveries::insert_attempt(tx, &self.read_by_hand(&row, seen, now)).await?;
+                    deliveries::insert_attempt(tx, &self.read_outside(&row, seen, now)).await?;
                 }
                 if let (Some(read), true) = (read, settled == row.delivery) {
                     return Ok(Some(read));

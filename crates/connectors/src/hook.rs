@@ -63,7 +63,7 @@ impl Hook {
             .header(header::CONTENT_TYPE, "application/json")
             .header(ID_HEADER, id)
             .header(TIME_HEADER, at.as_second().to_string())
-            .header(SIGNATURE_HEADER, self.secret.sign(id, at, &body))
+            .header(SIGNATURE_HEADER, self.secret.sign(id, at.as_second(), &body))
             .body(body)
             .send()
             .await

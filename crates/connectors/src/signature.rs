@@ -3,9 +3,7 @@
 
 use aws_lc_rs::hmac;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use accede_domain::Timestamp;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// The header with the call's id. The same event has the same id, however often it is sent.
 pub const ID_HEADER: &str = "webhook-id";
@@ -39,13 +37,27 @@ impl Secret {
     }
 
     /// The value of [`SIGNATURE_HEADER`] for a call.
-    pub fn sign(&self, id: &str, at: Timestamp, body: &str) -> String {
-        let signed = format!("{id}.{}.{body}", at.as_second());
+    /// `seconds` are counted since 1970 (UTC).
+    pub fn sign(&self, id: &str, seconds: i64, body: &str) -> String {
+        let signed = format!("{id}.{seconds}.{body}");
         format!("v1,{}", STANDARD.encode(hmac::sign(&self.0, signed.as_bytes())))
+    }
+
+    /// The token that a callback for a call must show.
+    pub fn callback_token(&self, id: &str) -> String {
+        let tag = hmac::sign(&self.0, format!("callback.{id}").as_bytes());
+        URL_SAFE_NO_PAD.encode(tag)
+    }
+
+    /// Whether a callback for a call shows its token; in constant time.
+    pub fn admits(&self, id: &str, token: &str) -> bool {
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(token) else { return false };
+        hmac::verify(&self.0, format!("callback.{id}").as_bytes(), &tag).is_ok()
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 
@@ -53,8 +65,8 @@ mod tests {
     fn a_call_is_signed_as_the_specification_says() {
         // The worked example of the specification.
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let at = Timestamp::from_second(1_614_265_330).unwrap();
-        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", at, r#"{"test": 2432232314}"#);
+        let body = r#"{"test": 2432232314}"#;
+        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 

@@ -11,8 +11,6 @@ use accede_domain::id::{DeliveryId, Id};
 use accede_domain::pending::Accepted;
 use accede_domain::{SignedDuration, Timestamp};
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
@@ -21,7 +19,9 @@ use crate::egress::Policy;
 use crate::http::{self, Dialect, Http, Reply};
 use crate::listed::{Listed, RESOURCES};
 use crate::oauth::Credentials;
+use crate::pace::{self, Pace};
 use crate::settings::{Field, Problem, Reader};
+use crate::signature::Secret;
 use crate::tls::{self, Authorities};
 use crate::{
     CALL_DEADLINE, Clock, Connector, Done, FoundResource, Health, Item, Person, Presence, Role,
@@ -49,6 +49,7 @@ pub const SETTINGS: &[Field] = &[
          answered with 202 and never called back is sent again then",
     ),
     RESOURCES,
+    pace::CALLS_PER_MINUTE,
     tls::CA_CERTIFICATE,
     http::ALLOW_PLAIN,
 ];
@@ -68,8 +69,6 @@ const DIALECT: Dialect = Dialect {
     server: "a receiver of events",
 };
 
-/// What a secret begins with.
-const PREFIX: &str = "whsec_";
 /// Time kept back so that a method ends by itself before the worker's deadline.
 const RESERVE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How long a `202` is waited for if the settings say nothing.
@@ -115,43 +114,10 @@ impl EventId {
     }
 }
 
-/// The key that events of a target are signed with.
-#[derive(Clone)]
-pub struct SigningKey(aws_lc_rs::hmac::Key);
-
-impl SigningKey {
-    /// The key in a secret like `whsec_MfKQ…`; `None` if it is none.
-    pub fn parse(secret: &str) -> Option<SigningKey> {
-        let bytes = STANDARD.decode(secret.trim().strip_prefix(PREFIX)?).ok()?;
-        let fits = (24..=64).contains(&bytes.len());
-        fits.then(|| SigningKey(aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &bytes)))
-    }
-
-    /// What `webhook-signature` says of an event.
-    pub fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
-        let signed = format!("{id}.{timestamp}.{body}");
-        let tag = aws_lc_rs::hmac::sign(&self.0, signed.as_bytes());
-        format!("v1,{}", STANDARD.encode(tag.as_ref()))
-    }
-
-    /// The token that a callback for an event must show.
-    pub fn callback_token(&self, id: &EventId) -> String {
-        let tag = aws_lc_rs::hmac::sign(&self.0, format!("callback.{id}").as_bytes());
-        URL_SAFE_NO_PAD.encode(tag.as_ref())
-    }
-
-    /// Whether a callback for an event shows its token; in constant time.
-    pub fn admits(&self, id: &EventId, token: &str) -> bool {
-        let Ok(tag) = URL_SAFE_NO_PAD.decode(token) else { return false };
-        let signed = format!("callback.{id}");
-        aws_lc_rs::hmac::verify(&self.0, signed.as_bytes(), &tag).is_ok()
-    }
-}
-
 /// A receiver of events.
 pub struct Webhook {
     http: Http,
-    key: SigningKey,
+    key: Secret,
     callback_base: Option<Url>,
     pending_for: SignedDuration,
     resources: Listed,
@@ -181,7 +147,7 @@ pub(crate) fn open(
     };
     let pending_for = pending_for.fixed().and_then(|fixed| SignedDuration::try_from(fixed).ok());
     let secret = reader.secret("signingSecret", "`whsec_` and Base64 of 32 random bytes")?;
-    let key = SigningKey::parse(secret).ok_or_else(|| {
+    let key = Secret::parse(secret).ok_or_else(|| {
         let sentence = "must be `whsec_` and 24 to 64 random bytes in Base64; `openssl rand -base64 \
                         32` makes the part after `whsec_`";
         Problem::new("secrets.signingSecret", sentence)
@@ -190,7 +156,7 @@ pub(crate) fn open(
     let authorities = Authorities::from_pem(reader.text("caCertificate")?)?;
     let credentials = Credentials::Signature(secret.to_owned());
     Ok(Arc::new(Webhook {
-        http: Http::new(url, DIALECT, credentials, egress, authorities),
+        http: Http::new(url, DIALECT, credentials, egress, authorities, Pace::read(reader)?),
         key,
         callback_base,
         pending_for: pending_for.unwrap_or(SignedDuration::from_hours(7 * 24)),
@@ -251,7 +217,7 @@ impl Webhook {
                 "callback": {
                     "path": path,
                     "url": url,
-                    "token": self.key.callback_token(id),
+                    "token": self.key.callback_token(&id.to_string()),
                 },
             },
         })
@@ -333,17 +299,6 @@ mod tests {
 
     use super::*;
 
-    /// The example of the Standard Webhooks documents.
-    #[test]
-    fn events_are_signed_as_the_convention_has_it() {
-        let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-
-        let signature = key.sign(id, 1_614_265_330, r#"{"test": 2432232314}"#);
-
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
-
     #[test]
     fn an_event_id_has_one_spelling() {
         let delivery = DeliveryId::from_uuid(Uuid::from_u128(7));
@@ -366,26 +321,19 @@ mod tests {
 
     #[test]
     fn a_token_admits_to_its_own_event_only() {
-        let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let key = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let delivery = DeliveryId::from_uuid(Uuid::from_u128(7));
         let id = EventId { delivery, generation: 12, is_grant: true };
-        let token = key.callback_token(&id);
+        let token = key.callback_token(&id.to_string());
 
-        assert!(key.admits(&id, &token));
+        assert!(key.admits(&id.to_string(), &token));
         for other in [
             EventId { generation: 13, ..id },
             EventId { is_grant: false, ..id },
             EventId { delivery: DeliveryId::from_uuid(Uuid::from_u128(8)), ..id },
         ] {
-            assert!(!key.admits(&other, &token), "{other}");
+            assert!(!key.admits(&other.to_string(), &token), "{other}");
         }
-        assert!(!key.admits(&id, "") && !key.admits(&id, "%"));
-    }
-
-    #[test]
-    fn a_secret_is_long_and_random_or_refused() {
-        for wrong in ["", "secret", "whsec_", "whsec_c2hvcnQ=", "whsec_not base64"] {
-            assert!(SigningKey::parse(wrong).is_none(), "{wrong}");
-        }
+        assert!(!key.admits(&id.to_string(), "") && !key.admits(&id.to_string(), "%"));
     }
 }

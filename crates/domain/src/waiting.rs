@@ -162,6 +162,7 @@ pub fn of_request(
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
     use crate::delivery::Observed;

@@ -130,6 +130,16 @@ pub async fn save(tx: &mut Tx<'_>, sweep: &Sweep) -> Result<()> {
     Ok(())
 }
 
+/// A settled delivery that may be read: not one that a restored database left in its target, which
+/// waits for a person until it is called for again.
+macro_rules! readable {
+    () => {
+        "d.phase = 'settled' and d.ready_at_ms is null
+             and not exists (select 1 from findings f where f.delivery_id = d.id
+                 and f.found = 'present' and not f.wanted and d.attempted_at_ms <= f.at_ms)"
+    };
+}
+
 /// Settled deliveries of a target that were last called for before `cutoff`, longest ago first; held
 /// until the transaction ends, leaving out what others hold.
 pub async fn to_read(
@@ -143,16 +153,18 @@ pub async fn to_read(
             "select ",
             deliveries::columns!(),
             " from deliveries d
-             where d.target_id = $1 and d.phase = 'settled' and d.ready_at_ms is null
-                 and d.attempted_at_ms < $2
+             where d.target_id = $1 and ",
+            readable!(),
+            " and d.attempted_at_ms < $2
              order by d.attempted_at_ms limit $3"
         ),
         pg: concat!(
             "select ",
             deliveries::columns!(),
             " from deliveries d
-             where d.target_id = $1 and d.phase = 'settled' and d.ready_at_ms is null
-                 and d.attempted_at_ms < $2
+             where d.target_id = $1 and ",
+            readable!(),
+            " and d.attempted_at_ms < $2
              order by d.attempted_at_ms limit $3
              for update skip locked"
         ),
@@ -165,9 +177,11 @@ pub async fn to_read(
 pub async fn has_to_read(tx: &mut Tx<'_>, target: TargetId, cutoff: Timestamp) -> Result<bool> {
     let found = tx
         .query_opt(
-            "select 1 from deliveries
-             where target_id = $1 and phase = 'settled' and ready_at_ms is null
-                 and attempted_at_ms < $2 limit 1",
+            concat!(
+                "select 1 from deliveries d where d.target_id = $1 and ",
+                readable!(),
+                " and d.attempted_at_ms < $2 limit 1"
+            ),
             params![target, cutoff],
         )
         .await?;

@@ -31,6 +31,19 @@ pub async fn clear(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Calls off every look at what is in its target and not wanted: it is left there until a person
+/// decides.
+pub async fn leave_extras(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute(
+        "update deliveries set ready_at_ms = null
+         where phase = 'settled' and not wanted and id in
+             (select delivery_id from findings where found = 'present' and not wanted)",
+        &[],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Records findings; of two about one delivery the later counts.
 pub async fn save_all(tx: &mut Tx<'_>, findings: &[Finding]) -> Result<()> {
     let values: Vec<_> = findings

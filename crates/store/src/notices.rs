@@ -229,6 +229,11 @@ pub async fn counts(tx: &mut Tx<'_>) -> Result<Vec<(State, i64)>> {
     Ok(counts)
 }
 
+/// Forgets what was not sent yet: it was another deployment's to tell.
+pub async fn forget_pending(tx: &mut Tx<'_>) -> Result<u64> {
+    tx.execute("delete from notices where state = 'pending'", &[]).await
+}
+
 /// Forgets notices that were taken or given up before `before`, at most `limit`.
 pub async fn forget(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<u64> {
     tx.execute(

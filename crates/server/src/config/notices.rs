@@ -67,6 +67,7 @@ fn needs(key: &str, other: &str) -> ConfigError {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 

@@ -181,7 +181,7 @@ async fn send(
 
 async fn test(State(app): State<App>, Posted { session, .. }: Posted) -> Result {
     match app.test_notices(&session.caller).await {
-        Ok(_) => Ok(see("/governance/notices?done=notified".to_owned())),
+        Ok(_) => Ok(see("/governance/notices?done=notified")),
         Err(error) => {
             let told = Notice::new(Tone::Bad, sentence(&error.to_string()));
             let again_page = notices_page(&app, &session, None, Some(told)).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use accede_connectors::webhook::SigningKey;
+use accede_connectors::signature::Secret;
 use accede_domain::id::UserId;
 use axum::Router;
 use axum::body::Bytes;
@@ -216,7 +216,7 @@ fn newest(sent: &Sent) -> Value {
     let text = |name: &str| headers[name].to_str().unwrap().to_owned();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let at: i64 = text("webhook-timestamp").parse().unwrap();
-    let key = SigningKey::parse(SECRET).unwrap();
+    let key = Secret::parse(SECRET).unwrap();
     assert_eq!(text("webhook-signature"), key.sign(&text("webhook-id"), at, &body));
     let event: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(event["data"]["id"], json!(text("webhook-id")));
