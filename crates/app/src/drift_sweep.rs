@@ -21,7 +21,7 @@ use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::drift::{self, Finding, Holder, Place};
 use accede_store::drift_sweeps::{self, Sweep};
 use accede_store::targets::{self, TargetRow};
-use accede_store::{circuits, people};
+use accede_store::{circuits, findings, people};
 use futures_util::FutureExt;
 use serde_json::json;
 
@@ -513,6 +513,8 @@ impl App {
             Observed::Never => Ok(true),
             // It was there before us, and is kept.
             Observed::Present => Ok(false),
+            // A restored database found it there: whether it is ours is for a person to say.
+            Observed::Absent | Observed::Unknown if findings::is_left(tx, &row).await? => Ok(true),
             Observed::Absent | Observed::Unknown => {
                 row.delivery = delivery::look_again(delivery, now);
                 deliveries::save(tx, &row, delivery.epoch).await?;

@@ -44,6 +44,16 @@ pub async fn leave_extras(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Whether a delivery was found in its target without being wanted when a restored database was
+/// compared, and was not called for since.
+pub async fn is_left(tx: &mut Tx<'_>, row: &DeliveryRow) -> Result<bool> {
+    let found = get(tx, row.id).await?;
+    Ok(found.is_some_and(|finding| {
+        let since = row.attempted_at.is_none_or(|at| at <= finding.at);
+        finding.found == Found::Present && !finding.wanted && since
+    }))
+}
+
 /// Records findings; of two about one delivery the later counts.
 pub async fn save_all(tx: &mut Tx<'_>, findings: &[Finding]) -> Result<()> {
     let values: Vec<_> = findings
