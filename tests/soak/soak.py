@@ -634,6 +634,8 @@ def soak(world):
         limited = len(world.targets.ask(THROTTLED, "calls", 0)), time.time()
         # Whether anything was lost is seen when nothing holds the rest up any longer.
         world.targets.fault(THROTTLED, "none")
+        # Dated assignments that are still to end would be there rightly.
+        time.sleep(max(0, max((pair.end or 0 for pair in world.pairs.values()), default=0) + 5 - time.time()))
         world.settle(options.patience * 60)
     finally:
         over.set()
