@@ -18,13 +18,14 @@ use accede_domain::filter::Filter;
 use accede_domain::id::{
     AssignmentId, DeliveryId, JobId, PackageId, RequestId, SubjectId, TargetId,
 };
+use accede_domain::notice::Topic;
 use accede_domain::permission::Reach;
 use accede_domain::request::Type;
 use accede_domain::schedule::Schedule;
 use accede_domain::{SignedDuration, Timestamp};
-use accede_store::circuits;
 use accede_store::request_list::{Narrowing, Whose};
 use accede_store::{Store, params};
+use accede_store::{alarms, circuits, deployment};
 
 use crate::dice::Dice;
 use crate::oracle::{Oracle, Verdict, must};
@@ -946,6 +947,35 @@ impl History {
 
     // ---- what people read ----------------------------------------------------------------------
 
+    /// I5: whoever runs the server is told of every removal that is late, unless others were told of
+    /// a moment ago.
+    async fn hear(&mut self, stuck: &BTreeSet<DeliveryId>) -> Verdict {
+        let now = self.world.now();
+        let store = self.world.store.clone();
+        let rested = async |name: &'static str, seconds: i64| {
+            let last = store.read(async |tx| deployment::last_turn(tx, name).await).await.unwrap();
+            last.is_none_or(|last| seconds <= now.duration_since(last).as_secs())
+        };
+        let is_due = rested("turn.alarms", 20).await && rested("turn.stuck", 15 * 60).await;
+        let app = self.world.app.clone();
+        app.raise_alarms().await.map_err(|error| format!("alarms: {error:?}"))?;
+        let topic = Topic::RevocationsStuck;
+        let told = store.read(async |tx| alarms::standing(tx, topic, 10_000).await).await.unwrap();
+        for id in stuck.iter().filter(|_| is_due) {
+            let row = &self.snapshot.deliveries[id];
+            if now.duration_since(row.since) < SignedDuration::from_hours(1) {
+                continue;
+            }
+            must!(
+                told.iter().any(|alarm| alarm.object == id.0 && alarm.since == row.since),
+                "I5: {id} is late since {} and nobody is told",
+                row.since
+            );
+            self.count("late removal told");
+        }
+        Ok(())
+    }
+
     /// Lists, counts, failures and stuck revocations agree with the rows.
     async fn read(&mut self) -> Verdict {
         let broke = |error: Error| format!("a read broke: {error:?}");
@@ -968,6 +998,7 @@ impl History {
         if !listed.is_empty() {
             self.count("stuck revocation listed");
         }
+        self.hear(&listed).await?;
         let failures = app.list_failures(&admin).await.map_err(broke)?;
         let deliveries: i64 = failures.iter().map(|failure| failure.cause.deliveries).sum();
         let undone = self

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | I1, I2 | states of requests, step by step; timelines as a path; nothing on its way at rest |
 //! | I3, I9 | at each claim, from the assignments alone |
-//! | I4, I5 | work for what is to go, after each step; the list of what is stuck against truth and rows |
+//! | I4, I5 | work for what is to go, after each step; the list of what is stuck against truth and rows; who is late is told |
 //! | I6 | a membership is there or not: a second one cannot be, so it is looked for in the contract of connectors |
 //! | I7 | leases, epochs and late answers, at each claim and each answer |
 //! | I8 | at rest, two days after everything healed; what was changed outside is found by comparing |
@@ -23,7 +23,7 @@
 //! | I17 | evidence against what was answered, after each step |
 //! | I18 | timelines against the audit log, at the end |
 //! | I19 | not here: a deployment serves one organization |
-//! | I20 | not here: no mail is sent |
+//! | I20 | not here: a notice is unique per event and recipient by the database's own rule; stories send them |
 //! | I21 | at each claim: a target that rests is left alone, one on trial gets one call |
 //! | I22 | ends of assignments and requests, after each step |
 //! | I23 | not here: a simulated target answers in our own classes; connectors are tested for theirs |
@@ -120,6 +120,7 @@ const MUST_HAPPEN: &[&str] = &[
     "call not sent after its deadline",
     "late answer discarded",
     "stuck revocation listed",
+    "late removal told",
     "pause",
     "job",
     "submit done",
