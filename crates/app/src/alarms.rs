@@ -11,7 +11,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::alarms::{self, Alarm, Manager, Stuck};
 use accede_store::deliveries::DeliveryRow;
-use accede_store::deployment::{self, Turn, take_turn};
+use accede_store::deployment::{self, Turn, is_too_early, take_turn};
 use accede_store::{Tx, causes, circuits, deliveries, people, targets};
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ impl App {
         let now = self.now();
         let read = async |tx: &mut Tx<'_>| {
             let last = deployment::last_turn(tx, LOOKED).await?;
-            if last.is_some_and(|last| now.duration_since(last) < LOOK) {
+            if last.is_some_and(|last| is_too_early(last, LOOK, now)) {
                 return Ok(None);
             }
             let mut gathered = Gathered::default();
@@ -127,7 +127,7 @@ impl App {
         now: Timestamp,
     ) -> Result<()> {
         let last = deployment::last_turn(tx, STUCK_TOLD).await?;
-        if last.is_some_and(|last| now.duration_since(last) < TOGETHER) {
+        if last.is_some_and(|last| is_too_early(last, TOGETHER, now)) {
             return Ok(());
         }
         let before = now.checked_sub(STUCK_AFTER).unwrap_or(Timestamp::MIN);
@@ -253,7 +253,7 @@ impl App {
     ) -> Result<()> {
         let Some(every) = self.settings().notices.digest else { return Ok(()) };
         let since = deployment::last_turn(tx, DIGESTED).await?;
-        if since.is_some_and(|since| now.duration_since(since) < every) {
+        if since.is_some_and(|since| is_too_early(since, every, now)) {
             return Ok(());
         }
         gathered.turns.push((DIGESTED, every));
@@ -265,7 +265,7 @@ impl App {
         if found.requests == 0 && found.failures.iter().all(|f| f.cause.first_seen <= since) {
             return Ok(());
         }
-        let letter = letters::failures(&found, self.links());
+        let letter = letters::failures(&found, true, self.links());
         let event = event(&letter, now);
         gathered.letters.push((event.clone(), letter, None));
         let notices = &self.settings().notices;
@@ -281,8 +281,9 @@ impl App {
             let reach = crate::callers::grants(tx, user.uuid()).await?.reach(Action::ReadRequests);
             let found = self.undelivered(tx, &reach, &rested, since, now).await?;
             if 0 < found.requests {
-                let letter = letters::failures(&found, self.links());
-                gathered.letters.push((event.clone(), letter, Some(mail)));
+                // A target's own words may name what is in other catalogs.
+                let letter = letters::failures(&found, false, self.links());
+                gathered.letters.push((format!("{event}/{user}"), letter, Some(mail)));
             }
         }
         Ok(())
@@ -335,7 +336,9 @@ impl App {
         };
         let crashes = row.delivery.poison.crashes;
         let letter = letters::laid_down(&about, row.delivery.wanted, crashes, self.links());
-        let event = format!("deliveryLaidDown/{}/{}", row.id, now.as_millisecond());
+        // A connector that breaks down may take thousands along: one letter in ten minutes a target.
+        let minutes = now.as_second().div_euclid(600);
+        let event = format!("deliveryLaidDown/{}/{minutes}", row.key.target);
         self.tell(tx, &event, &letter, Audience::Operators, now).await?;
         Ok(())
     }

@@ -127,7 +127,10 @@ impl App {
         let event = EventId::parse(event).ok_or_else(not_admitted)?;
         let found = self.find_called(event.delivery).await?;
         let (row, target) = found.ok_or_else(not_admitted)?;
-        let secrets = open_secrets(self, &target)?;
+        let Ok(secrets) = open_secrets(self, &target) else {
+            tracing::error!(target = %target.id, "the secrets of a target do not open");
+            return Err(not_admitted());
+        };
         let key = secrets.get(SECRET).and_then(|secret| Secret::parse(secret));
         match key {
             Some(key) if key.admits(&event.to_string(), token) => Ok((event, row, target)),

@@ -201,14 +201,12 @@ impl App {
         self.refresh_pause().await?;
         let pause = self.paused().ok_or_else(not_paused)?;
         if pause.choice.is_some() {
-            return Err(refusal(
-                "ConfirmUnderWay",
-                "what this database is was confirmed already, so it is not compared again",
-            ));
+            return Err(under_way());
         }
         let now = self.now();
         self.store()
             .write(async |tx| {
+                crate::deployment::refuse_confirmed(tx).await?;
                 if kept(tx).await?.is_some_and(|kept| kept.completed.is_none()) {
                     // Asking twice is asking once.
                     return Ok(());
@@ -316,7 +314,14 @@ impl App {
             return Ok(done);
         }
         let held = match choice {
-            Choice::Resume { regrant } => self.hold_unseen(regrant).await?,
+            Choice::Resume { regrant } => match self.hold_unseen(choice, regrant).await? {
+                Some(held) => held,
+                // Another server ended the pause meanwhile.
+                None => {
+                    self.refresh_pause().await?;
+                    return Ok(done + 1);
+                }
+            },
             Choice::NewInstance => 0,
         };
         self.end_pause(choice, held).await?;
@@ -451,19 +456,27 @@ impl App {
             }
         }
         let count = found.len();
-        self.store()
+        let is_ours = self
+            .store()
             .write(async |tx| {
+                // Another server may have come further meanwhile, or another comparison have begun.
+                let present = deployment::hold(tx, COMPARISON).await?;
+                if present != Some(serde_json::to_string(&kept).map_err(Error::internal)?) {
+                    return Ok(false);
+                }
                 findings::save_all(tx, &found).await?;
                 let after = last.map(|id| id.0).or(kept.after);
                 let completed = last.is_none().then(|| now.as_millisecond());
-                keep(tx, &Kept { requested: kept.requested, completed, after }).await
+                keep(tx, &Kept { requested: kept.requested, completed, after }).await?;
+                Ok::<_, Error>(true)
             })
             .await?;
-        Ok(Some(count))
+        Ok(Some(if is_ours { count } else { 0 }))
     }
 
     /// Brings every delivery to where it stands when the deployment goes on; says how many are held.
-    async fn hold_unseen(&self, regrant: Regrant) -> Result<i64> {
+    /// `None`: another server ended the pause meanwhile, and what is done since is not touched.
+    async fn hold_unseen(&self, choice: Choice, regrant: Regrant) -> Result<Option<i64>> {
         // What the clock, changed packages and running jobs bring about is wanted too, and as little
         // seen: it comes about first, so that it is held with the rest.
         while 0 < self.sweep_due().await? + self.sweep_holders().await? + self.work_jobs().await? {}
@@ -473,17 +486,21 @@ impl App {
                 .store()
                 .read(async |tx| Ok::<_, Error>(findings::deliveries(tx, after, STEP).await?))
                 .await?;
-            let Some((last, _)) = rows.last() else { return Ok(held) };
+            let Some((last, _)) = rows.last() else { return Ok(Some(held)) };
             after = Some(last.id);
             let now = self.now();
             for (row, found) in &rows {
                 let (next, held_now) = rules::resume(row.delivery, *found, regrant, now);
                 // An earlier try that did not come to its end may have held it.
                 let is_marked = is_held(row) || !held_now;
-                held += i64::from(match next == row.delivery && is_marked {
+                let is_held = match next == row.delivery && is_marked {
                     true => is_held(row),
-                    false => self.resume_one(row.id, *found, regrant).await?,
-                });
+                    false => match self.resume_one(row.id, *found, choice, regrant).await? {
+                        Some(is_held) => is_held,
+                        None => return Ok(None),
+                    },
+                };
+                held += i64::from(is_held);
             }
         }
     }
@@ -492,18 +509,24 @@ impl App {
         &self,
         id: DeliveryId,
         found: Option<Found>,
+        choice: Choice,
         regrant: Regrant,
-    ) -> Result<bool> {
+    ) -> Result<Option<bool>> {
         let now = self.now();
         let caller = Caller::system();
         self.store()
             .write(async |tx| {
-                let Some(seen) = deliveries::get(tx, id).await? else { return Ok(false) };
+                if !crate::deployment::hold_choice(tx, choice).await? {
+                    return Ok(None);
+                }
+                let Some(seen) = deliveries::get(tx, id).await? else { return Ok(Some(false)) };
                 people::lock(tx, seen.key.subject).await?;
-                let Some(mut row) = deliveries::lock(tx, id).await? else { return Ok(false) };
+                let Some(mut row) = deliveries::lock(tx, id).await? else {
+                    return Ok(Some(false));
+                };
                 let (next, held_now) = rules::resume(row.delivery, found, regrant, now);
                 if next == row.delivery && (is_held(&row) || !held_now) {
-                    return Ok(is_held(&row));
+                    return Ok(Some(is_held(&row)));
                 }
                 let why = if held_now {
                     let fault = Fault::new(Class::Permanent, HELD, held_sentence(found));
@@ -514,10 +537,17 @@ impl App {
                 };
                 let mut deed = Deed { app: self, tx, caller: &caller, now };
                 deed.resolve(row, next, "resolved", why).await?;
-                Ok::<_, Error>(held_now)
+                Ok::<_, Error>(Some(held_now))
             })
             .await
     }
+}
+
+pub(crate) fn under_way() -> Error {
+    refusal(
+        "ConfirmUnderWay",
+        "what this database is was confirmed already, so it is not compared again",
+    )
 }
 
 const fn held_sentence(found: Option<Found>) -> &'static str {

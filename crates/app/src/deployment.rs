@@ -157,6 +157,22 @@ pub(crate) async fn is_paused(tx: &mut Tx<'_>) -> accede_store::Result<bool> {
     Ok(deployment::get(tx, PAUSE).await?.is_some())
 }
 
+/// Whether the deployment is paused and goes on by this choice; it stays so until the transaction
+/// ends.
+pub(crate) async fn hold_choice(tx: &mut Tx<'_>, choice: Choice) -> Result<bool> {
+    let Some(text) = deployment::hold(tx, PAUSE).await? else { return Ok(false) };
+    let kept: Kept = serde_json::from_str(&text).map_err(Error::internal)?;
+    Ok(kept.choice == Some(choice))
+}
+
+/// Refuses unless the deployment is paused and nobody has confirmed what it is; it stays so until the
+/// transaction ends.
+pub(crate) async fn refuse_confirmed(tx: &mut Tx<'_>) -> Result<()> {
+    let text = deployment::hold(tx, PAUSE).await?.ok_or_else(not_paused)?;
+    let kept: Kept = serde_json::from_str(&text).map_err(Error::internal)?;
+    if kept.choice.is_some() { Err(comparison::under_way()) } else { Ok(()) }
+}
+
 async fn kept(tx: &mut Tx<'_>) -> Result<Option<Kept>> {
     let text = deployment::get(tx, PAUSE).await?;
     text.map(|text| serde_json::from_str(&text).map_err(Error::internal)).transpose()
@@ -298,6 +314,8 @@ impl App {
             return Ok(());
         }
         let here = self.store().home().await?;
+        // Before the row is read: who goes on meanwhile raises both.
+        let seen = self.watch().known(|known| known.epoch);
         let (mark, home) = self
             .store()
             .read(async |tx| {
@@ -306,11 +324,7 @@ impl App {
             })
             .await?;
         let Some(mark) = mark else { return Ok(()) };
-        let seen = self.watch().known(|known| {
-            let seen = known.epoch;
-            known.epoch = known.epoch.max(mark.epoch);
-            seen
-        });
+        self.watch().known(|known| known.epoch = known.epoch.max(mark.epoch));
         let memory = Mark { instance: mark.instance, epoch: seen };
         let is_shared = self.store().engine() == Engine::Postgres;
         if let Some(doubt) = rules::doubt(mark, &home, &here, Some(memory), is_shared) {

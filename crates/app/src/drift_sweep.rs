@@ -28,7 +28,7 @@ use serde_json::json;
 use crate::deed::Deed;
 use crate::resolutions::Seen;
 use crate::resources::within_deadline;
-use crate::worker::{MAX_TARGETS, person, role};
+use crate::worker::{MAX_TARGETS, person, report, role};
 use crate::{App, Caller, Error, Result};
 
 /// How long a turn belongs to the server that has it.
@@ -89,7 +89,12 @@ impl App {
         let due =
             self.store().read(async |tx| drift_sweeps::due(tx, now, MAX_TARGETS).await).await?;
         for target in due {
-            done += self.compare_turn(target).await?;
+            match self.compare_turn(target).await {
+                Ok(compared) => done += compared,
+                // One target's rows keep no other from being compared.
+                Err(error) if !error.is_outage() => report::<(), _>("drift", Err(error)),
+                Err(error) => return Err(error),
+            }
         }
         Ok(done)
     }
@@ -284,7 +289,9 @@ impl App {
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
                     deed.resolve(now_row, resolved, "resolved", why).await?;
                 }
-                drift::touch(tx, id, now).await?;
+                if presence.is_ok() {
+                    drift::touch(tx, id, now).await?;
+                }
                 Ok(())
             })
             .await
@@ -531,6 +538,10 @@ const fn keeps_all_from_being_read(fault: &Fault) -> bool {
 
 /// Begins a comparison whose time has come, or that somebody asked for.
 fn begin(sweep: &mut Sweep, every: Option<SignedDuration>, created_at: Timestamp, now: Timestamp) {
+    if sweep.is_running && sweep.asked_at.is_some() {
+        // It comes to its end first, or who asks again and again would never see one.
+        return;
+    }
     let last = sweep.begun_at.unwrap_or(created_at);
     let is_time = every.is_some_and(|every| after(last, every) <= now);
     let asked = sweep.asked_at.take();

@@ -318,8 +318,9 @@ pub(crate) fn laid_down(stuck: &Stuck, wanted: bool, crashes: i64, links: Links<
     }
 }
 
-/// What is newly not delivered, by cause.
-pub(crate) fn failures(found: &Undelivered, links: Links<'_>) -> Letter {
+/// What is newly not delivered, by cause: in the target's own words if they are `quoted`, otherwise
+/// without what names things in them.
+pub(crate) fn failures(found: &Undelivered, quoted: bool, links: Links<'_>) -> Letter {
     let causes = len(&found.failures);
     let new = len(&found.failures.iter().filter(|f| f.trend.is_new).collect::<Vec<_>>());
     let head = match found.requests {
@@ -339,7 +340,7 @@ pub(crate) fn failures(found: &Undelivered, links: Links<'_>) -> Letter {
         format!(
             "{new}{}: {} ({} of {}; {} until somebody reprocesses them; {})",
             cause.target_display_name,
-            cause.example,
+            if quoted { &cause.example } else { &cause.text },
             counted(cause.deliveries, "role", "roles"),
             counted(cause.people, "person", "people"),
             counted(cause.failed, "rests", "rest"),

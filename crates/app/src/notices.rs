@@ -26,8 +26,10 @@ pub use accede_connectors::signature::{SECRET_FORM, Secret};
 pub use accede_domain::notice::{Channel as NoticeChannel, State as NoticeState};
 pub use accede_store::notices::Notice as SentNotice;
 
-/// Notices that are sent in one turn.
+/// Notices of each channel that are sent at once.
 const BATCH: usize = 20;
+/// How often in a row, before what else is due has its turn.
+const BATCHES: usize = 50;
 /// For how long a notice belongs to whoever sends it; longer than a call takes.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 /// How long notices are kept that were taken or given up.
@@ -110,7 +112,14 @@ impl App {
         let until = retry::after(now, LEASE);
         let claimed = self
             .store()
-            .write(async |tx| Ok::<_, Error>(notices::claim(tx, now, until, BATCH).await?))
+            .write(async |tx| {
+                let mut claimed = Vec::new();
+                // A mail server that takes its time keeps nothing from the webhook.
+                for channel in Channel::ALL {
+                    claimed.extend(notices::claim(tx, channel, now, until, BATCH).await?);
+                }
+                Ok::<_, Error>(claimed)
+            })
             .await?;
         let count = claimed.len();
         let sending = claimed.into_iter().map(async |notice| {
@@ -195,14 +204,15 @@ impl App {
         Ok(())
     }
 
-    /// Looks whether something is to be told, and sends what is due. For the worker.
-    pub(crate) async fn tell_and_send(&self) {
-        report("alarms", self.raise_alarms().await);
-        let mut sent = self.send_notices().await;
-        while matches!(sent, Ok(BATCH)) {
-            sent = self.send_notices().await;
+    /// Sends what is due. For the worker.
+    pub(crate) async fn send_all(&self) {
+        for _ in 0..BATCHES {
+            match self.send_notices().await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return report::<(), _>("notices", Err(error)),
+            }
         }
-        report("notices", sent);
     }
 
     /// Forgets notices that were taken or given up long ago.

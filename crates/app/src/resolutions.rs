@@ -6,7 +6,7 @@ use accede_connectors::Presence;
 use accede_domain::Timestamp;
 use accede_domain::delivery::{Action as Deeds, Delivery, Observed};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::DeliveryId;
+use accede_domain::id::{DeliveryId, SubjectId};
 use accede_domain::permission::Action;
 use accede_domain::refusal::Refusal;
 use accede_domain::resolution::{self, Resolution};
@@ -36,6 +36,17 @@ pub struct Resolved {
     pub named: Named,
 }
 
+/// Nobody says of their own access what became of it: who keeps what should be gone could say that it
+/// is gone.
+pub(crate) fn refuse_own(caller: &Caller, subject: SubjectId) -> Result<()> {
+    match caller.subject() {
+        Some(own) if own == subject => Err(Error::Forbidden {
+            need: "somebody else: nobody settles or hands on their own access".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl App {
     /// Settles a delivery by hand, and says what came of it. Doing it twice is doing it once.
     ///
@@ -52,6 +63,7 @@ impl App {
         justification: &str,
     ) -> Result<Resolved> {
         let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
+        refuse_own(caller, named.row.key.subject)?;
         let justification = justified(justification)?;
         let before = named.row.delivery;
         let seen = match resolution {

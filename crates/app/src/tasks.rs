@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::deed::Deed;
 use crate::deliveries::Named;
 use crate::list::{Listing, Page, ask};
-use crate::resolutions::contradicted;
+use crate::resolutions::{contradicted, refuse_own};
 use crate::{App, Caller, Error, Principal, Result, audit, text};
 
 pub use accede_store::tasks::{Named as NamedTask, Task as TaskRow, Waiting};
@@ -209,6 +209,9 @@ impl App {
                 let mut task =
                     tasks::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
                 task::must_be_open(task.state)?;
+                if completion.expected.is_some_and(|version| version != task.version) {
+                    return Err(Error::Stale);
+                }
                 if !tasks::is_assigned(tx, id, user).await? {
                     return Err(not_yours());
                 }
@@ -273,15 +276,17 @@ impl App {
         if !before.may_reassign {
             return Err(caller.lacks(Action::Reprocess));
         }
+        refuse_own(caller, before.named.subject)?;
         let note = text::justification(to.note.as_deref())?;
         let now = self.now();
-        let due = due(to.due, before.named.task.due_at, now)?;
+        let asked = to.due.map(|at| due(Some(at), at, now)).transpose()?;
         self.store()
             .write(async |tx| {
                 people::lock(tx, before.named.subject).await?;
                 let mut task =
                     tasks::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
                 task::must_be_open(task.state)?;
+                let due = asked.unwrap_or(task.due_at);
                 let somebody = somebody(tx, &to.assignee, before.named.person.as_ref()).await?;
                 if (task.assignee, task.due_at) == (somebody.id, due) {
                     return Ok(());
@@ -312,6 +317,7 @@ impl App {
         to: &Handover,
     ) -> Result<TaskView> {
         let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
+        refuse_own(caller, named.row.key.subject)?;
         let note = text::justification(to.note.as_deref())?.ok_or_else(|| {
             Error::invalid("justification", "cannot be blank; say what is to be done")
         })?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use accede_domain::Timestamp;
 use accede_domain::id::{DeliveryId, RequestId};
 use accede_domain::waiting::{self, Waiting};
-use accede_store::targets;
+use accede_store::{targets, tasks};
 
 use crate::deliveries::RequestDetail;
 use crate::{App, Caller, Error, Result};
@@ -52,6 +52,16 @@ impl App {
             let retry = row.map_or(self.settings().retry, |row| self.retry_of(&row));
             windows.insert(target, retry.grant_window);
         }
+        let mut dues = BTreeMap::new();
+        for named in detail.deliveries.iter().filter(|named| named.row.delivery.pending.is_some()) {
+            let id = named.row.id;
+            let task =
+                self.store().read(async |tx| Ok::<_, Error>(tasks::open_of(tx, id).await?)).await?;
+            if let Some(task) = task {
+                dues.insert(id, task.due_at);
+            }
+        }
+        let is_paused = self.paused().is_some();
         let until = detail.view.window_ends;
         let deliveries: Vec<(DeliveryId, Waiting)> = detail
             .deliveries
@@ -60,9 +70,10 @@ impl App {
                 let row = &named.row;
                 let is_troubled = named.hold.as_ref().is_some_and(|hold| hold.reason.is_some());
                 let window = windows.get(&row.key.target)?;
-                let is_left_alone = named.target_is_paused || is_troubled;
+                let is_left_alone = named.target_is_paused || is_troubled || is_paused;
+                let due = dues.get(&row.id).copied();
                 let waiting =
-                    waiting::of_delivery(&row.delivery, is_left_alone, *window, until, now)?;
+                    waiting::of_delivery(&row.delivery, due, is_left_alone, *window, until, now)?;
                 Some((row.id, waiting))
             })
             .collect();

@@ -464,7 +464,8 @@ impl App {
         let mut lanes = Lanes::default();
         let (mut sweep, mut tidy) = (Every::new(SWEEP), Every::new(TIDY));
         let (mut pace, mut look) = (Every::new(PACE), Every::new(LOOK));
-        let (mut tell, mut notices) = (Every::new(NOTICES), Beside::default());
+        let (mut tell, mut alarms, mut notices) =
+            (Every::new(NOTICES), Beside::default(), Beside::default());
         let mut compare = Every::new(COMPARE);
         let mut read_targets = Every::new(TARGETS_AGE);
         let (mut jobs, mut holders) = (Beside::default(), Beside::default());
@@ -516,7 +517,9 @@ impl App {
                 }
                 if tell.is_due() {
                     let app = self.clone();
-                    notices.begin(async move { app.tell_and_send().await });
+                    alarms.begin(async move { report("alarms", app.raise_alarms().await) });
+                    let app = self.clone();
+                    notices.begin(async move { app.send_all().await });
                 }
                 let (app, stop) = (self.clone(), Arc::clone(&stop));
                 jobs.begin(async move { app.run_jobs(&stop).await });

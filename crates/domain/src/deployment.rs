@@ -136,6 +136,8 @@ pub fn doubt(
         }
         _ if is_shared => None,
         Some(_) => Some(Doubt::OtherInstance),
+        // Its first start ended before the directory could remember it.
+        None if database.epoch <= 1 => None,
         None => Some(Doubt::Unknown),
     }
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::delivery::{Delivery, Phase, STUCK_AFTER};
 use crate::notice;
+use crate::pending::Awaited;
 use crate::request::State;
 use crate::retry;
 
@@ -12,23 +13,35 @@ use crate::retry;
 pub enum Owner {
     /// The approvers of the open stage.
     Approvers,
+    /// Who has a task for it.
+    Assignee,
     /// Those who run the target system or its connection.
     TargetAdministrators,
     /// Those who manage the assignments of the catalog.
     AssignmentManagers,
+    /// The target system, which accepted the work.
+    Target,
     /// Nobody: the server does it by itself.
     Server,
 }
 
 impl Owner {
     /// Every owner.
-    pub const ALL: [Owner; 4] =
-        [Owner::Approvers, Owner::TargetAdministrators, Owner::AssignmentManagers, Owner::Server];
+    pub const ALL: [Owner; 6] = [
+        Owner::Approvers,
+        Owner::Assignee,
+        Owner::TargetAdministrators,
+        Owner::AssignmentManagers,
+        Owner::Target,
+        Owner::Server,
+    ];
 
     /// Stable text, used on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Owner::Approvers => "approvers",
+            Owner::Assignee => "assignee",
+            Owner::Target => "target",
             Owner::TargetAdministrators => "targetAdministrators",
             Owner::AssignmentManagers => "assignmentManagers",
             Owner::Server => "server",
@@ -45,6 +58,10 @@ pub enum Then {
     Begins,
     /// The grant rests as failed.
     RestsAsFailed,
+    /// The task is overdue.
+    IsOverdue,
+    /// The target is asked again.
+    AskedAgain,
     /// Those who run the server are told, again and again.
     IsTold,
     /// It cannot be reprocessed any more, and is final.
@@ -53,8 +70,15 @@ pub enum Then {
 
 impl Then {
     /// Every one.
-    pub const ALL: [Then; 5] =
-        [Then::Expires, Then::Begins, Then::RestsAsFailed, Then::IsTold, Then::BecomesFinal];
+    pub const ALL: [Then; 7] = [
+        Then::Expires,
+        Then::Begins,
+        Then::RestsAsFailed,
+        Then::IsOverdue,
+        Then::AskedAgain,
+        Then::IsTold,
+        Then::BecomesFinal,
+    ];
 
     /// Stable text, used on the wire.
     pub const fn name(self) -> &'static str {
@@ -62,6 +86,8 @@ impl Then {
             Then::Expires => "expires",
             Then::Begins => "begins",
             Then::RestsAsFailed => "restsAsFailed",
+            Then::IsOverdue => "isOverdue",
+            Then::AskedAgain => "askedAgain",
             Then::IsTold => "isTold",
             Then::BecomesFinal => "becomesFinal",
         }
@@ -82,9 +108,11 @@ pub struct Waiting {
 /// Who a delivery waits for; `None`: what is wanted is so.
 ///
 /// `is_left_alone`: its target is paused or out of order. `window`: how long a grant is tried by
-/// itself. `reprocess_until`: until when a request for it can be reprocessed.
+/// itself. `reprocess_until`: until when a request for it can be reprocessed. `task_due`: until when
+/// the open task for it is to be done.
 pub fn of_delivery(
     row: &Delivery,
+    task_due: Option<Timestamp>,
     is_left_alone: bool,
     window: SignedDuration,
     reprocess_until: Option<Timestamp>,
@@ -92,6 +120,17 @@ pub fn of_delivery(
 ) -> Option<Waiting> {
     if row.is_so() {
         return None;
+    }
+    match row.pending {
+        Some(pending) if pending.on == Awaited::Person => {
+            let (owner, then) = (Owner::Assignee, Then::IsOverdue);
+            return Some(Waiting { owner, until: task_due, then });
+        }
+        Some(pending) if pending.until.is_some_and(|until| now < until) => {
+            let (owner, then) = (Owner::Target, Then::AskedAgain);
+            return Some(Waiting { owner, until: pending.until, then });
+        }
+        _ => {}
     }
     let acts = if is_left_alone { Owner::TargetAdministrators } else { Owner::Server };
     Some(match row.phase {
@@ -178,7 +217,7 @@ mod tests {
     }
 
     fn said(row: &Delivery, is_left_alone: bool, now: Timestamp) -> Option<(Owner, i64, Then)> {
-        let waiting = of_delivery(row, is_left_alone, WINDOW, Some(at(9_999)), now)?;
+        let waiting = of_delivery(row, None, is_left_alone, WINDOW, Some(at(9_999)), now)?;
         let until = waiting.until.unwrap().duration_since(at(0)).as_mins();
         Some((waiting.owner, until, waiting.then))
     }
@@ -197,7 +236,7 @@ mod tests {
             for observed in observations {
                 for phase in phases {
                     let row = row(wanted, observed, phase);
-                    let found = of_delivery(&row, false, WINDOW, Some(at(9)), at(5));
+                    let found = of_delivery(&row, None, false, WINDOW, Some(at(9)), at(5));
                     assert_eq!(found.is_none(), row.is_so(), "{row:?}");
                     assert!(found.is_none_or(|found| found.until.is_some()), "{row:?}");
                 }
@@ -214,6 +253,20 @@ mod tests {
         let failed = row(true, Observed::Absent, Phase::Failed { at: at(3) });
         let expected = Some((Owner::AssignmentManagers, 9_999, Then::BecomesFinal));
         assert_eq!(said(&failed, false, at(5)), expected);
+    }
+
+    #[test]
+    fn accepted_work_waits_for_who_accepted_it() {
+        let due = row(true, Observed::Unknown, Phase::Due { at: at(3) });
+        let pending = |on, until| Some(crate::pending::Pending { on, since: at(1), until });
+        let task = Delivery { pending: pending(Awaited::Person, None), ..due };
+        let found = of_delivery(&task, Some(at(70)), false, WINDOW, None, at(5)).unwrap();
+        assert_eq!((found.owner, found.until), (Owner::Assignee, Some(at(70))));
+        let accepted = Delivery { pending: pending(Awaited::Target, Some(at(60))), ..due };
+        let found = of_delivery(&accepted, None, false, WINDOW, None, at(5)).unwrap();
+        assert_eq!((found.owner, found.until), (Owner::Target, Some(at(60))));
+        let late = of_delivery(&accepted, None, false, WINDOW, None, at(61)).unwrap();
+        assert_eq!(late.owner, Owner::Server);
     }
 
     #[test]

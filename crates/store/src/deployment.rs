@@ -3,11 +3,21 @@
 
 use accede_domain::{SignedDuration, Timestamp};
 
-use crate::{Error, Result, Tx, params};
+use crate::{Error, Result, Sql, Tx, params};
 
 /// What is kept under a name.
 pub async fn get(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>> {
     let row = tx.query_opt("select value from settings where key = $1", params![name]).await?;
+    row.map(|row| row.get(0)).transpose()
+}
+
+/// What is kept under a name, which nobody changes until the transaction ends.
+pub async fn hold(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>> {
+    let sql = Sql {
+        lite: "select value from settings where key = $1",
+        pg: "select value from settings where key = $1 for share",
+    };
+    let row = tx.query_opt(sql, params![name]).await?;
     row.map(|row| row.get(0)).transpose()
 }
 
@@ -43,6 +53,13 @@ pub enum Turn {
     Since(Timestamp),
 }
 
+/// Whether a turn that was last taken at `last` is not due again. One in the future was taken under a
+/// clock that ran ahead, and says nothing.
+pub fn is_too_early(last: Timestamp, every: SignedDuration, now: Timestamp) -> bool {
+    let since = now.duration_since(last);
+    since < every && -every < since
+}
+
 /// When the turn of `name` was taken last, if ever.
 pub async fn last_turn(tx: &mut Tx<'_>, name: &str) -> Result<Option<Timestamp>> {
     let Some(last) = get(tx, name).await? else { return Ok(None) };
@@ -68,7 +85,7 @@ pub async fn take_turn(
             .await?;
         return Ok(if added == 0 { Turn::NotYet } else { Turn::First });
     };
-    if now.duration_since(at) < every {
+    if is_too_early(at, every, now) {
         return Ok(Turn::NotYet);
     }
     let taken = tx

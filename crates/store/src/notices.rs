@@ -127,9 +127,10 @@ pub async fn insert(tx: &mut Tx<'_>, new: &Notice) -> Result<bool> {
     Ok(0 < added)
 }
 
-/// Takes notices that are due, oldest first, until `until`; commit before they are sent.
+/// Takes notices of a channel that are due, oldest first, until `until`; commit before they are sent.
 pub async fn claim(
     tx: &mut Tx<'_>,
+    channel: Channel,
     now: Timestamp,
     until: Timestamp,
     limit: usize,
@@ -138,17 +139,17 @@ pub async fn claim(
         lite: concat!(
             "select ",
             columns!(),
-            " from notices n where n.state = 'pending' and n.next_at_ms <= $1
+            " from notices n where n.state = 'pending' and n.next_at_ms <= $1 and n.channel = $3
              order by n.next_at_ms limit $2"
         ),
         pg: concat!(
             "select ",
             columns!(),
-            " from notices n where n.state = 'pending' and n.next_at_ms <= $1
+            " from notices n where n.state = 'pending' and n.next_at_ms <= $1 and n.channel = $3
              order by n.next_at_ms limit $2 for update skip locked"
         ),
     };
-    let rows = tx.query(sql, params![now, limit_value(limit)]).await?;
+    let rows = tx.query(sql, params![now, limit_value(limit), channel.name()]).await?;
     let mut claimed = rows.iter().map(Notice::from_row).collect::<Result<Vec<_>>>()?;
     for notice in &mut claimed {
         notice.epoch += 1;

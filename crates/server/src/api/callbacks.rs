@@ -5,14 +5,15 @@
 use accede_app::App;
 use accede_domain::pending::Report;
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::post;
 use serde_json::{Map, json};
 
 use super::body::Body;
-use super::error::Result;
+use super::error::{ApiError, Result};
 use super::respond::Wire;
 use crate::auth::bearer;
 
@@ -21,17 +22,32 @@ pub fn routes() -> Router<App> {
     Router::new().route("/accede/v1/callbacks/{event}", post(call_back))
 }
 
+/// An event that the caller may speak of. Who may not is told that before their body is read.
+struct Admitted {
+    event: String,
+    token: String,
+}
+
+impl FromRequestParts<App> for Admitted {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Admitted> {
+        let token = bearer(&parts.headers)?.to_owned();
+        // An address that is no text names no event.
+        let event = Path::<String>::from_request_parts(parts, app).await;
+        let event = event.map(|Path(event)| event).unwrap_or_default();
+        app.may_call_back(&event, &token).await?;
+        Ok(Admitted { event, token })
+    }
+}
+
 /// `200` whether or not it was said before; the body says which.
 async fn call_back(
     State(app): State<App>,
-    Path(event): Path<String>,
-    headers: HeaderMap,
+    Admitted { event, token }: Admitted,
     wire: Wire,
     Body(mut body): Body,
 ) -> Result<Response> {
-    let token = bearer(&headers)?;
-    // Who may not speak of the event is told that first, whatever they send.
-    app.may_call_back(&event, token).await?;
     let state: String = body.require("state")?;
     let report = match state.as_str() {
         "done" => Report::Done,
@@ -40,7 +56,7 @@ async fn call_back(
     };
     let reason: Option<String> = body.take("reason")?;
     body.finish(&[])?;
-    let changed = app.call_back(&event, token, &report, reason.as_deref()).await?;
+    let changed = app.call_back(&event, &token, &report, reason.as_deref()).await?;
     let mut answer = Map::new();
     answer.insert("state".to_owned(), json!(state));
     answer.insert("changed".to_owned(), json!(changed));

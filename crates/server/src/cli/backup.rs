@@ -44,9 +44,8 @@ impl BackupArgs {
             );
             return Err(Failure::new(sentence).with(Code::Refused));
         }
-        let draft = beside(&self.to, "new");
-        // Nobody else may read it, and whatever a broken try left there is not in the way.
-        let _old = fs::remove_file(&draft);
+        // Nobody else may read it, and no file that is there already is in the way.
+        let draft = beside(&self.to, &format!("{}.new", std::process::id()));
         let mut private = OpenOptions::new();
         private
             .write(true)
@@ -65,7 +64,15 @@ impl BackupArgs {
                 return Err(failure);
             }
         };
-        fs::rename(&draft, &self.to).map_err(|error| unwritten(&self.to, &error))?;
+        let placed = match self.force {
+            true => fs::rename(&draft, &self.to),
+            // Unlike a rename it does not replace what came there meanwhile.
+            false => fs::hard_link(&draft, &self.to).and_then(|()| fs::remove_file(&draft)),
+        };
+        if let Err(error) = placed {
+            let _gone = fs::remove_file(&draft);
+            return Err(unwritten(&self.to, &error));
+        }
         sync_folder(&self.to)?;
         println!("Backup: {} ({what})", self.to.display());
         println!(

@@ -178,6 +178,8 @@ pub fn held_state(state: GuardState) -> Badge {
 pub fn waits_for(wait: &Wait) -> String {
     let who = match wait.owner {
         Owner::Approvers => "The approvers",
+        Owner::Assignee => "Who has the task for it",
+        Owner::Target => "The target system, which accepted the work",
         Owner::TargetAdministrators => "Those who run the target system",
         Owner::AssignmentManagers => "Those who manage assignments, to reprocess it",
         Owner::Server => "Nobody: the server does it by itself",
@@ -186,6 +188,8 @@ pub fn waits_for(wait: &Wait) -> String {
         Then::Expires => "it expires",
         Then::Begins => "it begins",
         Then::RestsAsFailed => "it rests as failed",
+        Then::IsOverdue => "the task is overdue",
+        Then::AskedAgain => "the target system is asked again",
         Then::IsTold => "the operators are told",
         Then::BecomesFinal => "it cannot be reprocessed any more",
     };

@@ -44,16 +44,20 @@ async fn a_notice_is_told_once_taken_by_one_and_kept_until_it_went_out() {
             let again = notices::insert(tx, &notice(2, "a", "rita@x.example")).await?;
             assert!(!again, "{engine}: told twice");
             assert!(notices::insert(tx, &notice(3, "a", "ada@x.example")).await?, "{engine}");
-            assert_eq!(notices::claim(tx, at(9), at(70), 9).await?, [], "{engine}: early");
-            let mut claimed = notices::claim(tx, at(10), at(70), 1).await?;
+            assert_eq!(
+                notices::claim(tx, Channel::Mail, at(9), at(70), 9).await?,
+                [],
+                "{engine}: early"
+            );
+            let mut claimed = notices::claim(tx, Channel::Mail, at(10), at(70), 1).await?;
             let one = claimed.pop().unwrap();
             assert_eq!((one.epoch, one.attempts, one.next_at), (1, 1, Some(at(70))), "{engine}");
-            let rest = notices::claim(tx, at(10), at(70), 9).await?;
+            let rest = notices::claim(tx, Channel::Mail, at(10), at(70), 9).await?;
             assert_eq!(rest.len(), 1, "{engine}: a claimed one is left alone");
             assert_ne!(rest[0].id, one.id, "{engine}");
 
             // Its claim ran out and another one took it; what the first says does not count.
-            let other = notices::claim(tx, at(70), at(130), 9).await?;
+            let other = notices::claim(tx, Channel::Mail, at(70), at(130), 9).await?;
             assert_eq!(other.len(), 2, "{engine}");
             let late = Notice { state: State::Sent, next_at: None, sent_at: Some(at(71)), ..one };
             assert!(!notices::settle(tx, &late).await?, "{engine}: a late answer");
@@ -79,7 +83,10 @@ async fn a_notice_is_told_once_taken_by_one_and_kept_until_it_went_out() {
             let page = notices::list(tx, first(5), true).await.unwrap();
             let ids: Vec<NoticeId> = page.items.iter().map(|notice| notice.id).collect();
             assert_eq!((ids, page.count), (vec![nth(3)], Some(1)), "{engine}");
-            no_scan(tx, "claim", async |tx| notices::claim(tx, at(9), at(9), 9).await).await?;
+            no_scan(tx, "claim", async |tx| {
+                notices::claim(tx, Channel::Mail, at(9), at(9), 9).await
+            })
+            .await?;
             no_scan(tx, "forget", async |tx| notices::forget(tx, at(1), 9).await).await
         })
         .await;
