@@ -131,10 +131,11 @@ pub async fn save(tx: &mut Tx<'_>, sweep: &Sweep) -> Result<()> {
 }
 
 /// A settled delivery that may be read: not one that a restored database left in its target, which
-/// waits for a person until it is called for again.
+/// waits for a person until it is called for again, and not one on which workers broke down so often
+/// that it rests (`accede_domain::poison::REST_AFTER_CRASHES`).
 macro_rules! readable {
     () => {
-        "d.phase = 'settled' and d.ready_at_ms is null
+        "d.phase = 'settled' and d.ready_at_ms is null and d.crashes < 5
              and not exists (select 1 from findings f where f.delivery_id = d.id
                  and f.found = 'present' and not f.wanted and d.attempted_at_ms <= f.at_ms)"
     };
