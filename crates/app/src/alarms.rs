@@ -8,10 +8,11 @@ use accede_domain::delivery::STUCK_AFTER;
 use accede_domain::id::{CatalogId, Id, TargetId};
 use accede_domain::notice::{self, Topic};
 use accede_domain::permission::{Action, Reach};
+use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::alarms::{self, Alarm, Manager, Stuck};
 use accede_store::deliveries::DeliveryRow;
-use accede_store::deployment::{self, Turn, is_too_early, take_turn};
+use accede_store::deployment::{Turn, peek_turn, take_turn};
 use accede_store::{Tx, causes, circuits, deliveries, people, targets};
 use uuid::Uuid;
 
@@ -60,8 +61,8 @@ impl App {
     pub async fn raise_alarms(&self) -> Result<usize> {
         let now = self.now();
         let read = async |tx: &mut Tx<'_>| {
-            let last = deployment::last_turn(tx, LOOKED).await?;
-            if last.is_some_and(|last| is_too_early(last, LOOK, now)) {
+            let turn = peek_turn(tx, LOOKED, LOOK, now).await?;
+            if turn == Turn::NotYet {
                 return Ok(None);
             }
             let mut gathered = Gathered::default();
@@ -69,17 +70,15 @@ impl App {
             self.gather_targets(tx, &mut gathered, now).await?;
             self.gather_held(tx, &mut gathered, now).await?;
             self.gather_failures(tx, &mut gathered, now).await?;
-            Ok::<_, Error>(Some((last, gathered)))
+            Ok::<_, Error>(Some((turn, gathered)))
         };
-        let Some((last, gathered)) = self.store().read(read).await? else { return Ok(0) };
+        let Some((turn, gathered)) = self.store().read(read).await? else { return Ok(0) };
         let told = self
             .store()
             .write(async |tx| {
                 // What another server gathered and wrote meanwhile was the same.
-                match take_turn(tx, LOOKED, LOOK, now).await? {
-                    Turn::First if last.is_none() => {}
-                    Turn::Since(since) if last == Some(since) => {}
-                    _ => return Ok(0),
+                if take_turn(tx, LOOKED, LOOK, now).await? != turn {
+                    return Ok(0);
                 }
                 self.write_down(tx, &gathered, now).await
             })
@@ -126,11 +125,10 @@ impl App {
         gathered: &mut Gathered,
         now: Timestamp,
     ) -> Result<()> {
-        let last = deployment::last_turn(tx, STUCK_TOLD).await?;
-        if last.is_some_and(|last| is_too_early(last, TOGETHER, now)) {
+        if peek_turn(tx, STUCK_TOLD, TOGETHER, now).await? == Turn::NotYet {
             return Ok(());
         }
-        let before = now.checked_sub(STUCK_AFTER).unwrap_or(Timestamp::MIN);
+        let before = retry::before(now, STUCK_AFTER);
         let due = alarms::stuck(tx, before, now, STUCK_LIMIT).await?;
         if due.is_empty() {
             return Ok(());
@@ -252,14 +250,14 @@ impl App {
         now: Timestamp,
     ) -> Result<()> {
         let Some(every) = self.settings().notices.digest else { return Ok(()) };
-        let since = deployment::last_turn(tx, DIGESTED).await?;
-        if since.is_some_and(|since| is_too_early(since, every, now)) {
+        let turn = peek_turn(tx, DIGESTED, every, now).await?;
+        if turn == Turn::NotYet {
             return Ok(());
         }
         gathered.turns.push((DIGESTED, every));
         // The first digest tells what is new from now on.
-        let Some(since) = since else { return Ok(()) };
-        let settled = |at: Timestamp| at.checked_sub(SETTLED_AFTER).unwrap_or(Timestamp::MIN);
+        let Turn::Since(since) = turn else { return Ok(()) };
+        let settled = |at: Timestamp| retry::before(at, SETTLED_AFTER);
         let rested = alarms::came_to_rest(tx, settled(since), settled(now)).await?;
         let found = self.undelivered(tx, &Reach::Everywhere, &rested, since, now).await?;
         if found.requests == 0 && found.failures.iter().all(|f| f.cause.first_seen <= since) {
@@ -309,7 +307,7 @@ impl App {
             rested.iter().filter(|(catalog, _)| reaches(catalog)).map(|(_, count)| count).sum();
         let stuck = match reach {
             Reach::Everywhere => {
-                let before = now.checked_sub(STUCK_AFTER).unwrap_or(Timestamp::MIN);
+                let before = retry::before(now, STUCK_AFTER);
                 Some(alarms::count_stuck(tx, before).await?)
             }
             Reach::Catalogs(_) => None,

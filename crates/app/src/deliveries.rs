@@ -230,7 +230,7 @@ impl App {
     pub async fn stuck_revocations(&self, caller: &Caller) -> Result<Vec<StuckRevocation>> {
         let now = self.now();
         let reach = caller.may_somewhere(Action::ReadRequests)?;
-        let before = retry::after(now, accede_domain::SignedDuration::ZERO - STUCK_AFTER);
+        let before = retry::before(now, STUCK_AFTER);
         self.store()
             .read(async |tx| {
                 let mut found = Vec::new();

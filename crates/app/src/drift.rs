@@ -13,7 +13,7 @@ use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{DriftFindingId, TargetId};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
-use accede_domain::retry::Retry;
+use accede_domain::retry::{self, Retry};
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::drift::{self, Finding, Place};
 use accede_store::{Tx, drift_sweeps, people, targets};
@@ -318,7 +318,7 @@ impl App {
 
     /// Forgets findings that were closed long ago.
     pub(crate) async fn forget_drift(&self) -> Result<u64> {
-        let before = self.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        let before = retry::before(self.now(), KEPT);
         Ok(self.store().write(async |tx| drift::forget_before(tx, before).await).await?)
     }
 

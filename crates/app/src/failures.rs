@@ -2,6 +2,7 @@
 
 use accede_domain::id::CauseId;
 use accede_domain::permission::{Action, Reach};
+use accede_domain::retry;
 use accede_domain::trend::{self, Trend};
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::{Tx, cause_hours, causes};
@@ -83,7 +84,7 @@ impl App {
     /// The database's.
     pub async fn note_causes(&self) -> Result<()> {
         let now = self.now();
-        let old = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        let old = retry::before(now, KEPT);
         let held =
             self.store().read(async |tx| Ok::<_, Error>(cause_hours::now(tx).await?)).await?;
         self.store()

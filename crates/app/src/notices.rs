@@ -221,7 +221,7 @@ impl App {
     ///
     /// The database's.
     pub(crate) async fn forget_notices(&self) -> Result<()> {
-        let before = self.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        let before = retry::before(self.now(), KEPT);
         self.store()
             .write(async |tx| Ok::<_, Error>(notices::forget(tx, before, FORGOTTEN).await?))
             .await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accede_domain::id::TargetId;
+use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::paces;
 
@@ -43,7 +44,7 @@ impl App {
         }
         let now = self.now();
         let minute = minute_of(now);
-        let old = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        let old = retry::before(now, KEPT);
         self.store()
             .write(async |tx| {
                 for (target, many) in &done {

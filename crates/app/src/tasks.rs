@@ -383,17 +383,18 @@ impl App {
         }
     }
 
-    /// What a target answered, if there is somebody to do what it asks of people; its fault otherwise.
-    pub(crate) async fn with_assignee(&self, tx: &mut Tx<'_>, answer: &Answer) -> Result<Answer> {
-        let Answer::Pending(Accepted::Person(order)) = answer else { return Ok(answer.clone()) };
-        Ok(match find(tx, &order.assignee).await? {
-            Some(_) => answer.clone(),
-            None => {
-                let text =
-                    "the `assignee` of this target is not in the directory; name another one";
-                Answer::Fault(Fault::new(Class::Target, "no-assignee", text))
-            }
-        })
+    /// The fault that stands for an answer which asks for somebody who is not there; none otherwise.
+    pub(crate) async fn lacks_assignee(
+        &self,
+        tx: &mut Tx<'_>,
+        answer: &Answer,
+    ) -> Result<Option<Answer>> {
+        let Answer::Pending(Accepted::Person(order)) = answer else { return Ok(None) };
+        let found = find(tx, &order.assignee).await?;
+        Ok(found.is_none().then(|| {
+            let text = "the `assignee` of this target is not in the directory; name another one";
+            Answer::Fault(Fault::new(Class::Target, "no-assignee", text))
+        }))
     }
 
     /// Checks that somebody whom settings name for tasks is in the directory.

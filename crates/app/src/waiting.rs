@@ -1,6 +1,7 @@
 //! Who a request waits for, and each of its deliveries.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use accede_domain::Timestamp;
 use accede_domain::id::{DeliveryId, RequestId};
@@ -39,28 +40,26 @@ impl App {
     /// The database's.
     pub async fn waiting_of(&self, detail: &RequestDetail) -> Result<RequestWaiting> {
         let now = self.now();
-        let mut windows = BTreeMap::new();
-        for named in &detail.deliveries {
-            let target = named.row.key.target;
-            if windows.contains_key(&target) {
-                continue;
-            }
-            let row = self
-                .store()
-                .read(async |tx| Ok::<_, Error>(targets::get(tx, target).await?))
-                .await?;
-            let retry = row.map_or(self.settings().retry, |row| self.retry_of(&row));
-            windows.insert(target, retry.grant_window);
-        }
-        let mut dues = BTreeMap::new();
-        for named in detail.deliveries.iter().filter(|named| named.row.delivery.pending.is_some()) {
-            let id = named.row.id;
-            let task =
-                self.store().read(async |tx| Ok::<_, Error>(tasks::open_of(tx, id).await?)).await?;
-            if let Some(task) = task {
-                dues.insert(id, task.due_at);
-            }
-        }
+        let (windows, dues) = self
+            .store()
+            .read(async |tx| {
+                let (mut windows, mut dues) = (BTreeMap::new(), BTreeMap::new());
+                for named in &detail.deliveries {
+                    let (id, target) = (named.row.id, named.row.key.target);
+                    if let Entry::Vacant(window) = windows.entry(target) {
+                        let row = targets::get(tx, target).await?;
+                        let retry = row.map_or(self.settings().retry, |row| self.retry_of(&row));
+                        window.insert(retry.grant_window);
+                    }
+                    if named.row.delivery.pending.is_some()
+                        && let Some(task) = tasks::open_of(tx, id).await?
+                    {
+                        dues.insert(id, task.due_at);
+                    }
+                }
+                Ok::<_, Error>((windows, dues))
+            })
+            .await?;
         let is_paused = self.paused().is_some();
         let until = detail.view.window_ends;
         let deliveries: Vec<(DeliveryId, Waiting)> = detail

@@ -261,7 +261,8 @@ impl App {
                 let epoch = row.delivery.epoch;
                 let before = row.delivery.part();
                 let claimed_row = row.delivery;
-                let answer = &self.with_assignee(tx, answer).await?;
+                let lacking = self.lacks_assignee(tx, answer).await?;
+                let answer = lacking.as_ref().unwrap_or(answer);
                 let settled = delivery::settle(
                     row.delivery,
                     claimed.row.delivery.epoch,

@@ -173,6 +173,11 @@ pub fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
+/// The instant that lies `span` before now.
+pub fn before(now: Timestamp, span: SignedDuration) -> Timestamp {
+    now.checked_sub(span).unwrap_or(Timestamp::MIN)
+}
+
 trait MulClamped {
     fn mul_f64_clamped(self, factor: f64) -> SignedDuration;
 }

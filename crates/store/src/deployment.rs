@@ -53,13 +53,6 @@ pub enum Turn {
     Since(Timestamp),
 }
 
-/// Whether a turn that was last taken at `last` is not due again. One in the future was taken under a
-/// clock that ran ahead, and says nothing.
-pub fn is_too_early(last: Timestamp, every: SignedDuration, now: Timestamp) -> bool {
-    let since = now.duration_since(last);
-    since < every && -every < since
-}
-
 /// When the turn of `name` was taken last, if ever.
 pub async fn last_turn(tx: &mut Tx<'_>, name: &str) -> Result<Option<Timestamp>> {
     let Some(last) = get(tx, name).await? else { return Ok(None) };
@@ -67,34 +60,49 @@ pub async fn last_turn(tx: &mut Tx<'_>, name: &str) -> Result<Option<Timestamp>>
     at.map(Some).ok_or_else(|| Error::Corrupt(format!("the turn `{name}` is `{last}`")))
 }
 
-/// Takes the turn of `name`, if it was not taken within `every`. It is ours when the transaction
-/// commits; another server that asks meanwhile waits and is told that it is not its turn.
+/// Whether the turn of `name` is due, which was not taken within `every`. One that was taken in the
+/// future was taken under a clock that ran ahead, and says nothing.
+pub async fn peek_turn(
+    tx: &mut Tx<'_>,
+    name: &str,
+    every: SignedDuration,
+    now: Timestamp,
+) -> Result<Turn> {
+    Ok(match last_turn(tx, name).await? {
+        None => Turn::First,
+        Some(at) if now.duration_since(at).abs() < every => Turn::NotYet,
+        Some(at) => Turn::Since(at),
+    })
+}
+
+/// Takes the turn of `name`, if it is due. It is ours when the transaction commits; another server
+/// that asks meanwhile waits and is told that it is not its turn.
 pub async fn take_turn(
     tx: &mut Tx<'_>,
     name: &str,
     every: SignedDuration,
     now: Timestamp,
 ) -> Result<Turn> {
+    let turn = peek_turn(tx, name, every, now).await?;
     let mine = now.as_millisecond().to_string();
-    let Some(at) = last_turn(tx, name).await? else {
-        let added = tx
-            .execute(
+    let taken = match turn {
+        Turn::NotYet => return Ok(turn),
+        Turn::First => {
+            tx.execute(
                 "insert into settings (key, value) values ($1, $2) on conflict do nothing",
                 params![name, mine],
             )
-            .await?;
-        return Ok(if added == 0 { Turn::NotYet } else { Turn::First });
+            .await?
+        }
+        Turn::Since(at) => {
+            tx.execute(
+                "update settings set value = $3 where key = $1 and value = $2",
+                params![name, at.as_millisecond().to_string(), mine],
+            )
+            .await?
+        }
     };
-    if is_too_early(at, every, now) {
-        return Ok(Turn::NotYet);
-    }
-    let taken = tx
-        .execute(
-            "update settings set value = $3 where key = $1 and value = $2",
-            params![name, at.as_millisecond().to_string(), mine],
-        )
-        .await?;
-    Ok(if taken == 0 { Turn::NotYet } else { Turn::Since(at) })
+    Ok(if taken == 0 { Turn::NotYet } else { turn })
 }
 
 /// Forgets what is kept under a name.
