@@ -22,7 +22,7 @@ use super::error::{ApiError, Result};
 use super::names::Parameters;
 use super::query::{Query, Shape};
 use super::repeat::Create;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::{access_packages, assignments, schedules, subjects, time};
 use crate::auth::SignedIn;
 
@@ -493,10 +493,7 @@ async fn requestor(
     query: Query,
 ) -> Result<Response> {
     let view = app.get_request(&caller, id).await?;
-    let object = match subjects::subject(&view.summary.requestor) {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    };
+    let object = object(subjects::subject(&view.summary.requestor));
     Ok(wire.entity("identityGovernance/entitlementManagement/subjects", &query, object))
 }
 

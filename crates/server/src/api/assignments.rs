@@ -18,7 +18,7 @@ use super::body::{Key, NoBody};
 use super::error::{ApiError, Result};
 use super::names::Parameters;
 use super::query::{Query, Shape};
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::{access_packages, assignment_policies, schedules, subjects, time};
 use crate::auth::SignedIn;
 
@@ -203,10 +203,7 @@ async fn target(
     query: Query,
 ) -> Result<Response> {
     let summary = app.get_assignment(&caller, id).await?;
-    let object = match subjects::subject(&summary.beneficiary) {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    };
+    let object = object(subjects::subject(&summary.beneficiary));
     Ok(wire.entity("identityGovernance/entitlementManagement/subjects", &query, object))
 }
 

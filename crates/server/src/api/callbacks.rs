@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::post;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::body::Body;
 use super::error::{ApiError, Result};
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use crate::auth::bearer;
 
 /// The routes of this noun.
@@ -57,8 +57,5 @@ async fn call_back(
     let reason: Option<String> = body.take("reason")?;
     body.finish(&[])?;
     let changed = app.call_back(&event, &token, &report, reason.as_deref()).await?;
-    let mut answer = Map::new();
-    answer.insert("state".to_owned(), json!(state));
-    answer.insert("changed".to_owned(), json!(changed));
-    Ok(wire.plain(StatusCode::OK, answer))
+    Ok(wire.plain(StatusCode::OK, object(json!({ "state": state, "changed": changed }))))
 }

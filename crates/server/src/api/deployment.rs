@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Body, Key, NoBody};
 use super::error::{ApiError, Result};
 use super::query::Query;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -30,13 +30,6 @@ pub fn routes() -> Router<App> {
         .route("/accede/v1/deployment/confirm", post(confirm))
         .route("/accede/v1/deployment/differences", get(differences))
         .route("/accede/v1/deployment/differences/{id}/regrant", post(regrant))
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
 }
 
 fn comparison_json(comparison: &Comparison) -> Value {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Body, Key, NoBody};
 use super::error::Result;
 use super::query::Query;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -29,7 +29,7 @@ pub fn routes() -> Router<App> {
 
 fn finding_json(named: &NamedFinding) -> Map<String, Value> {
     let finding = &named.finding;
-    let shown = json!({
+    object(json!({
         "id": finding.id,
         "kind": finding.kind.name(),
         "state": finding.state.name(),
@@ -62,11 +62,7 @@ fn finding_json(named: &NamedFinding) -> Map<String, Value> {
         "closedDateTime": finding.closed_at.map(time::text),
         "decidedBy": finding.decided_by,
         "reason": finding.reason,
-    });
-    match shown {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    }
+    }))
 }
 
 async fn list(

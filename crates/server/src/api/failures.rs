@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Key, NoBody};
 use super::error::Result;
 use super::query::Query;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -33,13 +33,6 @@ pub fn routes() -> Router<App> {
         .route("/accede/v1/deliveries/{id}/attempts", get(attempts))
         .route("/accede/v1/deliveries/{id}/retry", post(retry))
         .route("/accede/v1/revocations/stuck", get(stuck))
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
 }
 
 /// A list that is short enough to come whole.

@@ -14,7 +14,7 @@ use super::body::{Key, MaybeBody};
 use super::error::Result;
 use super::query::Query;
 use super::repeat::{IfMatch, etag};
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -30,7 +30,7 @@ pub fn routes() -> Router<App> {
 fn guard_json(view: &GuardView) -> Map<String, Value> {
     let guard = &view.guard;
     let package = guard.package.zip(guard.package_named.as_ref());
-    let shown = json!({
+    object(json!({
         "@odata.etag": etag(guard.version),
         "id": guard.id,
         "cause": guard.cause.name(),
@@ -61,11 +61,7 @@ fn guard_json(view: &GuardView) -> Map<String, Value> {
         "decidedDateTime": guard.decided_at.map(time::text),
         "justification": guard.justification,
         "mayDecide": view.may_decide,
-    });
-    match shown {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    }
+    }))
 }
 
 async fn list(

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::body::Key;
 use super::error::Result;
 use super::query::Query;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -28,7 +28,7 @@ pub fn routes() -> Router<App> {
 
 fn notice_json(notice: SentNotice) -> Map<String, Value> {
     let data: Value = serde_json::from_str(&notice.data).unwrap_or(Value::Null);
-    let shown = json!({
+    object(json!({
         "id": notice.id,
         "topic": notice.topic.name(),
         "channel": notice.channel.name(),
@@ -42,11 +42,7 @@ fn notice_json(notice: SentNotice) -> Map<String, Value> {
         "nextAttemptDateTime": notice.next_at.map(time::text),
         "sentDateTime": notice.sent_at.map(time::text),
         "error": notice.error,
-    });
-    match shown {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    }
+    }))
 }
 
 async fn list(
@@ -81,7 +77,5 @@ async fn send(
 
 async fn test(State(app): State<App>, SignedIn(caller): SignedIn, wire: Wire) -> Result<Response> {
     let count = app.test_notices(&caller).await?;
-    let mut shown = Map::new();
-    shown.insert("recipients".to_owned(), json!(count));
-    Ok(wire.plain(StatusCode::ACCEPTED, shown))
+    Ok(wire.plain(StatusCode::ACCEPTED, object(json!({ "recipients": count }))))
 }

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Body, Key, NoBody};
 use super::error::{ApiError, Result};
 use super::query::Query;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -42,13 +42,6 @@ pub fn routes() -> Router<App> {
         .route("/accede/v1/reprocessJobs/{id}/items", get(job_items))
         .route("/accede/v1/reprocessJobs/{id}/events", get(events))
         .route("/accede/v1/reprocessJobs/{id}/cancel", post(cancel))
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
 }
 
 fn plan_json(view: &PlanView) -> Map<String, Value> {

@@ -325,6 +325,14 @@ pub(super) async fn dress(State(web): State<Web>, mut request: Request, next: Ne
     response
 }
 
+/// The members of what `json!` made of `{ … }`.
+pub fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);

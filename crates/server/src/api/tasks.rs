@@ -15,7 +15,7 @@ use super::body::{Body, Key, Object};
 use super::error::{ApiError, Result};
 use super::query::Query;
 use super::repeat::{IfMatch, etag};
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -32,7 +32,7 @@ pub fn routes() -> Router<App> {
 /// A task as its readers see it.
 pub fn task_json(view: &TaskView) -> Map<String, Value> {
     let (named, task) = (&view.named, &view.named.task);
-    let shown = json!({
+    object(json!({
         "@odata.etag": etag(task.version),
         "id": task.id,
         "deliveryId": task.delivery,
@@ -64,11 +64,7 @@ pub fn task_json(view: &TaskView) -> Map<String, Value> {
         "note": task.note,
         "mayComplete": view.may_complete,
         "mayReassign": view.may_reassign,
-    });
-    match shown {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    }
+    }))
 }
 
 /// The caller's own tasks, or with `whose=all` those that they may see.

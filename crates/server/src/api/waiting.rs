@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::body::Key;
 use super::error::Result;
-use super::respond::Wire;
+use super::respond::{Wire, object};
 use super::time;
 use crate::auth::SignedIn;
 
@@ -36,14 +36,15 @@ async fn read(
     wire: Wire,
 ) -> Result<Response> {
     let found = app.request_waiting(&caller, id).await?;
-    let mut shown = Map::new();
-    shown.insert("requestId".to_owned(), json!(id));
-    shown.insert("waitsFor".to_owned(), found.request.as_ref().map_or(Value::Null, wait_json));
     let deliveries: Vec<Value> = found
         .deliveries
         .iter()
         .map(|(id, wait)| json!({ "deliveryId": id, "waitsFor": wait_json(wait) }))
         .collect();
-    shown.insert("deliveries".to_owned(), Value::Array(deliveries));
-    Ok(wire.plain(StatusCode::OK, shown))
+    let shown = json!({
+        "requestId": id,
+        "waitsFor": found.request.as_ref().map(wait_json),
+        "deliveries": deliveries,
+    });
+    Ok(wire.plain(StatusCode::OK, object(shown)))
 }

@@ -94,12 +94,34 @@ impl Client {
         self.send(self.http.get(url)).await
     }
 
+    /// The first items of a list, at most `most`, from as many pages as it takes.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Client::get`].
+    pub async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut page = self.get(path, query).await?;
+        let mut found = items(&page);
+        while found.len() < most {
+            let Some(next) = page.get("@odata.nextLink").and_then(Value::as_str) else { break };
+            page = self.follow(next).await?;
+            found.extend(items(&page));
+        }
+        found.truncate(most);
+        Ok(found)
+    }
+
     /// Follows an `@odata.nextLink`, which must lead to the same server.
     ///
     /// # Errors
     ///
     /// Like [`Client::get`].
-    pub async fn follow(&self, link: &str) -> Result<Value, Failure> {
+    async fn follow(&self, link: &str) -> Result<Value, Failure> {
         let url = Url::parse(link).ok().filter(|url| {
             // The server may know itself by another name; the token goes only where it came from.
             url.path().starts_with("/v1.0/") || url.path().starts_with("/accede/v1/")
@@ -187,4 +209,8 @@ fn root(error: &dyn std::error::Error) -> String {
         at = cause;
     }
     at.to_string()
+}
+/// The items of a page.
+pub(super) fn items(page: &Value) -> Vec<Value> {
+    page.get("value").and_then(Value::as_array).cloned().unwrap_or_default()
 }

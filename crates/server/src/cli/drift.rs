@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::client::{Connection, Output};
-use super::remote::{items, quoted, say, say_json};
+use super::remote::{quoted, say, say_json};
 use super::table::{at, table, when};
 
 /// Most findings in one answer.
@@ -63,15 +63,7 @@ impl ListArgs {
         if !filter.is_empty() {
             query.push(("$filter", filter.as_str()));
         }
-        let mut page = client.get("/accede/v1/drift", &query).await?;
-        let mut found = items(&page);
-        while found.len() < self.limit {
-            let Some(next) = page.get("@odata.nextLink").and_then(Value::as_str) else { break };
-            let next = next.to_owned();
-            page = client.follow(&next).await?;
-            found.extend(items(&page));
-        }
-        found.truncate(self.limit);
+        let found = client.list("/accede/v1/drift", &query, self.limit).await?;
         if self.connection.output == Output::Json {
             return say_json(&Value::Array(found));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Connection, EM, Output};
+use super::client::{Client, Connection, EM, Output, items};
 use super::table::{Progress, at, cell, facts, plain, table, when};
 use super::{Code, Failure};
 
@@ -191,10 +191,6 @@ pub(super) fn say_json(value: &Value) -> Result<(), Failure> {
     say(&text.map_err(|error| Failure::new(error.to_string()))?)
 }
 
-pub(super) fn items(page: &Value) -> Vec<Value> {
-    page.get("value").and_then(Value::as_array).cloned().unwrap_or_default()
-}
-
 /// A text inside a filter.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -271,15 +267,8 @@ impl ListArgs {
         if let Some(filter) = &filter {
             query.push(("$filter", filter));
         }
-        let mut page = client.get(&format!("{EM}/assignmentRequests"), &query).await?;
-        let mut found = items(&page);
-        while found.len() < self.limit {
-            let Some(next) = page.get("@odata.nextLink").and_then(Value::as_str) else { break };
-            let next = next.to_owned();
-            page = client.follow(&next).await?;
-            found.extend(items(&page));
-        }
-        found.truncate(self.limit);
+        let path = format!("{EM}/assignmentRequests");
+        let found = client.list(&path, &query, self.limit).await?;
         if self.connection.output == Output::Json {
             return say_json(&Value::Array(found));
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::client::{Connection, Output};
-use super::remote::{items, say, say_json, segment};
+use super::remote::{say, say_json, segment};
 use super::table::{at, table, when};
 
 /// `accede tasks`
@@ -91,12 +91,7 @@ impl ListArgs {
         }
         let whose = if self.everybody { "all" } else { "mine" };
         let query = [("whose", whose), ("$filter", filter.as_str())];
-        let mut page = client.get("/accede/v1/tasks", &query).await?;
-        let mut all = items(&page);
-        while let Some(next) = page.get("@odata.nextLink").and_then(Value::as_str) {
-            page = client.follow(next).await?;
-            all.extend(items(&page));
-        }
+        let all = client.list("/accede/v1/tasks", &query, usize::MAX).await?;
         if self.connection.output == Output::Json {
             return say_json(&Value::Array(all));
         }
