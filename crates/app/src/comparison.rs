@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deed::Deed;
 use crate::deployment::{Choice, not_paused, note, refusal};
+use crate::resources::within_deadline;
 use crate::worker::{person, role};
 use crate::{App, Caller, Error, Page, Result};
 
@@ -565,12 +566,12 @@ const fn held_sentence(found: Option<Found>) -> &'static str {
 
 /// Reads in a target what is asked; an answer for each, or why there is none.
 async fn read(ask: &Ask) -> Vec<std::result::Result<Presence, String>> {
-    let call = ask.connector.observe(&ask.people);
-    let mut answers = match tokio::time::timeout(accede_connectors::CALL_DEADLINE, call).await {
+    let call = async { Ok(ask.connector.observe(&ask.people).await) };
+    let mut answers = match within_deadline(call).await {
         Ok(answers) => {
             answers.into_iter().map(|answer| answer.map_err(|fault| fault.message)).collect()
         }
-        Err(_) => vec![Err("the target did not answer in time".to_owned()); ask.rows.len()],
+        Err(fault) => vec![Err(fault.message); ask.rows.len()],
     };
     answers.resize(ask.rows.len(), Err("the connector gave no answer".to_owned()));
     answers

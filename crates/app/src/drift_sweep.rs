@@ -22,7 +22,6 @@ use accede_store::drift::{self, Finding, Holder, Place};
 use accede_store::drift_sweeps::{self, Sweep};
 use accede_store::targets::{self, TargetRow};
 use accede_store::{circuits, findings, people};
-use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::deed::Deed;
@@ -264,7 +263,7 @@ impl App {
         let Some(facts) = facts else { return Ok(()) };
         let asked = [(person(facts), role(&row.key))];
         let missing = || Fault::new(Class::Unknown, "no-answer", "the connector gave no answer");
-        let seen = guarded(async {
+        let seen = within_deadline(async {
             connector.observe(&asked).await.into_iter().next().unwrap_or_else(|| Err(missing()))
         });
         let asked_at = self.now();
@@ -388,7 +387,8 @@ impl App {
             role: place.role.clone(),
             scope: place.scope.clone(),
         };
-        let Holders { list, calls } = match guarded(connector.holders(&asked, &known)).await {
+        let Holders { list, calls } = match within_deadline(connector.holders(&asked, &known)).await
+        {
             Ok(holders) => holders,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -591,14 +591,4 @@ fn extra_access(
         decided_by: None,
         reason: None,
     }
-}
-
-/// A question that ends, and whose answer is a fault if the connector breaks down.
-async fn guarded<T>(
-    call: impl Future<Output = std::result::Result<T, Fault>>,
-) -> std::result::Result<T, Fault> {
-    let caught = std::panic::AssertUnwindSafe(within_deadline(call)).catch_unwind().await;
-    caught.unwrap_or_else(|_| {
-        Err(Fault::new(Class::Unknown, Fault::PANIC, "the connector broke down"))
-    })
 }

@@ -25,6 +25,7 @@ use accede_domain::refusal::Refusal;
 use accede_store::resources::{self, Named, Part};
 use accede_store::targets::{self, DIRECTORY, TargetRow};
 use accede_store::{Tx, catalogs, directory_roles};
+use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::creations::{self, Repeat};
@@ -967,15 +968,21 @@ fn origin_id(id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a target no longer than a call may take.
+/// Waits for a target no longer than a call may take. A connector that breaks down is a fault like
+/// any other.
 pub(crate) async fn within_deadline<T>(
     call: impl Future<Output = std::result::Result<T, Fault>>,
 ) -> std::result::Result<T, Fault> {
     let limit: Duration = CALL_DEADLINE;
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-        let text = format!("did not answer within {} seconds", limit.as_secs());
-        Err(Fault::new(Class::Unknown, "timeout", text))
-    })
+    let guarded = std::panic::AssertUnwindSafe(call).catch_unwind();
+    match tokio::time::timeout(limit, guarded).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Fault::new(Class::Unknown, Fault::PANIC, "the connector broke down")),
+        Err(_) => {
+            let text = format!("did not answer within {} seconds", limit.as_secs());
+            Err(Fault::new(Class::Unknown, "timeout", text))
+        }
+    }
 }
 
 /// What a target answered instead of what was needed.

@@ -10,7 +10,7 @@ use accede_domain::deployment::Mark;
 use accede_store::testing;
 use accede_store::{deployment, params};
 
-use crate::world::{Somebody, World, at, code, days, minutes, until};
+use crate::world::{Somebody, Trouble, World, at, code, days, minutes, until};
 
 async fn worlds() -> Vec<(&'static str, World)> {
     let sqlite = World::over(testing::sqlite().await, 1).await;
@@ -196,6 +196,29 @@ async fn a_target_that_cannot_be_read_has_what_is_wanted_there_held() {
 
     assert!(differences(&world, Kind::Unread).await[0].is_held());
     assert!(hr.has(&uma, "staff"), "held is not taken");
+}
+
+#[tokio::test]
+async fn a_connector_that_breaks_down_is_told_and_keeps_nobody_from_going_on() {
+    let world = World::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    world.app.take_up(dir.path()).await.unwrap();
+    world.submit(&uma, package).await;
+    world.pass(minutes(5)).await;
+    restore(&world, dir.path()).await;
+    hr.trouble("*", Trouble::BreakReading);
+    world.app.compare_deployment(&world.admin()).await.unwrap();
+    world.work().await;
+
+    let unread = differences(&world, Kind::Unread).await;
+    assert_eq!(unread[0].detail.as_deref(), Some("the connector broke down"));
+    hr.heal();
+    resume(&world, WhatIsGiven::Nothing).await;
+    assert_eq!(world.app.paused(), None);
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub enum Trouble {
     Later,
     /// It breaks the connector down.
     Break,
+    /// Like `Break`, when it is read too.
+    BreakReading,
 }
 
 impl Trouble {
@@ -244,7 +246,9 @@ impl Connector for Fake {
                 }
                 Some(Trouble::Hang) => std::future::pending().await,
                 // Without the message of a panic, which would only be in the way.
-                Some(Trouble::Break) => std::panic::resume_unwind(Box::new("it broke down")),
+                Some(Trouble::Break | Trouble::BreakReading) => {
+                    std::panic::resume_unwind(Box::new("it broke down"))
+                }
             });
             tokio::task::yield_now().await;
         }
@@ -257,6 +261,7 @@ impl Connector for Fake {
             answers.push(match self.note("observe", person, role) {
                 Some(Trouble::Refuse(fault)) => Err(fault),
                 Some(Trouble::Hang) => std::future::pending().await,
+                Some(Trouble::BreakReading) => std::panic::resume_unwind(Box::new("it broke down")),
                 None
                 | Some(
                     Trouble::Lose
@@ -286,7 +291,9 @@ impl Connector for Fake {
         match trouble {
             Some((Trouble::Refuse(fault), times)) if 0 < times => return Err(fault),
             // Without the message of a panic, which would only be in the way.
-            Some((Trouble::Break, _)) => std::panic::resume_unwind(Box::new("it broke down")),
+            Some((Trouble::Break | Trouble::BreakReading, _)) => {
+                std::panic::resume_unwind(Box::new("it broke down"))
+            }
             _ => {}
         }
         let truth = self.truth.lock().unwrap();
