@@ -232,7 +232,7 @@ impl App {
                 sweep.turn_at = next_turn(turn.spent, concurrency, now);
                 let connector = self.hands().get(&turn.target);
                 let lists = connector.is_ok_and(|connector| connector.can_list_holders());
-                if sweep.is_running && sweep.asked_at.is_none() {
+                if sweep.is_running {
                     let roles_left = lists
                         && !drift_sweeps::roles_after(tx, id, &sweep.after, 1).await?.is_empty();
                     let unread = match sweep.cutoff {

@@ -414,6 +414,30 @@ async fn comparing_takes_its_share_of_a_target_and_no_more() {
 }
 
 #[tokio::test]
+async fn who_asks_again_and_again_sees_a_comparison_end_and_the_next_one_begin() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    for n in 0..40 {
+        let role = world.role(hr.id(), &format!("role{n}")).await;
+        let package = world.package(&format!("Package {n}"), &[&role]).await;
+        let person = world.person(&format!("p{n}")).await;
+        world.submit(&person, package).await;
+    }
+    world.pass(minutes(10)).await;
+    let admin = world.admin();
+    let mut ends = std::collections::BTreeSet::new();
+    for _ in 0..12 {
+        world.app.compare_target(&admin, hr.id()).await.unwrap();
+        world.work().await;
+        ends.extend(world.app.target(&admin, hr.id()).await.unwrap().drift.compared_at);
+        world.sleep(minutes(1));
+    }
+
+    assert!(1 < ends.len(), "{ends:?}");
+    world.pass(minutes(30)).await;
+}
+
+#[tokio::test]
 async fn a_long_list_is_paid_for_before_the_next_turn() {
     for scene in scenes().await {
         let (engine, world) = (scene.engine, &scene.world);

@@ -66,8 +66,14 @@ impl BackupArgs {
         };
         let placed = match self.force {
             true => fs::rename(&draft, &self.to),
-            // Unlike a rename it does not replace what came there meanwhile.
-            false => fs::hard_link(&draft, &self.to).and_then(|()| fs::remove_file(&draft)),
+            // Unlike a rename it does not replace what came there meanwhile; where there are no links,
+            // it was looked above.
+            false => match fs::hard_link(&draft, &self.to) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    fs::rename(&draft, &self.to)
+                }
+                linked => linked.and_then(|()| fs::remove_file(&draft)),
+            },
         };
         if let Err(error) = placed {
             let _gone = fs::remove_file(&draft);
