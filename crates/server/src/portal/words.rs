@@ -194,7 +194,7 @@ pub fn waits_for(wait: &Wait) -> String {
         Then::BecomesFinal => "it cannot be reprocessed any more",
     };
     match wait.until {
-        Some(until) => format!("{who}. {}: {then}", minute(until)),
+        Some(until) => format!("{who}. Until {}; then {then}.", minute(until)),
         None => format!("{who}. No time limit is set."),
     }
 }
