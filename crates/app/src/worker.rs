@@ -17,7 +17,7 @@ use accede_domain::cause::fingerprint;
 use accede_domain::circuit::Admission;
 use accede_domain::delivery::{self, Action, Answer, Phase};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::TargetId;
+use accede_domain::id::{SubjectId, TargetId};
 use accede_domain::pending;
 use accede_domain::retry::Retry;
 use accede_store::causes::{self, NewCause};
@@ -141,7 +141,9 @@ impl App {
                 let alone_first =
                     admission == Admission::All && self.watches().may_go_alone(target);
                 let turns = self.take_turns(tx, target, (limit, size), alone_first, now).await?;
-                for mut row in turns {
+                let subjects: Vec<SubjectId> = turns.iter().map(|row| row.key.subject).collect();
+                let known = people::by_subjects(tx, &subjects).await?;
+                for (mut row, facts) in turns.into_iter().zip(known) {
                     let epoch = row.delivery.epoch;
                     let Some((next, action)) = delivery::claim(row.delivery, can_observe, now)
                     else {
@@ -156,9 +158,7 @@ impl App {
                         }
                         continue;
                     };
-                    let Some(facts) = people::by_subject(tx, row.key.subject).await? else {
-                        continue;
-                    };
+                    let Some(facts) = facts else { continue };
                     row.delivery = next;
                     row.attempted_at = Some(now);
                     saves.push((row.clone(), epoch));

@@ -20,7 +20,7 @@ const CALLERS: usize = 64;
 /// Measures the whole way of a request.
 pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     let count = size.of(20_000);
-    let world = World::new(count + 1, 1, true).await?;
+    let world = World::new(size.engine, count + 1, 1, true).await?;
     let noop = Noop::new(100);
     world.app.hands().inject(world.target, noop.clone());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

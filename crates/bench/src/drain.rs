@@ -1,7 +1,7 @@
 //! Draining reprocessed requests to a SCIM target that answers in 5 ms.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use accede_app::Caller;
@@ -35,7 +35,7 @@ pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     let bare = bare(size.of(2_000)).await?;
     let mut figures = Vec::new();
     for batch in [1_usize, 100] {
-        let rate = drain(count, batch).await?;
+        let rate = drain(size, batch).await?;
         figures.push(Figure {
             what: format!("drain {count} to SCIM at 5 ms, {CALLS} calls at once, {batch} a call"),
             figure: format!("{rate:.0} members/s"),
@@ -50,9 +50,14 @@ pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// Who was added to the one group.
 #[derive(Default)]
-struct Target {
-    members: AtomicU64,
+struct Target(Mutex<HashSet<String>>);
+
+impl Target {
+    fn members(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 async fn serve() -> Result<(String, Arc<Target>)> {
@@ -61,6 +66,7 @@ async fn serve() -> Result<(String, Arc<Target>)> {
         .route("/scim/ServiceProviderConfig", get(config))
         .route("/scim/Users", get(find))
         .route("/scim/Users/{id}", get(user))
+        .route("/scim/Groups", get(groups))
         .route("/scim/Groups/{id}", get(group).patch(patch))
         .with_state(Arc::clone(&target));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -99,11 +105,32 @@ fn account(id: &str) -> Value {
     })
 }
 
-async fn group(Path(id): Path<String>) -> impl IntoResponse {
+/// Asked which group with this id has this member: it, where somebody with that id was added.
+async fn groups(State(target): State<Arc<Target>>, uri: Uri) -> impl IntoResponse {
+    let query = uri.query().unwrap_or_default().replace("%22", "\"");
+    let mut asked = query.split('"').skip(1).step_by(2);
+    let (group, member) = (asked.next().unwrap_or_default(), asked.next().unwrap_or_default());
+    let is_in = target.members().contains(member);
+    let found: Vec<Value> = is_in.then(|| whole_group(group)).into_iter().collect();
     scim(json!({
-        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
-        "id": id, "displayName": "Group", "members": [],
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": found.len(), "startIndex": 1, "itemsPerPage": found.len(),
+        "Resources": found,
     }))
+}
+
+async fn group(State(target): State<Arc<Target>>, Path(id): Path<String>) -> impl IntoResponse {
+    let mut group = whole_group(&id);
+    let members: Vec<Value> = target.members().iter().map(|id| json!({ "value": id })).collect();
+    group["members"] = Value::Array(members);
+    scim(group)
+}
+
+fn whole_group(id: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "id": id, "displayName": "Group",
+    })
 }
 
 async fn patch(
@@ -112,13 +139,14 @@ async fn patch(
 ) -> StatusCode {
     tokio::time::sleep(ANSWER).await;
     let operations = body.get("Operations").or_else(|| body.get("operations"));
-    let members: usize = operations
+    let added = operations
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|operation| operation.get("value").and_then(Value::as_array).map(Vec::len))
-        .sum();
-    target.members.fetch_add(members.max(1) as u64, Ordering::Relaxed);
+        .filter_map(|operation| operation.get("value").and_then(Value::as_array))
+        .flatten()
+        .filter_map(|member| member.get("value").and_then(Value::as_str));
+    target.members().extend(added.map(str::to_owned));
     StatusCode::NO_CONTENT
 }
 
@@ -126,8 +154,9 @@ fn scim(body: Value) -> impl IntoResponse {
     ([("content-type", "application/scim+json")], body.to_string())
 }
 
-async fn drain(count: usize, batch: usize) -> Result<f64> {
-    let world = World::new(count, 1, false).await?;
+async fn drain(size: Size, batch: usize) -> Result<f64> {
+    let count = size.of(10_000);
+    let world = World::new(size.engine, count, 1, false).await?;
     seed(&world, count, count).await?;
     let (address, target) = serve().await?;
     let settings = TargetSettings {
@@ -153,8 +182,8 @@ async fn drain(count: usize, batch: usize) -> Result<f64> {
     }));
     let mut moved = (0, Instant::now());
     loop {
-        let members = target.members.load(Ordering::Relaxed);
-        if count as u64 <= members {
+        let members = target.members().len();
+        if count <= members {
             break;
         }
         if members != moved.0 {

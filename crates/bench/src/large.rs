@@ -31,7 +31,7 @@ const CHUNK: usize = 10_000;
 pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     let total = size.of(1_000_000);
     let failed = total / 10;
-    let world = World::new(size.of(10_000), 10, false).await?;
+    let world = World::new(size.engine, size.of(10_000), 10, false).await?;
     world.app.hands().inject(world.target, Noop::new(100));
     seed(&world, total, failed).await?;
     let mut figures = list(&world, total).await?;

@@ -1,10 +1,11 @@
 //! Measures what `docs/performance.md` reports: each figure beside a baseline in the same run.
 //!
 //! `scripts/bench` runs all of it; `scripts/bench deliver list` runs some; `--small` runs every row on
-//! a tenth of the data, to see that it works. Figures go to the terminal as a Markdown table. Nothing
+//! a tenth of the data, to see that it works; `--postgres` measures on PostgreSQL instead of SQLite. Figures go to the terminal as a Markdown table. Nothing
 //! here asserts a time: the machines that run it are noisy.
 
 mod baseline;
+mod cluster;
 mod deliver;
 mod drain;
 mod large;
@@ -13,6 +14,8 @@ mod start;
 mod world;
 
 use std::error::Error;
+
+use accede_store::Engine;
 
 /// What every row of the bench answers.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -29,11 +32,13 @@ pub struct Figure {
     pub budget: &'static str,
 }
 
-/// How much data a run uses.
+/// How much data a run uses, and where it lies.
 #[derive(Clone, Copy)]
 pub struct Size {
     /// 1 for the full run, 10 for `--small`.
     pub divisor: usize,
+    /// Which database holds it.
+    pub engine: Engine,
 }
 
 impl Size {
@@ -49,10 +54,14 @@ async fn main() -> Result<()> {
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help") {
-        println!("scripts/bench [--small] [deliver] [drain] [large] [restart] [start]");
+        println!(
+            "scripts/bench [--small] [--postgres] [deliver] [drain] [large] [restart] [start]"
+        );
         return Ok(());
     }
-    let size = Size { divisor: if arguments.iter().any(|a| a == "--small") { 10 } else { 1 } };
+    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+    let engine = if has("--postgres") { Engine::Postgres } else { Engine::Sqlite };
+    let size = Size { divisor: if has("--small") { 10 } else { 1 }, engine };
     let named: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|wanted| *wanted == name);
     println!("| What | Figure | Beside it, in the same run | Budget |");

@@ -13,7 +13,7 @@ use crate::{Figure, Result, Size};
 /// Measures the restart.
 pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     let count = size.of(100_000);
-    let world = World::new(size.of(10_000), 10, false).await?;
+    let world = World::new(size.engine, size.of(10_000), 10, false).await?;
     seed(&world, count, count).await?;
     let caller = Caller::system();
     let filter = Some(Filter::parse("state eq 'deliveryFailed'")?);
@@ -21,10 +21,10 @@ pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     let plan = world.app.plan_reprocess(&caller, &selection).await?;
     world.app.run_plan(&caller, plan.plan.id, &plan.plan.digest).await?;
     while 0 < world.app.work_jobs().await? {}
-    let (target, folder) = (world.target, world.folder);
+    let (target, folder, cluster) = (world.target, world.folder, world.cluster);
     drop((world.app, world.store));
     let started = Instant::now();
-    let (app, store) = open(folder.path()).await?;
+    let (app, store) = open(folder.path(), cluster.as_ref()).await?;
     let opened = started.elapsed();
     let noop = Noop::new(100);
     app.hands().inject(target, noop.clone());

@@ -1,4 +1,4 @@
-//! An organization on a SQLite database in a temporary folder, and targets that cost nothing.
+//! An organization on a database of its own, and targets that cost nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,10 +25,14 @@ use accede_store::resources::{self, Resource};
 use accede_store::subjects::{self, NewSubject};
 use accede_store::targets::{self, TargetRow};
 use accede_store::users::{self, User};
-use accede_store::{Store, Tx, schema};
+use accede_store::{Engine, Store, Tx, schema};
 use async_trait::async_trait;
 
 use crate::Result;
+use crate::cluster::Cluster;
+
+/// Connections to a cluster, as the server has by default.
+const POOL: usize = 16;
 
 /// A person of the world.
 #[derive(Clone, Copy)]
@@ -45,8 +49,10 @@ pub struct World {
     pub app: App,
     /// Its store.
     pub store: Store,
-    /// Where it lies.
+    /// Where it lies, or room for what stands beside it.
     pub folder: tempfile::TempDir,
+    /// The PostgreSQL cluster that it lies in instead.
+    pub cluster: Option<Cluster>,
     /// Everybody.
     pub people: Vec<Somebody>,
     /// The packages, each with one role in the target.
@@ -67,9 +73,12 @@ pub fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// Opens the database of a folder.
-pub async fn open(folder: &Path) -> Result<(App, Store)> {
-    let store = Store::open_sqlite(folder).await?;
+/// Opens the database of a folder, or of a cluster.
+pub async fn open(folder: &Path, cluster: Option<&Cluster>) -> Result<(App, Store)> {
+    let store = match cluster {
+        Some(cluster) => Store::open_postgres(&cluster.url, POOL).await?,
+        None => Store::open_sqlite(folder).await?,
+    };
     store.migrate(schema::MIGRATIONS).await?;
     let app = App::new(
         store.clone(),
@@ -83,9 +92,15 @@ pub async fn open(folder: &Path) -> Result<(App, Store)> {
 impl World {
     /// A world with so many people and packages; the first person approves everything if
     /// `approval`.
-    pub async fn new(people: usize, package_count: usize, approval: bool) -> Result<World> {
+    pub async fn new(
+        engine: Engine,
+        people: usize,
+        package_count: usize,
+        approval: bool,
+    ) -> Result<World> {
         let folder = tempfile::tempdir()?;
-        let (app, store) = open(folder.path()).await?;
+        let cluster = (engine == Engine::Postgres).then(Cluster::start).transpose()?;
+        let (app, store) = open(folder.path(), cluster.as_ref()).await?;
         let at = now();
         let people: Vec<Somebody> =
             (0..people).map(|_| Somebody { user: id(), subject: id() }).collect();
@@ -110,6 +125,7 @@ impl World {
             app,
             store,
             folder,
+            cluster,
             people,
             packages: package_ids,
             policies: policy_ids,

@@ -264,13 +264,16 @@ pub async fn drop_reasons(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<(
     Ok(())
 }
 
-/// The assignments that are or were a reason for a delivery and are not over.
+/// The assignments that are or were a reason for a delivery and are not over, by id.
 pub async fn concerned(tx: &mut Tx<'_>, delivery: DeliveryId) -> Result<Vec<AssignmentId>> {
+    // Not joined: PostgreSQL, before it has counted its rows, takes a delivery to have many reasons and
+    // reads all assignments for one.
     let rows = tx
         .query(
-            "select a.id from reasons x join assignments a on a.id = x.assignment_id
-             where x.delivery_id = $1 and a.state <> 'expired'
-             order by a.id",
+            "select x.assignment_id from reasons x
+             where x.delivery_id = $1
+               and (select a.state from assignments a where a.id = x.assignment_id) <> 'expired'
+             order by x.assignment_id",
             params![delivery],
         )
         .await?;

@@ -279,11 +279,13 @@ pub async fn under_way(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<Vec<
             " from requests r
              where r.assignment_id = $1 and r.state in ('delivering', 'canceling')"
         ),
+        // An expression, or PostgreSQL reads the index of states too, which is short at other times and
+        // in a drain has everything that is delivering.
         pg: concat!(
             "select ",
             columns!(),
             " from requests r
-             where r.assignment_id = $1 and r.state in ('delivering', 'canceling')
+             where r.assignment_id = $1 and r.state || '' in ('delivering', 'canceling')
              for update"
         ),
     };
