@@ -88,6 +88,7 @@ class World:
         self.sizes, self.backlogs, self.lives = [], [], collections.Counter()
         self.kills = []  # (instant, ready again, what)
         self.steps, self.refusals = [], collections.Counter()
+        self.caused = []  # when the target that is down was first seen among the causes
         self.database, self.nodes, self.apis = None, [], []
         self.targets = Targets(options.targets)
 
@@ -296,12 +297,22 @@ class World:
                     self.steps.append((time.time(), target, "recovers", self.targets.ask(target, "held")))
                 self.targets.fault(target, kind, value)
                 self.steps.append((time.time(), target, kind, words))
+                if (target, kind) == (DOWN, "down"):
+                    threading.Thread(target=self.await_cause, args=(over,), daemon=True).start()
                 if target == LOCKED and kind == "none":
                     with contextlib.suppress(OSError, Failure):
                         self.api().must("PATCH", f"/accede/v1/targets/{self.name(target)}",
                                         {"secrets": {"bearerToken": "another"}})
             print(f"{(time.time() - began) / 60:6.1f} min  {what} {self.steps[-1][1:] if what == 'fault' else ''}",
                   file=sys.stderr, flush=True)
+
+    def await_cause(self, over):
+        """Asks for the causes, as an access manager does, until the target that is down is one of them."""
+        while not self.caused and not over.wait(0.2):
+            with contextlib.suppress(OSError, ValueError):
+                status, answer = self.api().call("GET", "/accede/v1/failures", timeout=60)
+                if status == 200 and any(cause["target"]["name"] == self.name(DOWN) for cause in answer["value"]):
+                    self.caused.append(time.time())
 
     def watch(self, over):
         """Every five seconds memory, files and processor time of each server; every half minute sizes and backlogs."""
@@ -474,6 +485,9 @@ class Findings:
                      f"≤ 1 in 30 s after 5 min: {allowed:.0f}", len(hot) <= allowed)
         else:
             self.bar("calls to the target that was down", text, "≤ 1 in 30 s after 5 min", None)
+        if tries and self.world.caused:
+            late = self.world.caused[0] - min(tries)
+            self.bar("its cause is listed after the first call that failed", shown(max(0.0, late)), "≤ 5 s", late <= 5)
         waiting_grants = [(promised, done) for promised, target, done in self.grants
                           if target == DOWN and promised < back and not (done and done < back)]
         waiting_revokes = [(promised, done) for promised, target, done in self.revokes

@@ -35,6 +35,7 @@ pub async fn measure(size: Size) -> Result<Vec<Figure>> {
     world.app.hands().inject(world.target, Noop::new(100));
     seed(&world, total, failed).await?;
     let mut figures = list(&world, total).await?;
+    figures.push(causes(&world, failed).await?);
     figures.extend(plan_and_run(&world, total, failed).await?);
     Ok(figures)
 }
@@ -201,6 +202,28 @@ async fn list(world: &World, total: usize) -> Result<Vec<Figure>> {
         baseline: format!("50 look-ups by id: {single:.2?}"),
         budget: "p99 ≤ 10 ms",
     }])
+}
+
+/// How long it takes to say why nothing arrives.
+async fn causes(world: &World, failed: usize) -> Result<Figure> {
+    let started = Instant::now();
+    let found = world.app.list_failures(&Caller::system()).await?;
+    let took = started.elapsed();
+    let scan = Instant::now();
+    let listing = Listing {
+        filter: Some(Filter::parse("state eq 'deliveryFailed'")?),
+        count: true,
+        top: Some(1),
+        ..Listing::default()
+    };
+    let whose = Whose::Reach(Reach::Everywhere);
+    world.app.list_requests(&Caller::system(), whose, &Narrowing::default(), &listing).await?;
+    Ok(Figure {
+        what: format!("causes of {failed} failed requests ({} cause)", found.len()),
+        figure: format!("{took:.2?}"),
+        baseline: format!("counting those requests: {:.2?}", scan.elapsed()),
+        budget: "≤ 5 s",
+    })
 }
 
 async fn plan_and_run(world: &World, total: usize, failed: usize) -> Result<Vec<Figure>> {
