@@ -21,7 +21,7 @@ pub struct Mark {
 /// lives elsewhere than it says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Home {
-    /// PostgreSQL's system identifier.
+    /// PostgreSQL's system identifier; the machine of a SQLite database.
     pub system: Option<String>,
     /// PostgreSQL's timeline; a promotion begins another.
     pub timeline: Option<String>,

@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::UNIX_EPOCH;
 
 use accede_domain::deployment::Home;
+use aws_lc_rs::digest::{Context, SHA256};
+use uuid::Uuid;
 
 use crate::{Engine, Error, Result, Store};
 
@@ -23,7 +25,11 @@ impl Store {
     /// When the database cannot be reached.
     pub async fn home(&self) -> Result<Home> {
         match self.engine() {
-            Engine::Sqlite => Ok(Home { database: self.file_identity(), ..Home::default() }),
+            Engine::Sqlite => Ok(Home {
+                system: self.path().and_then(|_| machine()),
+                database: self.file_identity(),
+                ..Home::default()
+            }),
             Engine::Postgres => Ok(Home {
                 system: self.fact(SYSTEM).await?,
                 timeline: self.fact(TIMELINE).await?,
@@ -49,4 +55,18 @@ impl Store {
             }
         }
     }
+}
+
+/// The machine, by a word derived from its identity, which is not to leave it (`man 5 machine-id`).
+///
+/// A disk that is restored or cloned with its data directory keeps the inode and `instance.json`; the
+/// machine that it is attached to is another one. Containers mostly have no such identity.
+fn machine() -> Option<String> {
+    let identity = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let identity = Uuid::try_parse(identity.trim()).ok()?;
+    let mut context = Context::new(&SHA256);
+    context.update(b"accede deployment");
+    context.update(identity.as_bytes());
+    let word = context.finish().as_ref().first_chunk::<16>().copied()?;
+    Some(Uuid::from_bytes(word).simple().to_string())
 }

@@ -101,6 +101,12 @@ async fn a_backup_is_taken_beside_the_server_and_is_another_file_with_the_same_r
     let keep = async |tx: &mut Tx<'_>| deployment::keep(tx, "color", "green").await;
     store.write(async |tx| keep(tx).await).await.unwrap();
     let home = store.home().await.unwrap();
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    assert_eq!(home.system.is_some(), machine.trim().len() == 32, "{home:?}");
+    assert!(
+        home.system.iter().all(|word| word != machine.trim()),
+        "the machine keeps its identity"
+    );
 
     let made = backup::copy(&data.join(backup::FILE), &copied, "note", "a backup").unwrap();
 
