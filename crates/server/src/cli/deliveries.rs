@@ -1,6 +1,6 @@
 //! `accede deliveries`: one role of one person in one target system, tried again or settled by hand.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::client::{Connection, Output, items};
@@ -23,9 +23,10 @@ pub enum Deliveries {
 
 /// `accede deliveries list`
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["request", "stuck"]).required(true)))]
 pub struct ListArgs {
     /// The roles of this request
-    #[arg(long, value_name = "ID", required_unless_present = "stuck", conflicts_with = "stuck")]
+    #[arg(long, value_name = "ID")]
     request: Option<String>,
     /// Access that should be gone and is not, the oldest first
     #[arg(long)]
@@ -128,6 +129,16 @@ fn waits(delivery: &Value) -> String {
     }
 }
 
+/// What is known of the truth in the target, in words.
+fn there(delivery: &Value) -> &'static str {
+    match delivery.get("observed").and_then(Value::as_str) {
+        Some("present") => "there",
+        Some("absent") => "not there",
+        Some("never") => "nothing of ours so far",
+        _ => "not known",
+    }
+}
+
 impl ListArgs {
     fn keeps(&self, delivery: &Value) -> bool {
         let is = |wanted: &Option<String>, pointer| {
@@ -199,9 +210,9 @@ async fn show(args: OneArgs) -> Result<(), Failure> {
         ("Target", at(&delivery, "/target/name")),
         ("Resource", name(&delivery, "resource")),
         ("Role", name(&delivery, "role")),
-        ("Wanted", if wanted { "the person has it" } else { "the person has it not" }.to_owned()),
+        ("Wanted", if wanted { "that it is given" } else { "that it is gone" }.to_owned()),
         ("State", at(&delivery, "/state")),
-        ("In the target", at(&delivery, "/observed")),
+        ("In the target", there(&delivery).to_owned()),
         ("What is wrong", at(&delivery, "/cause/message")),
         ("Waits for", waits(&delivery)),
         ("Attempts", at(&delivery, "/attempts")),
