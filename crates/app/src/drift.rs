@@ -102,11 +102,12 @@ impl App {
     }
 
     /// Gives or takes again what a finding is about, though it was left for a person; and counts its
-    /// repairs anew. Asking for what is under way already changes nothing.
+    /// repairs anew. Extra access of somebody who is known here is taken away. Asking for what is under way already changes nothing.
     ///
     /// # Errors
     ///
-    /// Not found, forbidden; refused for access that is not ours, and when the difference is over.
+    /// Not found, forbidden; refused for extra access that cannot be taken away, and when the difference
+    /// is over.
     pub async fn repair_drift(&self, caller: &Caller, id: DriftFindingId) -> Result<NamedFinding> {
         let now = self.now();
         let view = self
@@ -114,14 +115,9 @@ impl App {
             .write(async |tx| {
                 let named = decidable(tx, caller, id).await?;
                 let Some(delivery) = named.finding.delivery else {
-                    return Err(Error::from(Refusal::Rule {
-                        code: "ExtraAccess",
-                        sentence:
-                            "no assignment gives this access, so it is not Accede's to take: \
-                                   take it away in the target system, or dismiss the finding with \
-                                   a reason"
-                                .to_owned(),
-                    }));
+                    self.take_by_hand(tx, caller, &named.finding, now).await?;
+                    self.nudge_circuit(tx, named.finding.place.target).await?;
+                    return self::finding(tx, &Reach::Everywhere, id).await;
                 };
                 let row = deliveries::get(tx, delivery).await?;
                 let row = row.ok_or_else(|| Error::not_found(WHAT, id))?;
@@ -352,12 +348,16 @@ pub(crate) fn place(row: &DeliveryRow) -> Place {
     }
 }
 
-fn close(finding: &mut Finding, acknowledged: Option<Timestamp>, now: Timestamp) {
+pub(crate) fn close(finding: &mut Finding, acknowledged: Option<Timestamp>, now: Timestamp) {
     finding.state = ended(finding.first_seen, acknowledged);
     finding.closed_at = Some(now);
 }
 
-async fn finding(tx: &mut Tx<'_>, reach: &Reach, id: DriftFindingId) -> Result<NamedFinding> {
+pub(crate) async fn finding(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    id: DriftFindingId,
+) -> Result<NamedFinding> {
     drift::get(tx, reach, id).await?.ok_or_else(|| Error::not_found(WHAT, id))
 }
 
@@ -371,7 +371,7 @@ async fn decidable(tx: &mut Tx<'_>, caller: &Caller, id: DriftFindingId) -> Resu
 }
 
 /// A finding whose difference may still be there, held until the transaction ends.
-async fn still_live(tx: &mut Tx<'_>, id: DriftFindingId) -> Result<Finding> {
+pub(crate) async fn still_live(tx: &mut Tx<'_>, id: DriftFindingId) -> Result<Finding> {
     let finding = drift::lock(tx, id).await?.ok_or_else(|| Error::not_found(WHAT, id))?;
     match finding.state.is_live() {
         true => Ok(finding),

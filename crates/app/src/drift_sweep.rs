@@ -25,6 +25,7 @@ use accede_store::{circuits, findings, people};
 use serde_json::json;
 
 use crate::deed::Deed;
+use crate::drift::close;
 use crate::resolutions::Seen;
 use crate::resources::within_deadline;
 use crate::worker::{MAX_TARGETS, person, report, role};
@@ -83,7 +84,7 @@ impl App {
     ///
     /// The database's.
     pub async fn sweep_drift(&self) -> Result<usize> {
-        let mut done = self.close_drift().await?;
+        let mut done = self.close_drift().await? + self.take_released_extras().await?;
         let now = self.now();
         let due =
             self.store().read(async |tx| drift_sweeps::due(tx, now, MAX_TARGETS).await).await?;
@@ -118,7 +119,9 @@ impl App {
             done += 1;
         }
         done += self.compare_roles(&mut turn, &*connector).await?;
-        self.end_turn(&turn).await?;
+        if let Some(begun) = self.end_turn(&turn).await? {
+            done += self.take_extras(id, begun).await?;
+        }
         if 0 < done {
             self.wake();
         }
@@ -219,16 +222,17 @@ impl App {
     }
 
     /// Gives the turn back: the next one waits as long as this one's calls are worth. If there is
-    /// nothing left, the comparison is over.
-    async fn end_turn(&self, turn: &Turn) -> Result<()> {
+    /// nothing left, the comparison is over: then says when it had begun.
+    async fn end_turn(&self, turn: &Turn) -> Result<Option<Timestamp>> {
         let (now, id) = (self.now(), turn.target.id);
         let concurrency = turn.target.concurrency;
         self.store()
             .write(async |tx| {
                 let mut sweep = drift_sweeps::lock(tx, id).await?;
                 if sweep.turn_at != turn.lease {
-                    return Ok(());
+                    return Ok(None);
                 }
+                let mut over = None;
                 sweep.turn_at = next_turn(turn.spent, concurrency, now);
                 let connector = self.hands().get(&turn.target);
                 let lists = connector.is_ok_and(|connector| connector.can_list_holders());
@@ -243,10 +247,11 @@ impl App {
                         drift::close_forgotten(tx, id, now).await?;
                         sweep.is_running = false;
                         sweep.finished_at = Some(now);
+                        over = sweep.begun_at;
                     }
                 }
                 drift_sweeps::save(tx, &sweep).await?;
-                Ok(())
+                Ok(over)
             })
             .await
     }
@@ -481,11 +486,21 @@ impl App {
                 for mut finding in drift::lock_live_at(tx, &place).await? {
                     let is_there =
                         finding.holder.as_ref().is_some_and(|holder| extra.contains(&holder.id));
-                    if !is_there {
-                        finding.state = State::Gone;
-                        finding.closed_at = Some(now);
-                        drift::save(tx, &finding).await?;
+                    if is_there {
+                        continue;
                     }
+                    let row = match finding.subject {
+                        Some(subject) => drift_sweeps::lock_delivery(tx, &place, subject).await?,
+                        None => None,
+                    };
+                    let row = row.filter(|row| !row.delivery.wanted);
+                    if row.as_ref().is_some_and(|row| row.delivery.phase != Phase::Settled) {
+                        // We are taking it away; that it is gone is still to be confirmed.
+                        continue;
+                    }
+                    let gone = row.filter(|row| row.delivery.observed == Observed::Absent);
+                    close(&mut finding, gone.and_then(|row| row.delivery.acknowledged), now);
+                    drift::save(tx, &finding).await?;
                 }
                 let mut sweep = drift_sweeps::lock(tx, place.target).await?;
                 if sweep.turn_at == lease {

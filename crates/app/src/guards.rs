@@ -13,7 +13,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::guards::{self, AtTarget, Cause, Guard, RoleChange, State};
 use accede_store::packages::{self, Package};
-use accede_store::{Tx, guard_plans, people, resources, spreads, users};
+use accede_store::{Tx, drift, guard_plans, people, resources, spreads, users};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use uuid::Uuid;
@@ -142,6 +142,57 @@ pub(crate) async fn people_leave(
     Ok(Some(guard.id))
 }
 
+/// Extra access of so many people was found at a target, whose policy is to take it away: says whether
+/// that may go on. Otherwise it is held.
+pub(crate) async fn extra_found(
+    app: &App,
+    tx: &mut Tx<'_>,
+    target: TargetId,
+    people: i64,
+    now: Timestamp,
+) -> Result<bool> {
+    let cause = Cause::ExtraAccess;
+    let changes = Changes { grants: 0, revocations: people };
+    let plan = BTreeMap::from([(target, changes)]);
+    let held = guards::held_extra(tx, target).await?;
+    let caller = Caller::system();
+    if let Some(counts) = measure(app, tx, cause, &plan, now).await? {
+        let guard = match held {
+            Some(mut guard) => {
+                let known = guards::counts(tx, guard.id).await?;
+                if known.iter().any(|(at, _)| at.target == target && at.changes == changes) {
+                    return Ok(false);
+                }
+                guards::save(tx, &mut guard).await?;
+                guard
+            }
+            None => begin(app, tx, cause, None, now).await?,
+        };
+        hold(app, tx, &caller, &guard, &counts, now).await?;
+        return Ok(false);
+    }
+    extra_no_more(app, tx, target, now).await?;
+    if 0 < people {
+        let_through(app, tx, cause, &plan, now).await?;
+    }
+    Ok(true)
+}
+
+/// What was held of a target's extra access is not to be taken any more, or is little enough.
+pub(crate) async fn extra_no_more(
+    app: &App,
+    tx: &mut Tx<'_>,
+    target: TargetId,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(mut guard) = guards::held_extra(tx, target).await? {
+        guard.state = State::Withdrawn;
+        guards::save(tx, &mut guard).await?;
+        note(app, tx, &Caller::system(), &guard, "held change withdrawn", json!({}), now).await?;
+    }
+    Ok(())
+}
+
 /// What a plan comes to at every target, if any of it is over a limit.
 async fn measure(
     app: &App,
@@ -263,6 +314,7 @@ async fn note(
 fn sees(caller: &Caller, guard: &Guard) -> bool {
     match &guard.package_named {
         Some((catalog, _)) => caller.reach(Action::ReadCatalog).includes(*catalog),
+        None if guard.cause == Cause::ExtraAccess => !caller.reach(Action::ReadTargets).is_empty(),
         None => caller.reach(Action::ReadDirectory) == Reach::Everywhere,
     }
 }
@@ -277,6 +329,10 @@ async fn decides(tx: &mut Tx<'_>, caller: &Caller, guard: &Guard) -> Result<()> 
         Some((catalog, _)) => {
             let (manage, read) = (Action::ManagePackages, Action::ReadCatalog);
             caller.may_on(manage, *catalog, read, WHAT, guard.id)?;
+        }
+        None if guard.cause == Cause::ExtraAccess => {
+            let (manage, read) = (Action::ManageTargets, Action::ReadTargets);
+            caller.may_on_shared(manage, read, WHAT, guard.id)?;
         }
         None => {
             let (manage, read) = (Action::ManageDirectory, Action::ReadDirectory);
@@ -305,7 +361,7 @@ pub(crate) async fn view(tx: &mut Tx<'_>, caller: &Caller, guard: Guard) -> Resu
         });
     }
     let leaving = match guard.cause {
-        Cause::PackageRoles => None,
+        Cause::PackageRoles | Cause::ExtraAccess => None,
         Cause::UserImport => {
             let (total, done) = guards::people(tx, guard.id).await?;
             let names = guards::people_named(tx, guard.id, MAX_NAMED).await?;
@@ -472,11 +528,32 @@ impl App {
                 if let (State::Rejected, Some(package)) = (state, guard.package) {
                     self.take_back(tx, caller, &guard, package, now).await?;
                 }
+                if let (State::Rejected, Cause::ExtraAccess) = (state, guard.cause) {
+                    let why = why.as_deref().unwrap_or("the removal was rejected");
+                    self.accept_extras(tx, caller, &guard, why, now).await?;
+                }
                 view(tx, caller, guard).await
             })
             .await?;
         self.wake();
         Ok(view)
+    }
+
+    /// Accepts the extra access whose removal was held.
+    async fn accept_extras(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        guard: &Guard,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        for (at, _) in guards::counts(tx, guard.id).await? {
+            let accepted = drift::dismiss_extras(tx, at.target, now, &caller.name, why).await?;
+            let detail = json!({ "target": at.target, "findings": accepted, "reason": why });
+            note(self, tx, caller, guard, "extra access accepted", detail, now).await?;
+        }
+        Ok(())
     }
 
     /// Gives a package the roles that it had before.

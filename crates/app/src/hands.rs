@@ -104,6 +104,7 @@ impl Hands {
         // What the target leaves out is the server's, so they are judged together.
         settings::retry(&settings.settings, &app.settings().retry).map_err(invalid)?;
         settings::drift(&settings.settings, app.settings().drift_missing).map_err(invalid)?;
+        settings::drift_extra(&settings.settings, app.settings().drift_extra).map_err(invalid)?;
         // Names are judged when they are connected to; addresses can be judged here and now.
         for (name, value) in settings.settings.as_object().into_iter().flatten() {
             if let Some(address) = value.as_str().and_then(literal_address)

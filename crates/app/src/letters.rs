@@ -242,9 +242,13 @@ pub(crate) fn held(view: &GuardView, links: Links<'_>) -> Letter {
         (GuardCause::PackageRoles, Some((_, name))) => format!("the changed roles of {name}"),
         (GuardCause::PackageRoles, None) => "the changed roles of an access package".to_owned(),
         (GuardCause::UserImport, _) => "an import of users".to_owned(),
+        (GuardCause::ExtraAccess, _) => "taking away extra access".to_owned(),
     };
     let path = "/governance/held";
-    let causers = view.causers.join(", ");
+    let causers = match view.causers.is_empty() {
+        true => "the server itself".to_owned(),
+        false => view.causers.join(", "),
+    };
     let mut body = format!(
         "{what} would change so much that nothing of it goes out before a second person has seen it. \
          Caused by {causers}, waiting since {}.\n\n",

@@ -23,6 +23,7 @@ pub mod deployment;
 pub mod directory_groups;
 pub mod directory_roles;
 pub mod drift;
+mod drift_extra;
 mod drift_sweep;
 mod error;
 pub mod failures;

@@ -21,6 +21,8 @@ pub struct Settings {
     pub drift_every: Option<SignedDuration>,
     /// What is done about a role that somebody takes away, where the target says nothing else.
     pub drift_missing: accede_domain::drift::Missing,
+    /// What is done about access that nothing gives, where the target says nothing else.
+    pub drift_extra: accede_domain::drift::Extra,
     /// Networks that connectors may reach beyond the default, and those they may not.
     pub egress: std::sync::Arc<accede_connectors::egress::Policy>,
     /// Most calls in flight over all targets.
@@ -79,6 +81,7 @@ impl Default for Settings {
             guard_window: GUARD_WINDOW,
             drift_every: Some(accede_domain::drift::EVERY),
             drift_missing: accede_domain::drift::Missing::default(),
+            drift_extra: accede_domain::drift::Extra::default(),
             egress: std::sync::Arc::default(),
             worker_calls: WORKER_CALLS,
             notices: Notices::default(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use accede_domain::SignedDuration;
-use accede_domain::drift::Missing;
+use accede_domain::drift::{Extra, Missing};
 use accede_domain::duration::Duration;
 use accede_domain::retry::Retry;
 use serde_json::{Map, Value};
@@ -110,6 +110,13 @@ pub const COMMON: &[Field] = &[
          again, `report` tells it and waits for a person; default: the server's `drift.missing`",
     )
     .form(Form::OneOf(&Missing::NAMES)),
+    Field::new(
+        "driftExtra",
+        "Access there that nothing gives",
+        "what is done about a role that a known person holds in the target and no assignment gives \
+         them: `report` tells it, `revoke` takes it away; default: the server's `drift.extra`",
+    )
+    .form(Form::OneOf(&Extra::NAMES)),
 ];
 
 /// What is done about a role that somebody takes away: the server's `default`, where the target's
@@ -124,6 +131,22 @@ pub fn drift(settings: &Value, default: Missing) -> Result<Missing, Problem> {
         Some(value) => value.as_str().and_then(Missing::parse).ok_or_else(|| {
             let said = format!("must be one of `repair`, `report`, not `{}`", short(value));
             problem("drift", said)
+        }),
+    }
+}
+
+/// What is done about access that nothing gives: the server's `default`, where the target's settings
+/// say nothing else.
+///
+/// # Errors
+///
+/// Names the setting that is no such word.
+pub fn drift_extra(settings: &Value, default: Extra) -> Result<Extra, Problem> {
+    match settings.get("driftExtra") {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => value.as_str().and_then(Extra::parse).ok_or_else(|| {
+            let said = format!("must be one of `report`, `revoke`, not `{}`", short(value));
+            problem("driftExtra", said)
         }),
     }
 }

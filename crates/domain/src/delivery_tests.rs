@@ -604,3 +604,17 @@ fn a_read_back_that_goes_under_while_the_opposite_call_fails_is_made_later() {
         assert!(is_seen_to, "{class:?}: it is acknowledged and would never be read back");
     }
 }
+
+#[test]
+fn what_nothing_gives_is_taken_like_every_removal_and_stays_if_it_is_given_meanwhile() {
+    let row = take(Delivery::new(false, at(0)), at(3), at(5));
+    let (flight, action) = claim(row, true, at(5)).unwrap();
+    let given = want(row, true, at(6));
+    let late = want(flight, true, at(6));
+
+    assert_eq!((row.part(), row.is_so(), action), (Part::Open, false, Action::Revoke));
+    assert_eq!((given.part(), given.pre_existing, given.verified), (Part::Done, true, Some(at(3))));
+    assert_eq!(late.part(), Part::Open, "what was sent may take effect");
+    assert_eq!(take(delivered(), at(3), at(5)), delivered(), "what is wanted is not taken");
+    assert_eq!(take(row, at(4), at(9)), row, "neither is what is under way");
+}

@@ -5,6 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::delivery::{Delivery, Observed, Phase};
 use crate::retry::after;
 
 /// How a difference came about.
@@ -106,6 +107,51 @@ impl Missing {
     }
 }
 
+/// What is done about access that no assignment gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Extra {
+    /// It is told.
+    #[default]
+    Report,
+    /// It is taken away from people who are known here.
+    Revoke,
+}
+
+impl Extra {
+    /// Their names.
+    pub const NAMES: [&'static str; 2] = ["report", "revoke"];
+
+    /// The policy of that name.
+    pub fn parse(name: &str) -> Option<Extra> {
+        match name {
+            "report" => Some(Extra::Report),
+            "revoke" => Some(Extra::Revoke),
+            _ => None,
+        }
+    }
+}
+
+/// Whether access that no assignment gives may be taken away, where `delivery` is what is known of
+/// that role of that person, if anything, and it was last `seen` in the target then. Never what existed
+/// before and is kept (`keep_pre_existing`, as the resource says), what is under way, what rests for
+/// people, or what was taken since.
+pub fn may_take(delivery: Option<&Delivery>, keep_pre_existing: bool, seen: Timestamp) -> bool {
+    !keep_pre_existing
+        && delivery.is_none_or(|row| {
+            !row.wanted
+                && !row.keep_pre_existing
+                && row.phase == Phase::Settled
+                && row.observed != Observed::Present
+                && !was_taken(row, seen)
+        })
+}
+
+/// Whether a target acknowledged to have taken a role away after it was last `seen` there.
+pub fn was_taken(row: &Delivery, seen: Timestamp) -> bool {
+    let is_gone = !row.wanted && row.phase == Phase::Settled && row.observed == Observed::Absent;
+    is_gone && row.acknowledged.is_some_and(|at| seen <= at)
+}
+
 /// How a difference came to its end, first seen at `first_seen`: by a call of ours, if the target
 /// acknowledged one since.
 pub fn ended(first_seen: Timestamp, acknowledged: Option<Timestamp>) -> State {
@@ -181,6 +227,29 @@ mod tests {
             Missing::NAMES.map(Missing::parse),
             [Missing::Repair, Missing::Report].map(Some)
         );
+    }
+
+    #[test]
+    fn extra_access_is_taken_only_where_nothing_else_is_known_or_decided() {
+        let now = Timestamp::from_second(9).unwrap();
+        let new = Delivery::new(false, now);
+        let phase = |phase| Delivery { phase, ..new };
+        let may_take = |row: Option<&Delivery>, keep| super::may_take(row, keep, now);
+
+        assert!(may_take(None, false));
+        assert!(may_take(Some(&new), false));
+        assert!(may_take(Some(&Delivery { observed: Observed::Absent, ..new }), false));
+        let gone = |acknowledged| Delivery { observed: Observed::Absent, acknowledged, ..new };
+        assert!(may_take(Some(&gone(Timestamp::from_second(8).ok())), false), "seen since");
+        assert!(!may_take(Some(&gone(Some(now))), false), "taken since");
+        assert!(!may_take(None, true), "what existed before is kept there");
+        assert!(!may_take(Some(&Delivery::new(true, now)), false), "and was when it was given");
+        assert!(!may_take(Some(&Delivery { observed: Observed::Present, ..new }), false), "kept");
+        assert!(!may_take(Some(&Delivery { wanted: true, ..new }), false), "given by now");
+        assert!(!may_take(Some(&phase(Phase::Due { at: now })), false), "under way");
+        let stuck = Phase::Stuck { since: now, probe_at: now };
+        assert!(!may_take(Some(&phase(stuck)), false), "it rests for people");
+        assert_eq!(Extra::NAMES.map(Extra::parse), [Extra::Report, Extra::Revoke].map(Some));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use accede_app::Settings;
 use accede_app::egress::Policy;
-use accede_domain::drift::Missing;
+use accede_domain::drift::{Extra, Missing};
 use accede_domain::duration::Duration;
 use accede_domain::guard::{Limit, Limits};
 use accede_domain::nearest;
@@ -224,6 +224,7 @@ impl Sources {
             guard_window: self.time("guards.window")?,
             drift_every: self.time_or_none("drift.every")?,
             drift_missing: Missing::parse(&self.word("drift.missing")?).unwrap_or_default(),
+            drift_extra: Extra::parse(&self.word("drift.extra")?).unwrap_or_default(),
             egress,
             worker_calls: self.number("delivery.calls")?,
         };

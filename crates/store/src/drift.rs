@@ -79,6 +79,24 @@ macro_rules! columns {
 }
 const WIDTH: usize = 17;
 
+/// A finding `f` of extra access and a delivery `d` are of one role of one person.
+macro_rules! same_key {
+    () => {
+        "d.subject_id = f.subject_id and d.target_id = f.target_id
+             and d.resource_origin_id = f.resource_origin_id
+             and d.role_origin_id = f.role_origin_id and d.scope_origin_id = f.scope_origin_id"
+    };
+}
+
+/// The finding `f` is a repair that counts for the delivery `$1` since `$2`.
+macro_rules! counts {
+    () => {
+        "f.first_seen_at_ms > $2 and f.state = 'repaired' and not exists (
+             select 1 from drift_findings c where c.delivery_id = $1 and c.kind = 'contested'
+                 and c.first_seen_at_ms >= f.first_seen_at_ms)"
+    };
+}
+
 macro_rules! from_named {
     () => {
         "drift_findings f join targets t on t.id = f.target_id
@@ -269,17 +287,22 @@ pub async fn lock_live_of(tx: &mut Tx<'_>, delivery: DeliveryId) -> Result<Optio
     row.map(|row| Finding::from_row(&row)).transpose()
 }
 
-/// How many differences of a delivery, found since `since`, a call of ours ended; what was before the
+/// How many differences of a delivery, found since `since`, a call of ours ended, extra access of the
+/// same role and person included; what was before the
 /// last time that it was contested does not count any more.
 pub async fn repairs(tx: &mut Tx<'_>, delivery: DeliveryId, since: Timestamp) -> Result<i64> {
     let row = tx
         .query_one(
-            "select count(*) from drift_findings f
-             where f.delivery_id = $1 and f.first_seen_at_ms > $2 and f.state = 'repaired'
-                 and f.kind <> 'contested' and not exists (
-                     select 1 from drift_findings c
-                     where c.delivery_id = $1 and c.kind = 'contested'
-                         and c.first_seen_at_ms >= f.first_seen_at_ms)",
+            concat!(
+                "select (select count(*) from drift_findings f where f.delivery_id = $1
+                         and f.kind <> 'contested' and ",
+                counts!(),
+                ") + (select count(*) from deliveries d join drift_findings f on f.kind = 'extra' and ",
+                same_key!(),
+                " where d.id = $1 and ",
+                counts!(),
+                ")"
+            ),
             params![delivery, since],
         )
         .await?;
@@ -330,8 +353,8 @@ pub async fn close_forgotten(tx: &mut Tx<'_>, target: TargetId, now: Timestamp) 
     .await
 }
 
-/// Live findings whose delivery is settled, so that the difference is over, with when the target
-/// last acknowledged a change.
+/// Live findings whose difference is over, with when the target last acknowledged a change: those
+/// whose delivery is settled, and extra access that was taken away.
 pub async fn over(
     tx: &mut Tx<'_>,
     limit: usize,
@@ -345,7 +368,94 @@ pub async fn over(
             params![limit_value(limit)],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    let mut found: Vec<_> =
+        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect::<Result<_>>()?;
+    let taken = tx
+        .query(
+            concat!(
+                "select f.id, d.acknowledged_at_ms from drift_findings f join deliveries d on ",
+                same_key!(),
+                " where f.closed_at_ms is null and f.holder_id is not null and not d.wanted
+                     and d.phase = 'settled' and d.observed = 'absent'
+                     and d.acknowledged_at_ms >= f.first_seen_at_ms
+                     and (d.verified_at_ms is not null or d.ready_at_ms is null)
+                 order by f.id limit $1"
+            ),
+            params![limit_value(limit)],
+        )
+        .await?;
+    for row in &taken {
+        found.push((row.get(0)?, row.get(1)?));
+    }
+    Ok(found)
+}
+
+/// Extra access of people who are known here to roles that packages give, open at a target, last seen
+/// at `since` or later and first seen at `until` or before, that nothing keeps from being taken away;
+/// oldest first.
+pub async fn takeable(
+    tx: &mut Tx<'_>,
+    target: TargetId,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<DriftFindingId>> {
+    let rows = tx
+        .query(
+            concat!(
+                "select f.id from drift_findings f
+                 where f.target_id = $1 and f.state = 'open' and f.kind = 'extra'
+                     and f.subject_id is not null and f.last_seen_at_ms >= $2
+                     and f.first_seen_at_ms <= $3
+                     and not exists (select 1 from resources e where e.target_id = f.target_id
+                         and e.origin_id = f.resource_origin_id and e.keep_pre_existing)
+                     and exists (
+                         select 1 from resources e join resource_roles o on o.resource_id = e.id
+                             join resource_role_scopes x on x.role_id = o.id
+                             join resource_scopes c on c.id = x.scope_id
+                             join packages p on p.id = x.package_id
+                         where p.deleted_at_ms is null and e.target_id = f.target_id
+                             and e.origin_id = f.resource_origin_id
+                             and o.origin_id = f.role_origin_id and c.origin_id = f.scope_origin_id)
+                     and not exists (select 1 from deliveries d where ",
+                same_key!(),
+                " and (d.wanted or d.phase <> 'settled' or d.observed = 'present'
+                         or d.keep_pre_existing or d.acknowledged_at_ms >= f.last_seen_at_ms))
+                 order by f.first_seen_at_ms, f.id"
+            ),
+            params![target, since, until],
+        )
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Whether a resource says, in any catalog, that access which existed before is kept.
+pub async fn is_kept(tx: &mut Tx<'_>, place: &Place) -> Result<bool> {
+    let row = tx
+        .query_one(
+            "select count(*) from resources
+             where target_id = $1 and origin_id = $2 and keep_pre_existing",
+            params![place.target, place.resource.clone()],
+        )
+        .await?;
+    Ok(row.get::<i64>(0)? != 0)
+}
+
+/// Dismisses the open findings of extra access of people who are known here, first seen at `until` or
+/// before; says how many.
+pub async fn dismiss_extras(
+    tx: &mut Tx<'_>,
+    target: TargetId,
+    until: Timestamp,
+    by: &str,
+    reason: &str,
+) -> Result<u64> {
+    tx.execute(
+        "update drift_findings set state = 'dismissed', decided_by = $3, reason = $4
+         where target_id = $1 and state = 'open' and kind = 'extra' and subject_id is not null
+             and first_seen_at_ms <= $2",
+        params![target, until, by, reason],
+    )
+    .await
 }
 
 /// Live findings of a target that wait for a person, last looked at before `before`: those of grants

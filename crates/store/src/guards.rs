@@ -19,6 +19,8 @@ pub enum Cause {
     PackageRoles,
     /// An import disables people.
     UserImport,
+    /// A comparison found access in a target that no assignment gives.
+    ExtraAccess,
 }
 
 impl Cause {
@@ -27,11 +29,14 @@ impl Cause {
         match self {
             Cause::PackageRoles => "packageRoles",
             Cause::UserImport => "userImport",
+            Cause::ExtraAccess => "extraAccess",
         }
     }
 
     fn parse(name: &str) -> Option<Cause> {
-        [Cause::PackageRoles, Cause::UserImport].into_iter().find(|cause| cause.name() == name)
+        [Cause::PackageRoles, Cause::UserImport, Cause::ExtraAccess]
+            .into_iter()
+            .find(|cause| cause.name() == name)
     }
 }
 
@@ -218,6 +223,36 @@ pub async fn held_of(tx: &mut Tx<'_>, package: PackageId) -> Result<Option<Guard
          where g.package_id = $1 and g.state = 'held'"
     );
     tx.query_opt(sql, params![package]).await?.map(|row| Guard::from_row(&row)).transpose()
+}
+
+/// The removal of extra access that waits at a target, if one does.
+pub async fn held_extra(tx: &mut Tx<'_>, target: TargetId) -> Result<Option<Guard>> {
+    let sql = concat!(
+        "select ",
+        columns!(),
+        " from guards g join guard_counts c on c.guard_id = g.id
+             left join packages p on p.id = g.package_id
+         where g.cause = 'extraAccess' and g.state = 'held' and c.target_id = $1"
+    );
+    tx.query_opt(sql, params![target]).await?.map(|row| Guard::from_row(&row)).transpose()
+}
+
+/// The targets where extra access may be taken away because a second person said so after `since`,
+/// with when they said it.
+pub async fn released_extras(
+    tx: &mut Tx<'_>,
+    since: Timestamp,
+) -> Result<Vec<(TargetId, Timestamp)>> {
+    let rows = tx
+        .query(
+            "select c.target_id, max(g.decided_at_ms)
+             from guards g join guard_counts c on c.guard_id = g.id
+             where g.state = 'released' and g.cause = 'extraAccess' and g.decided_at_ms > $1
+             group by c.target_id",
+            params![since],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// The newest changes that were held, those that wait first.

@@ -6,6 +6,8 @@
 
 use crate::migrate::Migration;
 
+mod held_extras;
+
 /// Every migration, in order.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "the house", sql: THE_HOUSE },
@@ -18,6 +20,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 8, name: "what targets say to a restored database", sql: FINDINGS },
     Migration { number: 9, name: "awaited deliveries and tasks", sql: TASKS },
     Migration { number: 10, name: "notices and alarms", sql: NOTICES },
+    Migration { number: 11, name: "held removals of extra access", sql: held_extras::SQL },
 ];
 
 const NOTICES: &str = "

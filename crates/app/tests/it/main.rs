@@ -10,6 +10,7 @@ mod approve;
 mod circuits;
 mod deliver;
 mod drift;
+mod drift_extra;
 mod end;
 mod guards;
 mod notices;

@@ -251,7 +251,7 @@ pub static OPERATIONS: &[Operation] = &[
     read("/accede/v1/drift/{id}", "A finding of drift", "driftFinding", &[]),
     act(
         "/accede/v1/drift/{id}/repair",
-        "Give or take again what was left for a person",
+        "Give or take again what was left for a person, or take extra access away",
         None,
         ("202", Some("driftFinding")),
         &["409"],

@@ -1,11 +1,11 @@
 //! `accede drift`: where targets of a server hold something else than what is wanted there.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::client::{Connection, Output};
-use super::remote::{quoted, say, say_json};
+use super::remote::{quoted, say, say_json, segment};
 use super::table::{at, table, when};
 
 /// Most findings in one answer.
@@ -16,6 +16,31 @@ const PAGE: usize = 200;
 pub enum Drift {
     /// List findings, the newest first
     List(ListArgs),
+    /// Give or take again what a finding is about, though it was left for a person
+    Repair(RepairArgs),
+    /// Accept a difference, with a reason
+    Dismiss(DismissArgs),
+}
+
+/// `accede drift repair`
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// The finding's id
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `accede drift dismiss`
+#[derive(Debug, Args)]
+pub struct DismissArgs {
+    /// The finding's id
+    id: String,
+    /// Why the difference is accepted
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// `accede drift list`
@@ -41,6 +66,8 @@ impl Drift {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Drift::List(args) => args.run().await,
+            Drift::Repair(args) => args.run().await,
+            Drift::Dismiss(args) => args.run().await,
         }
     }
 }
@@ -89,6 +116,31 @@ impl ListArgs {
         let header =
             ["ID", "KIND", "STATE", "TARGET", "RESOURCE", "ROLE", "WHO", "FIRST SEEN", "LAST SEEN"];
         say(&table(&header, rows, "No such finding."))
+    }
+}
+
+impl RepairArgs {
+    async fn run(self) -> Result<(), Failure> {
+        let client = self.connection.client()?;
+        let path = format!("/accede/v1/drift/{}/repair", segment(&self.id));
+        let finding = client.post(&path, None).await?;
+        if self.connection.output == Output::Json {
+            return say_json(&finding);
+        }
+        let target = at(&finding, "/target/name");
+        say(&format!("{target} is called for it; the finding closes by itself when that is done."))
+    }
+}
+
+impl DismissArgs {
+    async fn run(self) -> Result<(), Failure> {
+        let client = self.connection.client()?;
+        let path = format!("/accede/v1/drift/{}/dismiss", segment(&self.id));
+        let finding = client.post(&path, Some(&json!({ "reason": self.reason }))).await?;
+        if self.connection.output == Output::Json {
+            return say_json(&finding);
+        }
+        say("The difference is accepted. The finding closes by itself when the difference is gone.")
     }
 }
 

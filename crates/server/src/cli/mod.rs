@@ -1,11 +1,12 @@
 //! The command line. `data` works on a data directory; `remote` is a client of a server's HTTP API;
-//! `tasks` too; `users` is either.
+//! `deliveries`, `drift` and `tasks` too; `users` is either.
 //!
 //! Exit codes: see [`Code`] and `docs/cli.md`.
 
 pub mod backup;
 pub mod client;
 pub mod data;
+mod deliveries;
 mod drift;
 pub mod remote;
 pub mod table;
@@ -54,6 +55,9 @@ pub enum Command {
     Requests(remote::Requests),
     /// What a server could not deliver, by cause
     Failures(remote::FailuresArgs),
+    /// Deliveries of a server, one role of one person each: list, show, retry, resolve
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
     /// Where targets of a server hold something else than what is wanted there
     #[command(subcommand)]
     Drift(drift::Drift),
@@ -96,6 +100,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Users(command) => command.run().await,
         Command::Requests(command) => command.run().await,
         Command::Failures(args) => args.run().await,
+        Command::Deliveries(command) => command.run().await,
         Command::Drift(what) => what.run().await,
         Command::Targets(command) => command.run().await,
         Command::Tasks(command) => command.run().await,

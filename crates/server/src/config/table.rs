@@ -1,7 +1,7 @@
 //! Every setting there is, with its form and its default.
 
 use accede_app::notices::{SECRET_FORM, SERVER_FORM};
-use accede_domain::drift::Missing;
+use accede_domain::drift::{Extra, Missing};
 
 /// What a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +231,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         "repair",
         "What is done about a role that somebody took away in a target: `repair` gives it again, \
          `report` tells it and waits for a person. A target's setting `drift` goes before it.",
+    ),
+    setting(
+        "drift.extra",
+        Kind::Word(&Extra::NAMES),
+        "report",
+        "What is done about a role that a person holds in a target and no assignment gives them: \
+         `report` tells it, `revoke` takes it away, see docs/api/drift.md. A target's setting \
+         `driftExtra` goes before it.",
     ),
     setting(
         "egress.allow",

@@ -115,6 +115,8 @@ struct Shown {
     closed: Option<When>,
     decided_by: Option<String>,
     reason: Option<String>,
+    /// What repairing is called.
+    repair: &'static str,
     may_repair: bool,
     may_dismiss: bool,
 }
@@ -131,7 +133,8 @@ impl Shown {
             (None, Some(there)) => there.clone(),
             (None, None) => "Unknown".to_owned(),
         };
-        let is_ours = finding.kind != DriftKind::Extra;
+        let is_extra = finding.kind == DriftKind::Extra;
+        let is_ours = !is_extra || finding.subject.is_some();
         Shown {
             id: finding.id.to_string(),
             what: words::drift_kind(finding.kind),
@@ -150,6 +153,7 @@ impl Shown {
             closed: finding.closed_at.map(When::minute),
             decided_by: finding.decided_by.clone(),
             reason: finding.reason.clone(),
+            repair: if is_extra { "Take it away" } else { "Repair" },
             may_repair: may_decide && is_ours && finding.state.is_live(),
             may_dismiss: may_decide && finding.state == FindingState::Open,
         }
@@ -315,7 +319,8 @@ mod samples {
             closed: (!state.is_live()).then(|| When::minute(at(10))),
             decided_by: (state == FindingState::Dismissed).then(|| NASTY.to_owned()),
             reason: (state == FindingState::Dismissed).then(|| NASTY.to_owned()),
-            may_repair: kind != DriftKind::Extra && state.is_live(),
+            repair: if kind == DriftKind::Extra { "Take it away" } else { "Repair" },
+            may_repair: state.is_live(),
             may_dismiss: state == FindingState::Open,
         }
     }

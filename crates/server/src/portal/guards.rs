@@ -53,6 +53,7 @@ struct Shown {
     decided: Option<(String, When)>,
     justification: Option<String>,
     is_held: bool,
+    is_extra: bool,
 }
 
 impl Shown {
@@ -72,10 +73,12 @@ impl Shown {
                 }
                 (GuardCause::PackageRoles, None) => "Changed resource roles".to_owned(),
                 (GuardCause::UserImport, _) => "People disabled by an import".to_owned(),
+                (GuardCause::ExtraAccess, _) => "Extra access taken away".to_owned(),
             },
             state: words::held_state(guard.state),
             since: When::minute(guard.created_at),
             by: match view.causers.is_empty() {
+                true if guard.cause == GuardCause::ExtraAccess => "a comparison".to_owned(),
                 true => "the server's operator".to_owned(),
                 false => view.causers.join(", "),
             },
@@ -114,6 +117,7 @@ impl Shown {
             decided: guard.decided_by.clone().zip(guard.decided_at.map(When::minute)),
             justification: guard.justification.clone(),
             is_held: guard.state == GuardState::Held,
+            is_extra: guard.cause == GuardCause::ExtraAccess,
         }
     }
 }
@@ -257,6 +261,7 @@ mod samples {
                 .then(|| (NASTY.to_owned(), When::minute(at(9)))),
             justification: Some(NASTY.to_owned()),
             is_held: state == GuardState::Held,
+            is_extra: false,
         }
     }
 
@@ -269,7 +274,7 @@ mod samples {
     }
 
     impl GuardPage {
-        /// For who may decide, for who caused it, and decided.
+        /// For who may decide, for who caused it, one of extra access, and decided.
         pub fn samples() -> Vec<GuardPage> {
             let page = |state, may_decide| GuardPage {
                 frame: frame(NASTY, Place::Held).crumb("Held changes", "/governance/held"),
@@ -280,6 +285,10 @@ mod samples {
             vec![
                 page(GuardState::Held, true),
                 page(GuardState::Held, false),
+                GuardPage {
+                    shown: Shown { is_extra: true, package: None, ..shown(GuardState::Held) },
+                    ..page(GuardState::Held, true)
+                },
                 page(GuardState::Rejected, false),
             ]
         }

@@ -230,8 +230,9 @@ pub const fn drift_meaning(kind: DriftKind) -> &'static str {
              system."
         }
         DriftKind::Extra => {
-            "This role is held in the target system, and no access package gives it. Accede tells \
-             it and leaves it alone: take it away there, or assign an access package that gives it."
+            "This role is held in the target system, and no access package gives it. Take it away \
+             if its holder is known here, assign an access package that gives it, or accept it. Where \
+             `drift.extra` is `revoke`, Accede takes it away by itself."
         }
         DriftKind::Contested => {
             "This role was repaired again and again within a day, so another system seems to manage \

@@ -8,6 +8,7 @@
 )]
 
 mod catalogs;
+mod cli;
 #[path = "../../../connectors/tests/it/contract.rs"]
 mod contract;
 mod doors;

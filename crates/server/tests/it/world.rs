@@ -179,6 +179,15 @@ impl World {
         Chaos::named(&truth)
     }
 
+    /// Serves the router on a port of its own until the test ends; the address.
+    pub async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
     /// Works until nothing is ready.
     pub async fn work(&self) {
         self.app.sweep_once().await.unwrap();

@@ -128,6 +128,11 @@ async fn repairs_are_counted_since_the_last_contest() {
             assert_eq!(drift::repairs(tx, row.id, at(0)).await?, 2, "{engine}");
             assert_eq!(drift::repairs(tx, row.id, at(10)).await?, 1, "{engine}");
             assert_eq!(drift::repairs(tx, nobody::<DeliveryId>(), at(0)).await?, 0, "{engine}");
+            let taken = Finding { delivery: None, ..closed(6, Kind::Extra, State::Repaired, 15) };
+            drift::insert(tx, &taken).await?;
+            let elsewhere = place(&desk, "readers");
+            drift::insert(tx, &Finding { id: nth(7), place: elsewhere, ..taken }).await?;
+            assert_eq!(drift::repairs(tx, row.id, at(0)).await?, 3, "{engine}: taken by us too");
             drift::insert(tx, &closed(4, Kind::Contested, State::Repaired, 40)).await?;
             assert_eq!(drift::repairs(tx, row.id, at(0)).await?, 0, "{engine}");
             drift::insert(tx, &closed(5, Kind::Missing, State::Repaired, 50)).await?;
@@ -333,6 +338,49 @@ async fn nothing_of_comparing_reads_a_whole_table() {
                 drift::waiting(tx, target, at(9), 9).await
             })
             .await
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn extra_access_is_over_when_its_removal_is_confirmed() {
+    for (engine, store) in stores().await {
+        let desk = set(&store).await;
+        within(&store, async |tx: &mut Tx<'_>| {
+            let extra = finding(&desk, 1, Kind::Extra, None);
+            drift::insert(tx, &extra).await?;
+            let takeable = drift::takeable(tx, desk.shelf.target, at(10), at(10)).await?;
+            let row = settled(&desk, 30, desk.uma.subject, false);
+            desk.deliver(tx, &row, None).await?;
+            assert_eq!(drift::over(tx, 10).await?, [], "{engine}: it was there afterwards");
+
+            let mut row = deliveries::get(tx, row.id).await?.unwrap();
+            row.delivery.acknowledged = Some(at(20));
+            row.delivery.verify_at = Some(at(30));
+            deliveries::save(tx, &row, row.delivery.epoch).await?;
+            assert_eq!(drift::over(tx, 10).await?, [], "{engine}: it is read back first");
+            row.delivery.verified = Some(at(30));
+            deliveries::save(tx, &row, row.delivery.epoch).await?;
+            assert_eq!(drift::over(tx, 10).await?, [(extra.id, Some(at(20)))], "{engine}");
+
+            assert_eq!(takeable, [extra.id], "{engine}");
+            let target = desk.shelf.target;
+            let taken = drift::takeable(tx, target, at(10), at(10)).await?;
+            assert_eq!(taken, [], "{engine}: it was taken since it was seen");
+            assert_eq!(
+                drift::takeable(tx, target, at(11), at(20)).await?,
+                [],
+                "{engine}: not seen"
+            );
+            let by = drift::dismiss_extras(tx, desk.shelf.target, at(9), "bo", "why").await?;
+            assert_eq!(by, 0, "{engine}: it was found later");
+            let by = drift::dismiss_extras(tx, desk.shelf.target, at(10), "bo", "why").await?;
+            assert_eq!(by, 1, "{engine}");
+            let kept = drift::lock(tx, extra.id).await?.unwrap();
+            assert_eq!((kept.state, kept.reason.as_deref()), (State::Dismissed, Some("why")));
+            assert!(!drift::is_kept(tx, &extra.place).await?, "{engine}");
+            Ok(())
         })
         .await;
     }

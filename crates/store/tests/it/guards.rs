@@ -5,7 +5,8 @@ use accede_domain::guard::Changes;
 use accede_domain::id::GuardId;
 use accede_store::assignments::{self, Assignment};
 use accede_store::guards::{self, AtTarget, Cause, Guard, RoleChange, State};
-use accede_store::testing::stores;
+use accede_store::schema::MIGRATIONS;
+use accede_store::testing::{empty_stores, stores};
 use accede_store::{Error, guard_plans, packages, spreads};
 
 use crate::desk::{Desk, no_scan, nobody, set, within};
@@ -219,5 +220,59 @@ async fn what_went_out_is_counted_by_cause_and_target_while_it_is_recent() {
             no_scan(tx, "people_left", async |tx| guards::people_left(tx, 9).await).await
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_keeps_held_changes_with_all_that_belongs_to_them() {
+    for (engine, store) in empty_stores().await {
+        let older: Vec<_> = MIGRATIONS.iter().filter(|one| one.number <= 10).copied().collect();
+        store.migrate(&older).await.unwrap();
+        let desk = set(&store).await;
+        let (id, import): (GuardId, GuardId) = (nth(900), nth(901));
+        let changes = Changes { grants: 2, revocations: 30 };
+        let count = AtTarget { target: desk.shelf.target, changes, live: 40 };
+        let added = RoleChange { role: nth(1), scope: nth(2), is_added: true };
+        within(&store, async |tx| {
+            guards::insert(tx, &held(900, &desk)).await?;
+            let second = Guard { cause: Cause::UserImport, package: None, ..held(901, &desk) };
+            guards::insert(tx, &second).await?;
+            guards::add_causer(tx, id, desk.boss.id.0, "ada").await?;
+            guards::set_counts(tx, id, std::slice::from_ref(&count)).await?;
+            guards::add_change(tx, id, added).await?;
+            guards::add_people(tx, import, &[desk.uma.id]).await
+        })
+        .await;
+
+        store.migrate(MIGRATIONS).await.unwrap();
+
+        within(&store, async |tx| {
+            assert_eq!(guards::list(tx, 9).await?.len(), 2, "{engine}");
+            assert_eq!(guards::causers(tx, id).await?.len(), 1, "{engine}");
+            assert_eq!(
+                guards::counts(tx, id).await?,
+                [(count.clone(), "WIKI".to_owned())],
+                "{engine}"
+            );
+            assert_eq!(guards::changes(tx, id).await?, [added], "{engine}");
+            assert_eq!(guards::people(tx, import).await?, (1, 0), "{engine}");
+            let mut extra = Guard { cause: Cause::ExtraAccess, package: None, ..held(902, &desk) };
+            guards::insert(tx, &extra).await?;
+            guards::set_counts(tx, extra.id, std::slice::from_ref(&count)).await?;
+            let found = guards::held_extra(tx, desk.shelf.target).await?;
+            assert_eq!(found.map(|guard| guard.id), Some(extra.id), "{engine}");
+            assert_eq!(guards::released_extras(tx, at(8)).await?, [], "{engine}");
+            extra.state = State::Released;
+            extra.decided_at = Some(at(9));
+            guards::save(tx, &mut extra).await?;
+            let released = guards::released_extras(tx, at(8)).await?;
+            assert_eq!(released, [(desk.shelf.target, at(9))], "{engine}");
+            assert_eq!(guards::released_extras(tx, at(9)).await?, [], "{engine}");
+            assert_eq!(guards::held_extra(tx, desk.shelf.target).await?, None, "{engine}");
+            Ok(())
+        })
+        .await;
+        let orphan = store.write(async |tx| guards::add_people(tx, nth(999), &[desk.uma.id]).await);
+        assert!(orphan.await.is_err(), "{engine}: what belongs to them still refers to them");
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn schemas() -> Value {
         "guard",
         thing(
             json!({
-                "id": id(), "cause": { "enum": ["packageRoles", "userImport"] },
+                "id": id(), "cause": { "enum": ["packageRoles", "userImport", "extraAccess"] },
                 "state": { "enum": ["held", "released", "rejected", "withdrawn"] },
                 "createdDateTime": instant(), "causedBy": { "type": "array", "items": text() },
                 "accessPackage": { "type": ["object", "null"] },
