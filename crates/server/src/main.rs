@@ -132,6 +132,9 @@ async fn serve_until_told(
     silence: Duration,
     ready: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
+    // Before anybody is told that it is ready: whoever stops it at once stops it in order too.
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(app.run_worker(until(stopped.clone())));
@@ -140,8 +143,6 @@ async fn serve_until_told(
     writeln!(out, "{}", ready(address))?;
     out.flush()?;
 
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
