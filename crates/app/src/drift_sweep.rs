@@ -17,6 +17,7 @@ use accede_domain::id::{DriftFindingId, ResourceRoleId, SubjectId, TargetId};
 use accede_domain::resolution;
 use accede_domain::retry::after;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::drift::{self, Finding, Holder, Place};
 use accede_store::drift_sweeps::{self, Sweep};
@@ -108,6 +109,7 @@ impl App {
         let Some(mut turn) = self.take_turn_to_compare(target, &*connector).await? else {
             return Ok(0);
         };
+        point(Point::DriftTurn);
         let mut done = turn.marked;
         for (finding, row) in std::mem::take(&mut turn.waiting) {
             if turn.left == 0 {
@@ -119,6 +121,7 @@ impl App {
         }
         done += self.compare_roles(&mut turn, &*connector).await?;
         self.end_turn(&turn).await?;
+        point(Point::DriftOver);
         if 0 < done {
             self.wake();
         }
@@ -320,6 +323,9 @@ impl App {
             }
         }
         let found = self.recognize(connector, &marks).await?;
+        if !looks.is_empty() {
+            point(Point::DriftListed);
+        }
         let count = looks.len();
         for (place, role, outcome) in looks {
             match outcome {
@@ -473,6 +479,7 @@ impl App {
                 })
                 .await?;
             extra.extend(kept);
+            point(Point::DriftRecorded);
         }
         let lease = turn.lease;
         self.store()
@@ -494,9 +501,11 @@ impl App {
                     sweep.roles_read += 1;
                     drift_sweeps::save(tx, &sweep).await?;
                 }
-                Ok(())
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        point(Point::DriftClosed);
+        Ok(())
     }
 
     /// Whether somebody holds a role that nothing gives them. What we took away and is there again

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use accede_app::App;
 use accede_app::clock::{SystemClock, SystemEntropy};
+use accede_app::crash::{Point, point};
 use accede_server::api::Web;
 use accede_server::cli::{self, Cli, Command, DemoArgs, Failure, data::ServeArgs};
 use accede_server::config::{Config, LogFormat};
@@ -136,6 +137,7 @@ async fn serve_until_told(
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let address = listener.local_addr()?;
+    point(Point::OpenListening);
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(app.run_worker(until(stopped.clone())));
     let mut web = tokio::spawn(accept(listener, router, silence, stopped));
@@ -152,6 +154,7 @@ async fn serve_until_told(
     }
     tracing::info!("stopping");
     stop.send_replace(true);
+    point(Point::StopTold);
     let farewell = async {
         let _ = worker.await;
         let _ = web.await;

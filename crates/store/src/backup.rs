@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use crate::crash::{Point, point};
 pub use crate::lite::FILE;
 use crate::lite::{create_directory, lock};
 use crate::{Error, Result};
@@ -29,6 +30,7 @@ pub fn copy(from: &Path, to: &Path, mark: &str, note: &str) -> Result<Contents> 
         source.execute("vacuum into ?1", [name])
     });
     copied.map_err(|error| failed(to, error))?;
+    point(Point::BackupCopied);
     let db = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.execute(
         "insert into settings (key, value) values (?1, ?2)
@@ -37,6 +39,7 @@ pub fn copy(from: &Path, to: &Path, mark: &str, note: &str) -> Result<Contents> 
     )
     .map_err(|error| failed(to, error))?;
     drop(db);
+    point(Point::BackupNoted);
     let file = std::fs::File::open(to).map_err(|error| failed(to, error))?;
     file.sync_all().map_err(|error| failed(to, error))?;
     check(to)
@@ -65,12 +68,14 @@ pub fn put_back(
     };
     old.map_err(|error| failed(&draft, error))?;
     copy(from, &draft, mark, note)?;
+    point(Point::RestoreDrafted);
     let moved = path.exists().then(|| free_name(&path, aside));
     if let Some(place) = &moved {
         keep_aside(&path, place)?;
     }
     // One step, so that there is always a whole database: the former one or this.
     std::fs::rename(&draft, &path).map_err(|error| failed(&path, error))?;
+    point(Point::RestorePlaced);
     let folder = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
     folder.map_err(|error| failed(dir, error))?;
     Ok(moved)
@@ -95,6 +100,7 @@ fn keep_aside(path: &Path, place: &Path) -> Result<()> {
         let (here, there) = (with(path, end), with(place, end));
         if here.exists() {
             link(&here, &there).map_err(|error| failed(&there, error))?;
+            point(Point::RestoreKeeping);
         }
     }
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -117,6 +123,7 @@ fn keep_aside(path: &Path, place: &Path) -> Result<()> {
             _ => {}
         }
     }
+    point(Point::RestoreKept);
     Ok(())
 }
 

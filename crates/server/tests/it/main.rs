@@ -10,6 +10,7 @@
 mod catalogs;
 #[path = "../../../connectors/tests/it/contract.rs"]
 mod contract;
+mod crash_points;
 mod doors;
 mod failures;
 mod faults;
