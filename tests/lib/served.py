@@ -39,12 +39,14 @@ class Http:
     def __init__(self, base, token):
         self.base, self.token = base, token
 
-    def call(self, method, path, body=None, timeout=30):
+    def call(self, method, path, body=None, timeout=30, headers=()):
         address = path if path.startswith("http") else self.base + path
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(address.replace(" ", "%20"), data, method=method)
         request.add_header("Authorization", f"Bearer {self.token}")
         request.add_header("Content-Type", "application/json")
+        for name, value in dict(headers).items():
+            request.add_header(name, value)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 text = answer.read()
@@ -141,8 +143,8 @@ class Server:
             self.process.terminate()
             self.process.wait(timeout=15)
 
-    def token(self):
-        command = [BINARY, "token", "--data", self.data, "--app", "crash", "--lifetime", "PT4H", *self.arguments()]
+    def token(self, *more):
+        command = [BINARY, "token", "--data", self.data, "--app", "crash", "--lifetime", "PT4H", *more, *self.arguments()]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

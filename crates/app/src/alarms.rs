@@ -11,6 +11,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::alarms::{self, Alarm, Manager, Stuck};
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::DeliveryRow;
 use accede_store::deployment::{Turn, peek_turn, take_turn};
 use accede_store::{Tx, causes, circuits, deliveries, people, targets};
@@ -83,6 +84,7 @@ impl App {
                 self.write_down(tx, &gathered, now).await
             })
             .await?;
+        point(Point::NoticeAlarms);
         if 0 < told {
             self.wake();
         }

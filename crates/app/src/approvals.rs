@@ -10,6 +10,7 @@ use accede_domain::request::{Event, State};
 use accede_domain::schedule;
 use accede_store::approval_list::{self, Involved};
 use accede_store::approvals::{self as rows, Approver, StageRow};
+use accede_store::crash::{Point, point};
 use accede_store::people;
 use accede_store::requests::{self, Request};
 
@@ -208,6 +209,7 @@ impl App {
                 deed.decide(request, user, stage, decision, justification.as_deref()).await
             })
             .await?;
+        point(Point::ApprovalDecided);
         self.wake();
         Ok(())
     }

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use accede_domain::Timestamp;
 use accede_domain::id::AppId;
+use accede_store::crash::{Point, point};
 use accede_store::subjects::{self, Kind, NewSubject};
 use accede_store::{Tx, apps};
 
@@ -127,6 +128,7 @@ impl App {
             detail: serde_json::json!({ "displayName": app.display_name }),
         };
         audit::record(self, tx, caller, event, now).await?;
+        point(Point::TokenApp);
         Ok(app)
     }
 }

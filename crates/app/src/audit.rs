@@ -2,6 +2,7 @@
 
 use accede_domain::Timestamp;
 use accede_domain::id::CatalogId;
+use accede_store::crash::{Point, point};
 use accede_store::{Tx, audit};
 
 use crate::{App, Caller, Result};
@@ -39,7 +40,10 @@ pub(crate) async fn record(
         catalog: event.catalog,
         detail: event.detail.to_string(),
     };
-    Ok(audit::insert(tx, row).await?)
+    point(Point::AuditBefore);
+    audit::insert(tx, row).await?;
+    point(Point::AuditAfter);
+    Ok(())
 }
 
 /// What changed of an object: for each property that did, its value before and after.

@@ -12,6 +12,7 @@ use accede_domain::permission::Reach;
 use accede_domain::retry::after;
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::circuits::{self, CircuitRow};
+use accede_store::crash::{Point, point};
 use accede_store::targets::{self, Checked, TargetRow};
 use accede_store::{causes, deliveries, people};
 use serde_json::json;
@@ -116,6 +117,7 @@ impl App {
                 self.store_circuit(tx, target, before, row).await
             })
             .await?;
+        point(Point::CircuitNoted);
         self.announce(target, before, after).await
     }
 
@@ -196,6 +198,7 @@ impl App {
             Ok(connector) => within_deadline(connector.check()).await.map(|health| health.summary),
             Err(fault) => Err(fault),
         };
+        point(Point::CircuitAsked);
         let (target, now) = (row.id, self.now());
         let (retry, chance) = (&self.settings().retry, self.entropy().chance());
         let checked = Checked::new(now, &found);
@@ -382,6 +385,7 @@ impl App {
                     deed.change(row, given_up, None).await
                 })
                 .await?;
+            point(Point::CircuitGaveUp);
         }
         Ok(held.len())
     }

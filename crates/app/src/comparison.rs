@@ -10,6 +10,7 @@ use accede_domain::deployment::{self as rules, Found, Regrant};
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{DeliveryId, TargetId};
 use accede_domain::permission::Action;
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow, Named};
 use accede_store::findings::{self, Finding};
 use accede_store::{Tx, deployment, people, targets};
@@ -325,6 +326,7 @@ impl App {
             },
             Choice::NewInstance => 0,
         };
+        point(Point::ConfirmHeld);
         self.end_pause(choice, held).await?;
         self.wake();
         Ok(done + 1)
@@ -457,6 +459,7 @@ impl App {
             }
         }
         let count = found.len();
+        point(Point::CompareRead);
         let is_ours = self
             .store()
             .write(async |tx| {
@@ -472,6 +475,7 @@ impl App {
                 Ok::<_, Error>(true)
             })
             .await?;
+        point(Point::CompareStep);
         Ok(Some(if is_ours { count } else { 0 }))
     }
 
@@ -497,7 +501,10 @@ impl App {
                 let is_held = match next == row.delivery && is_marked {
                     true => is_held(row),
                     false => match self.resume_one(row.id, *found, choice, regrant).await? {
-                        Some(is_held) => is_held,
+                        Some(is_held) => {
+                            point(Point::ConfirmOne);
+                            is_held
+                        }
                         None => return Ok(None),
                     },
                 };

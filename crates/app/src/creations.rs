@@ -6,6 +6,7 @@
 
 use accede_domain::Timestamp;
 use accede_store::Tx;
+use accede_store::crash::{Point, point};
 use accede_store::creations::{self, Made};
 use aws_lc_rs::digest;
 use jiff::SignedDuration;
@@ -123,7 +124,9 @@ where
     creations::forget(tx, now - MEMORY, FORGET).await?;
     let key = repeat.stored(caller);
     let new = Made { object: id.to_string(), body_hash: repeat.body_hash.clone(), at: now };
-    let Some(before) = creations::take(tx, &key, &new).await? else { return Ok(None) };
+    let before = creations::take(tx, &key, &new).await?;
+    point(Point::CreationTaken);
+    let Some(before) = before else { return Ok(None) };
     let same = before.body_hash == repeat.body_hash;
     let is_repeat = match &repeat.key {
         Key::Named(_) if before.at < now - MEMORY => false,

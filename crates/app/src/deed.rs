@@ -12,6 +12,7 @@ use accede_domain::request::{self, Effect, Event, State, Wish};
 use accede_domain::rollup::{self, Outcome, Part};
 use accede_domain::{assignment, separation};
 use accede_store::assignments::{self, Assignment};
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow, Key};
 use accede_store::packages::{self, RoleScope};
 use accede_store::requests::{self, Request};
@@ -92,6 +93,7 @@ impl Deed<'_, '_> {
         request.state = after;
         if !effects.contains(&Effect::BeginDelivery) {
             requests::save(self.tx, request).await?;
+            point(Point::TransitionSaved);
         }
         let kind = kind(&event, &after);
         let detail = why.unwrap_or_default();
@@ -107,6 +109,7 @@ impl Deed<'_, '_> {
             }),
         };
         audit::record(self.app, self.tx, self.caller, record, self.now).await?;
+        point(Point::TransitionAudited);
         self.note(request, kind, detail).await?;
         Ok(effects)
     }
@@ -157,6 +160,7 @@ impl Deed<'_, '_> {
             version: 1,
         };
         assignments::insert(self.tx, &assignment).await?;
+        point(Point::BeginAssigned);
         request.assignment = Some(assignment.id);
         requests::save(self.tx, request).await?;
         for role in &roles {
@@ -271,6 +275,7 @@ impl Deed<'_, '_> {
         };
         let row = deliveries::lock_or_insert(self.tx, &new).await?;
         assignments::add_reason(self.tx, row.id, assignment.id).await?;
+        point(Point::BeginReason);
         self.wish(row.id, assignment.id).await?;
         // What was given up for another package deserves a trial for this one.
         if let delivery::Phase::Failed { .. } = row.delivery.phase
@@ -332,6 +337,7 @@ impl Deed<'_, '_> {
         assignment.state = next;
         assignments::save(self.tx, &mut assignment).await?;
         assignments::drop_reasons(self.tx, id).await?;
+        point(Point::EndReasons);
         for edge in deliveries::of_assignment(self.tx, id).await? {
             self.wish(edge.row.id, id).await?;
         }
@@ -586,6 +592,7 @@ impl Deed<'_, '_> {
         };
         if before != assignment.state {
             assignments::save(self.tx, &mut assignment).await?;
+            point(Point::RollUpAssignment);
         }
         let Some(outcome) = outcome else { return Ok(()) };
         for mut request in requests::under_way(self.tx, id).await? {
@@ -602,6 +609,7 @@ impl Deed<'_, '_> {
             };
             let why = summary(&edges);
             self.transition(request, event, Some(why)).await?;
+            point(Point::RollUpRequest);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use accede_domain::deployment::{self as rules, Doubt, Home, Mark, Regrant};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::crash::{Point, point};
 use accede_store::{Engine, Store, Tx, deployment, findings, notices, targets};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -225,6 +226,7 @@ impl App {
                 Ok::<_, Error>((rules::doubt(mark, &home, &here, file, shared), latest))
             })
             .await?;
+        point(Point::OpenMarked);
         let seen = file.map_or(0, |file| file.epoch);
         if let Some(doubt) = doubt {
             self.pause(doubt, seen).await?;
@@ -266,7 +268,9 @@ impl App {
                 }
                 Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        point(Point::PauseBegun);
+        Ok(())
     }
 
     /// Why the deployment is paused, as far as this process knows; see [`App::refresh_pause`].
@@ -358,6 +362,7 @@ impl App {
             .await?;
         if let Some(mark) = mark {
             self.watch().known(|known| known.epoch = known.epoch.max(mark.epoch));
+            point(Point::EpochCounted);
             instance::write(data, mark)?;
         }
         Ok(())
@@ -479,6 +484,7 @@ impl App {
                 note(self, tx, caller, "deployment confirmed", detail, now).await
             })
             .await?;
+        point(Point::ConfirmChosen);
         self.wake();
         self.get_deployment(caller).await
     }
@@ -514,6 +520,7 @@ impl App {
                 note(self, tx, &Caller::system(), "deployment resumed", detail, now).await
             })
             .await?;
+        point(Point::ConfirmEnded);
         self.refresh_pause().await?;
         // A crash right now must not leave a directory that doubts again.
         report("instance", self.advance().await);

@@ -17,6 +17,7 @@ use accede_domain::id::{DriftFindingId, ResourceRoleId, SubjectId, TargetId};
 use accede_domain::resolution;
 use accede_domain::retry::after;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::drift::{self, Finding, Holder, Place};
 use accede_store::drift_sweeps::{self, Sweep};
@@ -109,6 +110,7 @@ impl App {
         let Some(mut turn) = self.take_turn_to_compare(target, &*connector).await? else {
             return Ok(0);
         };
+        point(Point::DriftTurn);
         let mut done = turn.marked;
         for (finding, row) in std::mem::take(&mut turn.waiting) {
             if turn.left == 0 {
@@ -119,7 +121,9 @@ impl App {
             done += 1;
         }
         done += self.compare_roles(&mut turn, &*connector).await?;
-        if let Some(begun) = self.end_turn(&turn).await? {
+        let whole = self.end_turn(&turn).await?;
+        point(Point::DriftOver);
+        if let Some(begun) = whole {
             done += self.take_extras(id, begun).await?;
         }
         if 0 < done {
@@ -325,6 +329,9 @@ impl App {
             }
         }
         let found = self.recognize(connector, &marks).await?;
+        if !looks.is_empty() {
+            point(Point::DriftListed);
+        }
         let count = looks.len();
         for (place, role, outcome) in looks {
             match outcome {
@@ -478,6 +485,7 @@ impl App {
                 })
                 .await?;
             extra.extend(kept);
+            point(Point::DriftRecorded);
         }
         let lease = turn.lease;
         self.store()
@@ -509,9 +517,11 @@ impl App {
                     sweep.roles_read += 1;
                     drift_sweeps::save(tx, &sweep).await?;
                 }
-                Ok(())
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        point(Point::DriftClosed);
+        Ok(())
     }
 
     /// Whether somebody holds a role that nothing gives them. What we took away and is there again

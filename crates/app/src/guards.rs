@@ -11,6 +11,7 @@ use accede_domain::guard::Changes;
 use accede_domain::id::{GuardId, Id, PackageId, TargetId, UserId};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
+use accede_store::crash::{Point, point};
 use accede_store::guards::{self, AtTarget, Cause, Guard, RoleChange, State};
 use accede_store::packages::{self, Package};
 use accede_store::{Tx, drift, guard_plans, people, resources, spreads, users};
@@ -259,6 +260,7 @@ async fn hold(
         guards::add_causer(tx, guard.id, who, &caller.name).await?;
     }
     guards::set_counts(tx, guard.id, counts).await?;
+    point(Point::GuardHeld);
     let sum = |of: fn(&Changes) -> i64| counts.iter().map(|one| of(&one.changes)).sum::<i64>();
     let (grants, revocations) = (sum(|c| c.grants), sum(|c| c.revocations));
     let cause = guard.cause.name();
@@ -535,6 +537,7 @@ impl App {
                 view(tx, caller, guard).await
             })
             .await?;
+        point(Point::GuardRuled);
         self.wake();
         Ok(view)
     }
@@ -625,8 +628,10 @@ impl App {
                         self.follow_activity(tx, &caller, &before, &after, now).await?;
                     }
                 }
-                Ok(guards::person_done(tx, id, user).await?)
+                Ok::<_, Error>(guards::person_done(tx, id, user).await?)
             })
-            .await
+            .await?;
+        point(Point::GuardLeft);
+        Ok(())
     }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use accede_connectors::directory::Directory;
 use accede_connectors::settings::{self, Problem};
-use accede_connectors::{Clock, Connector, Settings, kinds};
+use accede_connectors::{
+    Clock, Connector, Done, FoundResource, Health, Item, Person, Presence, Role, Settings, kinds,
+};
 use accede_domain::Timestamp;
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
@@ -181,6 +183,44 @@ pub(crate) fn open_secrets(app: &App, target: &TargetRow) -> Result<BTreeMap<Str
             let plain = app.unseal(place(&target.id.to_string()), sealed)?;
             serde_json::from_slice(&plain).map_err(Error::internal)
         }
+    }
+}
+
+/// Stands for a connector that cannot be opened: every call answers with the reason.
+pub(crate) struct Broken(pub(crate) Fault);
+
+#[async_trait::async_trait]
+impl Connector for Broken {
+    fn batch_size(&self) -> usize {
+        100
+    }
+
+    fn can_observe(&self) -> bool {
+        false
+    }
+
+    async fn check(&self) -> Result<Health, Fault> {
+        Err(self.0.clone())
+    }
+
+    async fn discover(
+        &self,
+        _search: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<FoundResource>, Fault> {
+        Err(self.0.clone())
+    }
+
+    async fn find(&self, _origin_id: &str) -> Result<Option<FoundResource>, Fault> {
+        Err(self.0.clone())
+    }
+
+    async fn ensure(&self, batch: &[Item]) -> Vec<Result<Done, Fault>> {
+        vec![Err(self.0.clone()); batch.len()]
+    }
+
+    async fn observe(&self, batch: &[(Person, Role)]) -> Vec<Result<Presence, Fault>> {
+        vec![Err(self.0.clone()); batch.len()]
     }
 }
 

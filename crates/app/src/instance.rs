@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use accede_domain::deployment::Mark;
+use accede_store::crash::{Point, point};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -71,8 +72,14 @@ pub fn write(data: &Path, mark: Mark) -> Result<(), InstanceError> {
         .mode(0o600)
         .open(&draft)
         .and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&draft, &path))
-        .and_then(|()| File::open(data)?.sync_all());
+        .and_then(|()| {
+            point(Point::EpochDrafted);
+            std::fs::rename(&draft, &path)
+        })
+        .and_then(|()| {
+            point(Point::EpochPlaced);
+            File::open(data)?.sync_all()
+        });
     written.map_err(|source| InstanceError { path, doing: "written", source })
 }
 

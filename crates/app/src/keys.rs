@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use accede_store::crash::{Point, point};
 use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use base64::Engine;
@@ -130,7 +131,11 @@ impl Keys {
             .mode(0o600)
             .open(&draft)
             .and_then(|mut file| file.write_all(line.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| std::fs::hard_link(&draft, path));
+            .and_then(|()| {
+                point(Point::KeyDrafted);
+                std::fs::hard_link(&draft, path)
+            });
+        point(Point::KeyNamed);
         let _gone = std::fs::remove_file(&draft);
         match written {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

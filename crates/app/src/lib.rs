@@ -77,6 +77,7 @@ use crate::keys::Keys;
 use crate::tokens::Signer;
 
 pub use accede_connectors::{chaos, egress};
+pub use accede_store::crash;
 pub use caller::{Caller, Principal};
 pub use clock::{Clock, Entropy};
 pub use error::{Error, Result};

@@ -10,6 +10,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
 use accede_store::Tx;
+use accede_store::crash::{Point, point};
 use accede_store::notices::{self, Notice};
 use serde_json::json;
 
@@ -98,6 +99,7 @@ impl App {
                 error: None,
             };
             told += usize::from(notices::insert(tx, &row).await?);
+            point(Point::NoticeWritten);
         }
         Ok(told)
     }
@@ -122,8 +124,12 @@ impl App {
             })
             .await?;
         let count = claimed.len();
+        if 0 < count {
+            point(Point::NoticeClaimed);
+        }
         let sending = claimed.into_iter().map(async |notice| {
             let outcome = self.send(&notice).await;
+            point(Point::NoticeSent);
             self.settle_notice(notice, outcome).await
         });
         for outcome in futures_util::future::join_all(sending).await {
@@ -201,6 +207,7 @@ impl App {
             }
         }
         self.store().write(async |tx| Ok::<_, Error>(notices::settle(tx, &notice).await?)).await?;
+        point(Point::NoticeSettled);
         Ok(())
     }
 

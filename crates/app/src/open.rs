@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use accede_domain::id::{CatalogId, TargetId};
 use accede_store::catalogs::{self, Catalog, CatalogType, State};
+use accede_store::crash::{Point, point};
 use accede_store::schema::MIGRATIONS;
 use accede_store::targets::{self, TargetRow};
 use accede_store::{Store, deployment};
@@ -132,6 +133,7 @@ impl App {
             Database::Postgres { url, pool_size } => Store::open_postgres(url, *pool_size).await?,
         };
         store.migrate(MIGRATIONS).await?;
+        point(Point::OpenMigrated);
         let canary = store.read(async |tx| deployment::get(tx, CANARY).await).await;
         let sealed = canary.map_err(|error| store.placed(error))?.is_some();
         let key_file = key_file.unwrap_or_else(|| data.join(KEY_FILE));
@@ -140,6 +142,7 @@ impl App {
             (true, false) => return Err(KeyError::Missing(key_file).into()),
             (false, false) => Keys::create(&key_file, &*entropy)?,
         };
+        point(Point::OpenKeyed);
         let app = App::with_keys(store, clock, entropy, settings, keys);
         app.prepare().await?;
         Ok(app)
@@ -174,6 +177,7 @@ impl App {
             })
             .await
             .map_err(|error| self.store().placed(error))?;
+        point(Point::OpenPrepared);
         let opened =
             STANDARD.decode(&canary).map(|sealed| self.keys().unseal(place(CANARY), &sealed));
         if !matches!(opened, Ok(Ok(song)) if song == SONG) {

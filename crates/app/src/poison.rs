@@ -6,6 +6,7 @@ use accede_domain::delivery;
 use accede_domain::fault::{Class, Fault};
 use accede_domain::id::TargetId;
 use accede_domain::poison::ALONE_AFTER_CRASHES;
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::{Tx, circuits, people, poison, targets};
 use serde_json::json;
@@ -83,6 +84,7 @@ impl App {
                     Ok::<_, Error>(true)
                 })
                 .await?;
+            point(Point::PoisonSorted);
             done += usize::from(changed);
         }
         Ok(done)

@@ -13,6 +13,7 @@ use accede_domain::refusal::{Obstacle, Refusal};
 use accede_domain::request::{self, Event, Wish};
 use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::crash::{Point, point};
 use accede_store::plans;
 use accede_store::request_list::{self, Candidate, Narrowing, Whose};
 use accede_store::{people, requests, separations, targets};
@@ -246,6 +247,7 @@ impl App {
         }
         plan.summary = serde_json::to_string(&summary).map_err(Error::internal)?;
         plans::set_summary(deed.tx, id, &plan.summary).await?;
+        point(Point::JobPlanned);
         Ok(self.view_of_plan(deed.caller, plan, summary))
     }
 
@@ -364,6 +366,7 @@ impl App {
                 Ok(new)
             })
             .await?;
+        point(Point::JobStarted);
         if caller.principal != Principal::System {
             // Who asks for it may have mended the target just now.
             self.nudge_circuits().await?;
@@ -478,6 +481,7 @@ impl App {
                 turn?;
                 done += 1;
             }
+            point(Point::JobItems);
             let now = self.now();
             self.store()
                 .write(async |tx| Ok::<_, Error>(plans::complete_job(tx, job, now).await?))
@@ -507,11 +511,13 @@ impl App {
                 if !plans::finish_item(tx, job, position, None, now).await? {
                     return Ok(());
                 }
+                point(Point::JobMarked);
                 let request = requests::lock(tx, id).await?;
                 let mut deed = Deed { app: self, tx, caller: &caller, now };
                 deed.reprocess(request).await
             })
             .await;
+        point(Point::JobItem);
         let (code, text) = match outcome {
             Ok(()) => return Ok(()),
             Err(Error::Refused(refusal)) => (refusal.code().to_owned(), refusal.to_string()),

@@ -9,6 +9,7 @@ use accede_domain::refusal::Refusal;
 use accede_domain::request::{self, Event, State, Type, Wish, window_end};
 use accede_domain::schedule::{self, Schedule};
 use accede_domain::{Timestamp, permission::Reach};
+use accede_store::crash::{Point, point};
 use accede_store::people::{self, Facts};
 use accede_store::request_list;
 use accede_store::requests;
@@ -162,6 +163,7 @@ impl App {
                 }
             })
             .await?;
+        point(Point::RequestSubmitted);
         self.wake();
         Ok(request)
     }

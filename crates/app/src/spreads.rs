@@ -8,6 +8,7 @@
 use accede_domain::SignedDuration;
 use accede_domain::id::{AssignmentId, PackageId, SubjectId};
 use accede_domain::permission::Action;
+use accede_store::crash::{Point, point};
 use accede_store::{assignments, people, spreads};
 use futures_util::future::try_join_all;
 
@@ -87,8 +88,10 @@ impl App {
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
                     deed.catch_up(assignment).await?;
                 }
-                Ok(())
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        point(Point::SpreadOne);
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! missed is found here.
 
 use accede_domain::request::Event;
+use accede_store::crash::{Point, point};
 use accede_store::{approvals, assignments, people, requests};
 
 use crate::deed::Deed;
@@ -62,6 +63,7 @@ impl App {
                     Ok::<_, Error>(())
                 })
                 .await?;
+            point(Point::SweepEnded);
             done += 1;
         }
         for (id, subject) in begins {
@@ -77,6 +79,7 @@ impl App {
                     }
                 })
                 .await?;
+            point(Point::SweepBegan);
             done += 1;
         }
         for (id, subject) in overdue {
@@ -89,6 +92,7 @@ impl App {
                     deed.time_out(request).await
                 })
                 .await?;
+            point(Point::SweepTimedOut);
             done += usize::from(moved);
         }
         if 0 < done {

@@ -14,6 +14,7 @@ use accede_domain::Timestamp;
 use accede_domain::id::{AppId, UserId};
 use accede_domain::permission::{Action, Scope};
 use accede_store::apps::Application;
+use accede_store::crash::{Point, point};
 use accede_store::users::User;
 use accede_store::{Tx, apps, audit as audit_rows, directory_roles, users};
 
@@ -289,6 +290,7 @@ impl App {
                 Ok::<_, Error>(app)
             })
             .await?;
+        point(Point::TokenIssued);
         let limited = !asked.is_empty();
         let scopes = if limited { &asked } else { &app.permissions };
         let claims = self.app_claims(&app, scopes, limited, lifetime, now)?;

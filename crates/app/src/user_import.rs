@@ -13,6 +13,7 @@ use accede_domain::Timestamp;
 use accede_domain::id::{GuardId, SubjectId, UserId};
 use accede_domain::nearest;
 use accede_domain::permission::Action;
+use accede_store::crash::{Point, point};
 use accede_store::guards;
 use accede_store::users::{self, key};
 use serde_json::json;
@@ -174,6 +175,7 @@ impl App {
             })
             .await?;
         let Some((id, leaving)) = held else { return Ok(()) };
+        point(Point::ImportHeld);
         report.held = leaving.len();
         report.guard = Some(id);
         let names: HashSet<String> =
@@ -342,6 +344,7 @@ impl App {
                 Ok::<_, Error>((new.len(), saves.len()))
             })
             .await?;
+        point(Point::ImportBatch);
         report.created += created;
         report.changed += changed;
         report.unchanged += batch.len() - created - changed;
@@ -397,7 +400,9 @@ impl App {
                 }
                 Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        point(Point::ImportManagers);
+        Ok(())
     }
 }
 

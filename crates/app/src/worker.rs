@@ -22,6 +22,7 @@ use accede_domain::pending;
 use accede_domain::retry::Retry;
 use accede_store::causes::{self, NewCause};
 use accede_store::circuits;
+use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, Attempt, DeliveryRow, LastFault};
 use accede_store::targets::{self, TargetRow};
 use accede_store::{assignments, people};
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::deed::Deed;
 use crate::deployment::{self, Rounds};
+use crate::hands::Broken;
 use crate::lanes::{Lanes, is_strained};
 use crate::{App, Caller, Error, Result};
 
@@ -117,6 +119,7 @@ impl App {
     ) -> Result<Option<Vec<Batch>>> {
         let now = self.now();
         let can_observe = connector.can_observe();
+        point(Point::DeliveryClaim);
         let claimed = self
             .store()
             .write(async |tx| {
@@ -171,6 +174,7 @@ impl App {
         let Some((admission, claimed)) = claimed else { return Ok(None) };
         self.watches().set_trial(target, admission == Admission::One);
         if !claimed.is_empty() {
+            point(Point::DeliveryClaimed);
             let alone = claimed.iter().any(|claimed| claimed.row.delivery.poison.is_alone());
             self.watches().set_turn(target, alone);
         }
@@ -218,6 +222,7 @@ impl App {
                 }
             }
         };
+        point(Point::DeliveryCall);
         let guarded = std::panic::AssertUnwindSafe(call).catch_unwind();
         let mut answers = match tokio::time::timeout(time, guarded).await {
             Ok(Ok(answers)) => answers,
@@ -233,6 +238,7 @@ impl App {
         // A connector that forgets an answer leaves an unknown outcome, never a success.
         let missing = Fault::new(Class::Unknown, "no-answer", "the connector gave no answer");
         answers.resize(batch.len(), Answer::Fault(missing));
+        point(Point::DeliveryCalled);
         answers
     }
 
@@ -292,8 +298,10 @@ impl App {
                     row.fault = Some(self.remember(tx, row.key.target, &fault, now).await?);
                 }
                 deliveries::save(tx, &row, epoch).await?;
+                point(Point::DeliverySaved);
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
                 deliveries::insert_attempt(tx, &attempt).await?;
+                point(Point::DeliveryAttempted);
                 let mut deed = Deed { app: self, tx, caller: &caller, now };
                 if !discarded {
                     deed.follow_tasks(&row, &claimed_row, Some(answer)).await?;
@@ -308,6 +316,7 @@ impl App {
                 Ok::<_, Error>(Some((attempt.outcome, is_over)))
             })
             .await?;
+        point(Point::DeliverySettled);
         if let Some((outcome, is_over)) = outcome {
             self.tally().count(&outcome);
             if is_over {
@@ -475,6 +484,7 @@ impl App {
         let mut stopping = false;
         let stop = Arc::new(AtomicBool::new(false));
         report("recover", self.recover().await);
+        point(Point::OpenRecovered);
         loop {
             let away = !stopping && self.is_away().await;
             if !stopping && !away && !self.go_rounds(&mut rounds).await {
@@ -608,6 +618,7 @@ impl App {
                 tokio::spawn(async move {
                     let answers = app.carry(&*connector, &batch).await;
                     report("circuit", app.note_call(target, &answers).await);
+                    point(Point::DeliveryNoted);
                     // The slot is free as soon as the target has answered.
                     let _ = sender.send((target, is_strained(&answers)));
                     app.settle_all(&batch, &answers, connector.can_observe()).await;
@@ -748,45 +759,4 @@ fn into_batches(claimed: Vec<Claimed>, size: usize) -> Vec<Batch> {
         }
     }
     batches
-}
-
-/// Stands for a connector that cannot be opened: every call answers with the reason.
-struct Broken(Fault);
-
-#[async_trait::async_trait]
-impl Connector for Broken {
-    fn batch_size(&self) -> usize {
-        100
-    }
-
-    fn can_observe(&self) -> bool {
-        false
-    }
-
-    async fn check(&self) -> std::result::Result<accede_connectors::Health, Fault> {
-        Err(self.0.clone())
-    }
-
-    async fn discover(
-        &self,
-        _search: Option<&str>,
-        _limit: usize,
-    ) -> std::result::Result<Vec<accede_connectors::FoundResource>, Fault> {
-        Err(self.0.clone())
-    }
-
-    async fn find(
-        &self,
-        _origin_id: &str,
-    ) -> std::result::Result<Option<accede_connectors::FoundResource>, Fault> {
-        Err(self.0.clone())
-    }
-
-    async fn ensure(&self, batch: &[Item]) -> Vec<std::result::Result<Done, Fault>> {
-        vec![Err(self.0.clone()); batch.len()]
-    }
-
-    async fn observe(&self, batch: &[(Person, Role)]) -> Vec<std::result::Result<Presence, Fault>> {
-        vec![Err(self.0.clone()); batch.len()]
-    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use accede_app::App;
 use accede_app::clock::{SystemClock, SystemEntropy};
+use accede_app::crash::{Point, point};
 use accede_server::api::Web;
 use accede_server::cli::{self, Cli, Command, DemoArgs, Failure, data::ServeArgs};
 use accede_server::config::{Config, LogFormat};
@@ -132,7 +133,11 @@ async fn serve_until_told(
     silence: Duration,
     ready: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
+    // Before anybody is told that it is ready: whoever stops it at once stops it in order too.
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let address = listener.local_addr()?;
+    point(Point::OpenListening);
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(app.run_worker(until(stopped.clone())));
     let mut web = tokio::spawn(accept(listener, router, silence, stopped));
@@ -140,8 +145,6 @@ async fn serve_until_told(
     writeln!(out, "{}", ready(address))?;
     out.flush()?;
 
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -151,6 +154,7 @@ async fn serve_until_told(
     }
     tracing::info!("stopping");
     stop.send_replace(true);
+    point(Point::StopTold);
     let farewell = async {
         let _ = worker.await;
         let _ = web.await;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use crate::crash::{Point, point};
 pub use crate::lite::FILE;
 use crate::lite::{create_directory, lock};
 use crate::{Error, Result};
@@ -29,6 +30,7 @@ pub fn copy(from: &Path, to: &Path, mark: &str, note: &str) -> Result<Contents> 
         source.execute("vacuum into ?1", [name])
     });
     copied.map_err(|error| failed(to, error))?;
+    point(Point::BackupCopied);
     let db = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.execute(
         "insert into settings (key, value) values (?1, ?2)
@@ -37,6 +39,7 @@ pub fn copy(from: &Path, to: &Path, mark: &str, note: &str) -> Result<Contents> 
     )
     .map_err(|error| failed(to, error))?;
     drop(db);
+    point(Point::BackupNoted);
     let file = std::fs::File::open(to).map_err(|error| failed(to, error))?;
     file.sync_all().map_err(|error| failed(to, error))?;
     check(to)
@@ -65,22 +68,80 @@ pub fn put_back(
     };
     old.map_err(|error| failed(&draft, error))?;
     copy(from, &draft, mark, note)?;
-    let mut moved = None;
-    if path.exists() {
-        let place = dir.join(format!("{FILE}.{aside}"));
-        // The log belongs to the file: without it, it would lack the newest commits.
-        for end in ["-wal", "-shm", ""] {
-            let (here, there) = (with(&path, end), with(&place, end));
-            if here.exists() {
-                std::fs::rename(&here, &there).map_err(|error| failed(&here, error))?;
-            }
-        }
-        moved = Some(place);
+    point(Point::RestoreDrafted);
+    let moved = path.exists().then(|| free_name(&path, aside));
+    if let Some(place) = &moved {
+        keep_aside(&path, place)?;
     }
+    // One step, so that there is always a whole database: the former one or this.
     std::fs::rename(&draft, &path).map_err(|error| failed(&path, error))?;
+    point(Point::RestorePlaced);
     let folder = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
     folder.map_err(|error| failed(dir, error))?;
     Ok(moved)
+}
+
+/// A name beside a database that no file has, nor a log that lost its file: what an earlier restore moved
+/// aside, even a moment ago, is not replaced.
+fn free_name(path: &Path, aside: &str) -> PathBuf {
+    let mut place = with(path, &format!(".{aside}"));
+    let mut number = 1_u32;
+    while place.exists() || with(&place, "-wal").exists() {
+        number = number.saturating_add(1);
+        place = with(path, &format!(".{aside}-{number}"));
+    }
+    place
+}
+
+/// Gives a database another name beside its own, whole and durable, and takes its log out of the way of
+/// what comes into its place: a log belongs to one file and must not meet another.
+fn keep_aside(path: &Path, place: &Path) -> Result<()> {
+    for end in ["", "-wal"] {
+        let (here, there) = (with(path, end), with(place, end));
+        if here.exists() {
+            link(&here, &there).map_err(|error| failed(&there, error))?;
+            point(Point::RestoreKeeping);
+        }
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| failed(folder, error))?;
+    // The newest commits may stand in the log alone. They go into the file, so that it misses nothing
+    // without its log; a database that is too damaged for that is left with its log as it was.
+    if let Err(error) = fold(path) {
+        tracing::warn!(%error, "the former database is kept as it was, with its log");
+    }
+    let log = with(place, "-wal");
+    if log.metadata().is_ok_and(|facts| facts.len() == 0) {
+        std::fs::remove_file(&log).map_err(|error| failed(&log, error))?;
+    }
+    for end in ["-wal", "-shm"] {
+        match std::fs::remove_file(with(path, end)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(path, error));
+            }
+            _ => {}
+        }
+    }
+    point(Point::RestoreKept);
+    Ok(())
+}
+
+/// Writes what a log holds into its database.
+fn fold(path: &Path) -> Result<()> {
+    let db = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.execute_batch("pragma wal_checkpoint(truncate)").map_err(|error| failed(path, error))
+}
+
+/// A second name for a file or, where there are none, a copy.
+fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            std::fs::copy(from, to)?;
+            std::fs::File::open(to)?.sync_all()
+        }
+        linked => linked,
+    }
 }
 
 fn with(path: &Path, end: &str) -> PathBuf {

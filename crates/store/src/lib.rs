@@ -17,6 +17,7 @@ pub mod catalogs;
 pub mod cause_hours;
 pub mod causes;
 pub mod circuits;
+pub mod crash;
 pub mod creations;
 pub mod deliveries;
 pub mod deployment;

@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
+use crate::crash::{Point, point};
 use crate::dialect::numbered;
 use crate::error::{Error, Result, chain};
 use crate::store::ended;
@@ -324,10 +325,12 @@ impl Writer {
     /// Commits the group, if there is one, and tells everybody in it how that went.
     fn commit(&mut self) {
         let Some(group) = self.group.take() else { return };
+        point(Point::LiteCommit);
         let outcome = self.conn.run("commit");
         if outcome.is_err() {
             self.roll_back();
         } else {
+            point(Point::LiteCommitted);
             self.bells.ring(&group.wakes);
         }
         group.outcome.send_replace(Some(outcome));
@@ -390,6 +393,7 @@ impl Turn {
         let Some(group) = &mut writer.group else { return Ok(None) };
         if kept {
             group.turns += 1;
+            point(Point::LiteJoined);
             for wake in wakes {
                 if !group.wakes.contains(&wake) {
                     group.wakes.push(wake);

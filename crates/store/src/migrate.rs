@@ -1,5 +1,6 @@
 //! Bringing a database's schema up to what this program needs.
 
+use crate::crash::{Point, point};
 use crate::dialect::{Engine, statement};
 use crate::error::{Error, Result};
 use crate::params;
@@ -32,6 +33,7 @@ impl Store {
         }
         // At this first use of a database, whoever starts the program must be told which one it is.
         self.write(async |tx| prepare(tx).await).await.map_err(|error| self.placed(error))?;
+        point(Point::MigratePrepared);
         let database = self.schema_version().await.map_err(|error| self.placed(error))?;
         if database > newest {
             return Err(Error::NewerSchema { database, program: newest });
@@ -39,6 +41,7 @@ impl Store {
         for migration in migrations.iter().filter(|migration| migration.number > database) {
             let applied = self.write(async |tx| apply(tx, migration).await).await;
             applied.map_err(|error| self.placed(error))?;
+            point(Point::MigrateCommitted);
         }
         Ok(())
     }
@@ -100,11 +103,13 @@ async fn apply(tx: &mut Tx<'_>, migration: &Migration) -> Result<()> {
             ))
         })?;
     }
+    point(Point::MigrateApplied);
     tx.execute(
         "insert into schema_migrations (number, name) values ($1, $2)",
         params![migration.number, migration.name],
     )
     .await?;
+    point(Point::MigrateMarked);
     Ok(())
 }
 

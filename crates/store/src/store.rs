@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::crash::{Point, point};
 use crate::dialect::Engine;
 use crate::error::{Error, Result};
 use crate::lite::Lite;
@@ -151,6 +152,9 @@ impl Store {
                     return Err(ended().into());
                 };
                 let kept = answer.is_ok() && failed.is_none();
+                if kept {
+                    point(Point::LiteWorked);
+                }
                 failed.iter().for_each(|error| self.heed(error));
                 let ended = lite.end(turn, kept, wakes, failed.as_ref()).await;
                 ended.inspect_err(|error| self.heed(error))?;
@@ -259,8 +263,12 @@ impl Store {
             return (Err(ended().into()), false);
         };
         if writes && answer.is_ok() && failed.is_none() {
+            point(Point::PgCommit);
             return match trip.commit().await {
-                (Ok(()), _) => (answer, false),
+                (Ok(()), _) => {
+                    point(Point::PgCommitted);
+                    (answer, false)
+                }
                 (Err(error), again) => {
                     self.heed(&error);
                     (Err(error.into()), again)

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use accede_app::clock::{Clock, SystemClock};
 use accede_app::comparison::{Comparison, Kind};
+use accede_app::crash::{Point, point};
 use accede_app::deployment::{self, Choice, Deployment, WhatIsGiven};
 use accede_app::keys::KEY_FILE;
 use accede_app::{App, Caller};
@@ -53,6 +54,7 @@ impl BackupArgs {
             .mode(0o600)
             .open(&draft)
             .map_err(|error| unwritten(&draft, &error))?;
+        point(Point::BackupBegun);
         let made = match &config.database_url {
             Some(url) => dump(url, &draft),
             None => self.copy(&draft),
@@ -79,6 +81,7 @@ impl BackupArgs {
             let _gone = fs::remove_file(&draft);
             return Err(unwritten(&self.to, &error));
         }
+        point(Point::BackupPlaced);
         sync_folder(&self.to)?;
         println!("Backup: {} ({what})", self.to.display());
         println!(
@@ -187,6 +190,7 @@ impl RestoreArgs {
         let schema = deployment::check_backup(&self.from, key)?;
         let aside = deployment::put_back(&self.from, data, SystemClock.now())?;
         if key != &own_key {
+            point(Point::RestoreKey);
             copy_key(key, &own_key)?;
         }
         println!("Restored into {} (schema {schema}, checked)", data.display());

@@ -11,6 +11,7 @@ mod catalogs;
 mod cli;
 #[path = "../../../connectors/tests/it/contract.rs"]
 mod contract;
+mod crash_points;
 mod doors;
 mod failures;
 mod faults;

@@ -124,6 +124,55 @@ async fn a_backup_is_taken_beside_the_server_and_is_another_file_with_the_same_r
     assert_ne!(store.home().await.unwrap(), home);
 }
 
+#[tokio::test]
+async fn what_a_restore_moves_aside_is_whole_in_one_file_and_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, data) = (dir.path().join("live"), dir.path().join("data"));
+    let copied = dir.path().join("copy");
+    let store = Store::open_sqlite(&live).await.unwrap();
+    store.migrate(MIGRATIONS).await.unwrap();
+    backup::copy(&live.join(backup::FILE), &copied, "note", "a backup").unwrap();
+    let keep = async |tx: &mut Tx<'_>| deployment::keep(tx, "color", "green").await;
+    store.write(async |tx| keep(tx).await).await.unwrap();
+    // What a server leaves that is killed: the newest commit stands in the log.
+    std::fs::create_dir(&data).unwrap();
+    for name in [backup::FILE, "accede.db-wal"] {
+        std::fs::copy(live.join(name), data.join(name)).unwrap();
+    }
+
+    let first = backup::put_back(&copied, &data, "note", "b", "old").unwrap().unwrap();
+    let second = backup::put_back(&copied, &data, "note", "c", "old").unwrap().unwrap();
+
+    assert_ne!(first, second);
+    let alone = dir.path().join("alone");
+    std::fs::copy(&first, &alone).unwrap();
+    assert_eq!(backup::setting(&alone, "color").unwrap().as_deref(), Some("green"));
+    assert_eq!(backup::setting(&second, "note").unwrap().as_deref(), Some("b"));
+    let path = data.join(backup::FILE);
+    assert_eq!(backup::setting(&path, "note").unwrap().as_deref(), Some("c"));
+}
+
+#[tokio::test]
+async fn a_database_that_is_too_damaged_to_be_read_is_moved_aside_with_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, data) = (dir.path().join("live"), dir.path().join("data"));
+    let copied = dir.path().join("copy");
+    let store = Store::open_sqlite(&live).await.unwrap();
+    store.migrate(MIGRATIONS).await.unwrap();
+    backup::copy(&live.join(backup::FILE), &copied, "note", "a backup").unwrap();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join(backup::FILE), vec![b'x'; 8_192]).unwrap();
+    std::fs::write(data.join("accede.db-wal"), "its log").unwrap();
+
+    let aside = backup::put_back(&copied, &data, "note", "b", "old").unwrap().unwrap();
+
+    assert_eq!(std::fs::read(&aside).unwrap(), vec![b'x'; 8_192]);
+    let log = data.join("accede.db.old-wal");
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "its log");
+    assert!(!data.join("accede.db-wal").exists(), "it must not meet the backup");
+    Store::open_sqlite(&data).await.unwrap();
+}
+
 #[test]
 fn a_damaged_backup_is_refused() {
     let dir = tempfile::tempdir().unwrap();
