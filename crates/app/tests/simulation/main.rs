@@ -102,8 +102,6 @@ const MUST_HAPPEN: &[&str] = &[
     "accepted for good grant",
     "accepted for good revoke",
     "accepted and done in spite of all",
-    "accepted, unwanted by now and done late",
-    "accepted removal done late though wanted again",
     "accepted and never done grant",
     "accepted and never done revoke",
     "came back",
