@@ -279,8 +279,8 @@ impl App {
                     now,
                 );
                 let discarded = settled.is_err();
-                row.delivery =
-                    settled.unwrap_or_else(|_| delivery::doubt(row.delivery, can_observe, now));
+                row.delivery = settled
+                    .unwrap_or_else(|_| delivery::doubt(row.delivery, answer, can_observe, now));
                 if let (Answer::Fault(fault), false) = (answer, discarded) {
                     row.fault = Some(self.remember(tx, row.key.target, fault, now).await?);
                     if self.watches().serves(row.key.target, now) {

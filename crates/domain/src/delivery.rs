@@ -100,6 +100,9 @@ pub struct Delivery {
     pub since: Timestamp,
     /// A call whose outcome is unknown may still take effect until then.
     pub uncertain_until: Option<Timestamp>,
+    /// Until then the target may still do what it accepted for a wish that is over. Where it can be
+    /// read, it is read once more after that.
+    pub late_until: Option<Timestamp>,
     /// The person had the role before we first granted it.
     pub pre_existing: bool,
     /// The resource says that access which existed before is kept when ours ends.
@@ -167,6 +170,7 @@ impl Delivery {
             misses: 0,
             since: now,
             uncertain_until: None,
+            late_until: None,
             pre_existing: false,
             keep_pre_existing,
             acknowledged: None,
@@ -255,6 +259,22 @@ impl Delivery {
         retry::second_look(now, now).filter(|_| could)
     }
 
+    /// Has what is settled read when nothing accepted for another wish can come true any more.
+    fn with_late_end(mut self, now: Timestamp) -> Delivery {
+        let Some(until) = self.late_until else { return self };
+        let over = retry::after(until, ZOMBIE);
+        if self.phase != Phase::Settled {
+            return self;
+        }
+        if over <= now && self.verified == Some(now) {
+            self.late_until = None;
+        } else {
+            let at = over.max(now);
+            self.verify_at = Some(self.verify_at.map_or(at, |other| other.min(at)));
+        }
+        self
+    }
+
     /// Since when the present wish is so; an older acknowledgement is of the wish before.
     fn settled_since(&self) -> Timestamp {
         self.acknowledged.map_or(self.since, |at| at.max(self.since))
@@ -291,8 +311,8 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
     row.misses = 0;
     row.poison = row.poison.renewed();
     row.since = now;
-    // What is awaited was asked for the wish before.
-    row.pending = None;
+    // What is awaited was asked for the wish before, and may still be done.
+    pending::set_aside(&mut row);
     match row.phase {
         // The worker's answer will find the new generation.
         Phase::InFlight { .. } => row,
@@ -307,7 +327,7 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
             if row.phase == Phase::Settled && row.verify_at.is_none() {
                 row.verify_at = row.late_look(now);
             }
-            row
+            row.with_late_end(now)
         }
     }
 }
@@ -390,7 +410,7 @@ pub fn lay_down(row: Delivery, retry: &Retry, now: Timestamp) -> Option<Delivery
 
 /// A grant waits for a person; a revocation is tried again now and then.
 fn laid_down(row: &mut Delivery, retry: &Retry, now: Timestamp) -> Phase {
-    row.pending = None;
+    pending::set_aside(row);
     let again = retry::after(now, retry.stuck_probe);
     if row.is_so() {
         row.verify_at = Some(again).filter(|_| !row.wanted);
@@ -419,6 +439,21 @@ pub fn strike(mut row: Delivery, fault: &Fault) -> Delivery {
 ///
 /// `chance` in `[0, 1)` spreads the next try.
 pub fn settle(
+    row: Delivery,
+    epoch: i64,
+    answer: &Answer,
+    can_observe: bool,
+    retry: &Retry,
+    chance: f64,
+    now: Timestamp,
+) -> Result<Delivery, StaleClaim> {
+    let row = answered(row, epoch, answer, can_observe, retry, chance, now)?;
+    let is_read_back = can_observe && retry.read_back_after.is_some();
+    Ok(if is_read_back { row.with_late_end(now) } else { row })
+}
+
+/// What an answer says, whatever else may still come.
+fn answered(
     mut row: Delivery,
     epoch: i64,
     answer: &Answer,
@@ -465,6 +500,7 @@ pub fn settle(
                 pending::begin(&mut row, accepted, can_observe, retry, chance, now)
             } else {
                 // It was asked for a wish that is over, and may still happen.
+                pending::keep_end(&mut row, answer, now);
                 row.due(now)
             };
             Ok(row)
@@ -563,10 +599,11 @@ pub fn settle(
     }
 }
 
-/// Whether a look at what was seen to be as wanted found that somebody else changed it.
+/// Whether a look at what was seen to be as wanted found that somebody else changed it. What may be the
+/// late end of an order of ours is not taken for that.
 pub fn drifted(before: &Delivery, after: &Delivery) -> bool {
     let looked = matches!(before.phase, Phase::InFlight { action: Action::Observe, .. });
-    looked && before.is_seen_so() && !after.is_so()
+    looked && before.late_until.is_none() && before.is_seen_so() && !after.is_so()
 }
 
 /// Lets a delivery rest that somebody else keeps changing, or whose difference is only to be told: a
@@ -736,7 +773,8 @@ pub fn verify(mut row: Delivery, now: Timestamp) -> Delivery {
 }
 
 /// A late answer of another claim came in: whatever it did may have changed what we believe.
-pub fn doubt(mut row: Delivery, can_observe: bool, now: Timestamp) -> Delivery {
+pub fn doubt(mut row: Delivery, answer: &Answer, can_observe: bool, now: Timestamp) -> Delivery {
+    pending::keep_end(&mut row, answer, now);
     if row.phase != Phase::Settled || row.observed == Observed::Never {
         return row;
     }

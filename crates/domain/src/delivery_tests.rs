@@ -382,7 +382,7 @@ proptest! {
                 },
                 Happening::Reopen => reopen(row, at(now)).0,
                 Happening::Verify => verify(row, at(now)),
-                Happening::Doubt => doubt(row, true, at(now)),
+                Happening::Doubt => doubt(row, &Answer::Applied, true, at(now)),
                 Happening::Wait(seconds) => {
                     now += i64::from(seconds);
                     row

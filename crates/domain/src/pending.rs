@@ -3,11 +3,12 @@
 //!
 //! What is awaited is neither delivered nor failed, and whether it happened is unknown until it is
 //! said or seen. A target's word is good for a while only; a person's task has no such end, but it
-//! belongs to one wish: when that changes, nothing is awaited any more.
+//! belongs to one wish: when that changes, nothing is awaited any more. What a target accepted may
+//! come true all the same, so until when is remembered, and it is looked at once more then.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::delivery::{Action, Delivery, Observed, Phase};
+use crate::delivery::{Action, Answer, Delivery, Observed, Phase};
 use crate::fault::{Class, Fault};
 use crate::refusal::Refusal;
 use crate::resolution;
@@ -116,6 +117,24 @@ pub fn blinded(mut row: Delivery, can_observe: bool) -> Option<Delivery> {
     Some(row)
 }
 
+/// Nothing is awaited any more; what a target accepted may still be done until its word is over.
+pub(crate) fn set_aside(row: &mut Delivery) {
+    if let Some(Pending { on: Awaited::Target, until: Some(until), .. }) = row.pending.take() {
+        remember(row, until);
+    }
+}
+
+/// Remembers until when a target may do what it accepted, though it is not awaited.
+pub(crate) fn keep_end(row: &mut Delivery, answer: &Answer, now: Timestamp) {
+    if let Answer::Pending(Accepted::Target { at_most }) = answer {
+        remember(row, retry::after(now, *at_most));
+    }
+}
+
+fn remember(row: &mut Delivery, until: Timestamp) {
+    row.late_until = Some(row.late_until.map_or(until, |other| other.max(until)));
+}
+
 /// Whoever was called took the work. The answer was to the present wish.
 pub(crate) fn begin(
     row: &mut Delivery,
@@ -140,6 +159,7 @@ pub(crate) fn begin(
             if again && is_over {
                 // It said so before, nothing came of it, and the time for trying is over.
                 row.pending = None;
+                remember(row, retry::after(now, *at_most));
                 return Phase::Failed { at: now };
             }
             let until = retry::after(now, *at_most);
@@ -155,6 +175,7 @@ pub(crate) fn begin(
 /// urgent than a task that somebody forgot to close.
 fn wait_for_person(row: &mut Delivery, can_observe: bool, retry: &Retry, now: Timestamp) -> Phase {
     let look = (can_observe && !row.wanted).then(|| retry::after(now, retry.stuck_probe));
+    set_aside(row);
     row.pending = Some(Pending { on: Awaited::Person, since: now, until: look });
     // The store reads back what is never ready as due since then.
     Phase::Due { at: look.unwrap_or(now) }

@@ -210,3 +210,40 @@ fn it_is_handed_over_once_and_can_be_taken_back() {
     assert_eq!(take_back(given(), at(4)), given());
     assert_eq!(delivery::want(row, true, at(5)), row);
 }
+
+#[test]
+fn what_was_accepted_for_another_wish_is_looked_at_when_its_time_is_over() {
+    // A grant is accepted until 3,601 and taken back before; a removal, and then it is given again.
+    let revoked = want(answered(wanted(), &later(), true, at(1)), false, at(10));
+    let removing = answered(want(given(), false, at(10)), &later(), true, at(11));
+    let granted = want(removing, true, at(20));
+    for (row, wish, late) in
+        [(revoked, Answer::Absent, Answer::Present), (granted, Answer::Present, Answer::Absent)]
+    {
+        let over = retry::after(row.late_until.unwrap(), delivery::ZOMBIE);
+        let mut row = answered(row, &Answer::Applied, false, at(30));
+        row = delivery::look_again(row, at(40));
+        while let Some(next) = row.ready_at().filter(|next| *next < over) {
+            row = answered(row, &wish, true, next);
+            assert_eq!(row.phase, Phase::Settled);
+        }
+        assert_eq!(row.ready_at(), Some(over));
+        let (looking, action) = claim(row, true, over).unwrap();
+        assert_eq!(action, Action::Observe);
+        let settle_with = |answer| {
+            settle(looking, looking.epoch, answer, true, &Retry::default(), 0.5, over).unwrap()
+        };
+        let found = settle_with(&late);
+        assert_eq!(found.ready_at(), Some(over), "it is taken away, or given, at once");
+        assert!(!delivery::drifted(&looking, &found), "our own order is nobody's drift");
+        assert_eq!(settle_with(&wish).late_until, None, "it cannot happen any more");
+    }
+}
+
+#[test]
+fn an_answer_that_comes_too_late_tells_until_when_its_order_may_be_done() {
+    let row = delivery::doubt(given(), &later(), true, at(50));
+    let row = answered(row, &Answer::Present, true, at(50));
+
+    assert_eq!((row.phase, row.ready_at()), (Phase::Settled, Some(at(3_660))));
+}

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use crate::delivery::{Delivery, Observed, Phase};
+use crate::pending;
 use crate::poison::Poison;
 use crate::refusal::Refusal;
 use crate::retry;
@@ -122,7 +123,7 @@ pub fn abandon(mut row: Delivery, now: Timestamp) -> Result<Delivery, Refusal> {
         });
     }
     if !matches!(row.phase, Phase::Failed { .. }) {
-        row.pending = None;
+        pending::set_aside(&mut row);
         row.phase = Phase::Failed { at: now };
     }
     Ok(row)

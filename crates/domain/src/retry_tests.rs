@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::delivery::LOOKED_AT_FOR;
+use crate::delivery::{LOOKED_AT_FOR, ZOMBIE};
 use crate::pending::{ACCEPTED_FOR, LONGEST_LOOK};
 use crate::poison::{ALONE_AFTER_CRASHES, ALONE_AFTER_STRIKES, REST_AFTER_CRASHES};
 
@@ -212,6 +212,7 @@ fn document() -> String {
     let what = "wait left when the target is well again after 4 h, if nothing woke it, mean (99th percentile)";
     writeln!(text, "| {what} | {} |", row.join(" | ")).unwrap();
     let (cap, at_most) = (told(LONGEST_LOOK), told(ACCEPTED_FOR));
+    let margin = told(ZOMBIE);
     writeln!(
         text,
         "\n## Accepted, not done yet\n\nA target may answer that it took the work and is not done with it (`202`). That is no success and no fault: the\n\
@@ -219,7 +220,9 @@ fn document() -> String {
          cannot, it is waited for. A target's word is good for {at_most}, unless its settings say otherwise. Then the work is\n\
          asked for again, which counts as a try: a role that is wanted rests as failed (`not-finished`) when its window is\n\
          over by then, and one that is to go is asked for again for ever. What a person has a [task](api/tasks.md) for waits\n\
-         for them, however long that takes; tasks that are late are flagged."
+         for them, however long that takes; tasks that are late are flagged.\n\n\
+         What a target accepted for a wish that is over may be done all the same. Where the target can be read, it is looked at\n\
+         {margin} after the time that it had for that, and what it did late is undone; that is told as nobody's drift."
     )
     .unwrap();
     text.push_str(FOOTER);

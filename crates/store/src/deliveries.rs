@@ -69,7 +69,7 @@ macro_rules! columns {
          d.epoch, d.attempts, d.misses, d.since_at_ms, d.uncertain_until_at_ms, d.pre_existing,
          d.keep_pre_existing, d.acknowledged_at_ms, d.verified_at_ms, d.cause_id, d.fault_class,
          d.fault_code, d.fault_message, d.attempted_at_ms, d.crashes, d.strikes,
-         d.awaited, d.awaited_since_at_ms, d.awaited_until_at_ms"
+         d.awaited, d.awaited_since_at_ms, d.awaited_until_at_ms, d.late_until_at_ms"
     };
 }
 /// What is not as wanted. Reading back what is so does not make it undone.
@@ -86,7 +86,7 @@ macro_rules! undone {
 pub(crate) use {columns, undone};
 
 /// How many columns [`columns`] lists; joined columns follow.
-pub(crate) const WIDTH: usize = 36;
+pub(crate) const WIDTH: usize = 37;
 
 const fn observed_name(observed: Observed) -> &'static str {
     match observed {
@@ -170,6 +170,7 @@ impl DeliveryRow {
                 misses: row.get(19)?,
                 since: row.get(20)?,
                 uncertain_until: row.get(21)?,
+                late_until: row.get(36)?,
                 pre_existing: row.get(22)?,
                 keep_pre_existing: row.get(23)?,
                 acknowledged: row.get(24)?,
@@ -239,7 +240,8 @@ fn changing(row: &DeliveryRow) -> Vec<Value> {
         d.poison.is_alone(),
         d.pending.map(|pending| pending.on.name()),
         d.pending.map(|pending| pending.since),
-        d.pending.and_then(|pending| pending.until)
+        d.pending.and_then(|pending| pending.until),
+        d.late_until
     ]
     .to_vec()
 }
@@ -263,10 +265,10 @@ pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<Delive
              since_at_ms, uncertain_until_at_ms, pre_existing, keep_pre_existing,
              acknowledged_at_ms, verified_at_ms, cause_id, fault_class, fault_code,
              fault_message, attempted_at_ms, role_id, crashes, strikes, is_alone,
-             awaited, awaited_since_at_ms, awaited_until_at_ms)
+             awaited, awaited_since_at_ms, awaited_until_at_ms, late_until_at_ms)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
              $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34,
-             $35, $36, $37)
+             $35, $36, $37, $38)
          on conflict (subject_id, target_id, resource_origin_id, role_origin_id, scope_origin_id)
              do nothing",
         &values,
@@ -313,7 +315,8 @@ const SAVE: &str = "update deliveries
          acknowledged_at_ms = $20, verified_at_ms = $21, cause_id = $22, fault_class = $23,
          fault_code = $24, fault_message = $25, attempted_at_ms = $26, role_id = $27,
          crashes = $28, strikes = $29, is_alone = $30, awaited = $31,
-         awaited_since_at_ms = $32, awaited_until_at_ms = $33
+         awaited_since_at_ms = $32, awaited_until_at_ms = $33,
+         late_until_at_ms = $34
      where id = $1 and epoch = $2";
 
 fn save_values(row: &DeliveryRow, epoch: i64) -> Vec<Value> {

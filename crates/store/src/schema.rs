@@ -21,7 +21,12 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { number: 9, name: "awaited deliveries and tasks", sql: TASKS },
     Migration { number: 10, name: "notices and alarms", sql: NOTICES },
     Migration { number: 11, name: "held removals of extra access", sql: held_extras::SQL },
+    Migration { number: 12, name: "late ends of what was accepted", sql: LATE_ENDS },
 ];
+
+const LATE_ENDS: &str = "
+alter table deliveries add column late_until_at_ms bigint
+";
 
 const NOTICES: &str = "
 create table notices (

@@ -109,6 +109,30 @@ async fn what_is_accepted_and_never_done_is_tried_again_and_fails_with_its_cause
 }
 
 #[tokio::test]
+async fn what_was_accepted_and_is_not_wanted_any_more_is_taken_away_when_it_comes_late() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    hr.trouble("staff", Trouble::Later);
+
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(1)).await;
+    hr.heal();
+    world.remove(world.assignment(request).await.id).await.unwrap();
+    // Gone, and looked at for the second time.
+    world.pass(minutes(10)).await;
+    assert_eq!(world.delivery(&uma, &staff).await.delivery.observed, Observed::Absent);
+    hr.put(&uma, "staff", true);
+    world.pass(minutes(55)).await;
+
+    assert!(!hr.has(&uma, "staff"), "it is found when the hour of the order is over");
+    let row = world.delivery(&uma, &staff).await.delivery;
+    assert_eq!((row.observed, row.phase), (Observed::Absent, Phase::Settled));
+}
+
+#[tokio::test]
 async fn a_removal_that_is_accepted_and_not_done_for_an_hour_is_listed_as_stuck() {
     let world = World::new().await;
     let hr = world.target("hr").await;

@@ -88,6 +88,9 @@ impl History {
                 *history.counters.entry(name).or_default() += count;
             }
         }
+        for (name, count) in &history.oracle.seen {
+            *history.counters.entry(name.clone()).or_default() += count;
+        }
         match outcome {
             Ok(()) => {
                 Ok(Report { steps: history.steps, hash: history.hash, counters: history.counters })

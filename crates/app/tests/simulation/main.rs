@@ -30,7 +30,8 @@
 //! | I24 | one row per key is the database's own rule, and a second one an error here |
 //!
 //! Beside them: the poison lane is one call wide, and what breaks workers down is not tried by itself; a
-//! read-back, a second look and the lists that people read are held against the truth.
+//! read-back, a second look, a late end of what was accepted and the lists that people read are held against the
+//! truth.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -98,6 +99,9 @@ const MUST_HAPPEN: &[&str] = &[
     "accepted grant",
     "accepted revoke",
     "accepted and done",
+    "accepted for good grant",
+    "accepted for good revoke",
+    "accepted and done in spite of all",
     "accepted and never done grant",
     "accepted and never done revoke",
     "came back",

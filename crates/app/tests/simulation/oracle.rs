@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accede_app::worker::Claimed;
+use accede_connectors::Wanted;
 use accede_domain::delivery::{Action, Answer, Phase};
 use accede_domain::fault::Class;
 use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, SubjectId, TargetId};
+use accede_domain::pending::Accepted;
 use accede_domain::{SignedDuration, Timestamp};
 
 use crate::snapshot::{Assignment, Delivery, Part, Snapshot};
@@ -17,6 +19,9 @@ use crate::target::{Owner, Sim, WORKED_ON};
 
 /// How long a claim holds; said here again, not taken from the rules.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+/// Within what time a look is made anew that failed, at most; said here again as well.
+const LOOKS_AGAIN: SignedDuration = SignedDuration::from_mins(62);
 
 /// Who holds a delivery, and until when.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,10 @@ pub struct Oracle {
     /// How often in a row work on a delivery ended without a result, in the trial that began then.
     crashes: BTreeMap<DeliveryId, (i64, Timestamp, i64)>,
     last: Snapshot,
+    /// Until when what a target accepted may be done, as its answers said.
+    promised: BTreeMap<DeliveryId, Timestamp>,
+    /// What was seen that a run must have seen.
+    pub seen: BTreeMap<String, u64>,
 }
 
 pub type Verdict = Result<(), String>;
@@ -75,6 +84,8 @@ impl Oracle {
             unreadable: BTreeSet::new(),
             crashes: BTreeMap::new(),
             last: Snapshot::default(),
+            promised: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -221,6 +232,11 @@ impl Oracle {
     ) -> Verdict {
         let id = claimed.row.id;
         let epoch = claimed.row.delivery.epoch;
+        if let Answer::Pending(Accepted::Target { at_most }) = answer {
+            let until = now.checked_add(*at_most).unwrap();
+            let known = self.promised.entry(id).or_insert(until);
+            *known = (*known).max(until);
+        }
         let stale = before.phase != "inFlight" || before.epoch != epoch;
         must!(stale == discarded, "I7: an answer of epoch {epoch} for {id} was not discarded");
         if stale {
@@ -341,6 +357,7 @@ impl Oracle {
             );
             check_poison(delivery)?;
             self.check_revocation(delivery, sim.truth(&delivery.member()), now)?;
+            self.check_late(delivery, now)?;
         }
         for target in self.sims.keys() {
             let alone = snapshot.deliveries.values().filter(|row| {
@@ -351,6 +368,41 @@ impl Oracle {
             });
             must!(alone.count() <= 1, "the poison lane of {target} is more than one call wide");
         }
+        Ok(())
+    }
+
+    /// What a target accepted for a wish that is over, and did after all, is found when the time that
+    /// it had for it is over, or at the next look after one that failed: not a day later.
+    fn check_late(&mut self, delivery: &Delivery, now: Timestamp) -> Verdict {
+        let sim = &self.sims[&delivery.target];
+        let (Some((made, at)), Some(promised)) =
+            (sim.came_late(&delivery.member()), self.promised.get(&delivery.id))
+        else {
+            return Ok(());
+        };
+        let kept = delivery.pre_existing && delivery.keep;
+        // Of an order whose answer was lost nobody knows until when it may be done. What is not believed
+        // to be so has work waiting already.
+        if *promised < at
+            || (made == Wanted::Granted) == delivery.wanted
+            || !delivery.is_so()
+            || kept
+        {
+            return Ok(());
+        }
+        let what = match made {
+            Wanted::Granted => "accepted, unwanted by now and done late",
+            Wanted::Revoked => "accepted removal done late though wanted again",
+        };
+        *self.seen.entry(what.to_owned()).or_default() += 1;
+        let resting = 5 <= delivery.crashes || self.unreadable.contains(&delivery.id);
+        let latest = (*promised).max(now).checked_add(LOOKS_AGAIN).unwrap();
+        must!(
+            resting || delivery.ready_at.is_some_and(|at| at <= latest),
+            "{} was {what} and is looked at {:?} only ({delivery:?})",
+            delivery.id,
+            delivery.ready_at
+        );
         Ok(())
     }
 

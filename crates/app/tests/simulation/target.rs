@@ -4,7 +4,8 @@
 //! A call may take effect late, but never later than the deadline of its claim and the time a dropped
 //! connection may still be worked on ([`WORKED_ON`]): that is what a real target must keep for our
 //! promises to hold. A *ghost* breaks even that, where the target can be read: an old grant that comes up to
-//! [`GHOST`] later, so that the second look has something to find.
+//! [`GHOST`] later, so that the second look has something to find; and a *stubborn* target works off what it
+//! accepted, within the time that it asked for, whatever it was told since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -76,6 +77,7 @@ pub struct Rates {
     pub ghost: usize,
     pub accepted: usize,
     pub never: usize,
+    pub stubborn: usize,
 }
 
 impl Rates {
@@ -101,6 +103,7 @@ impl Rates {
             ghost: rate() / 4,
             accepted: 0,
             never: 0,
+            stubborn: 0,
         }
     }
 
@@ -108,7 +111,7 @@ impl Rates {
     /// history stays what it was before there was such work.
     pub fn with_accepted(self, dice: &mut Dice) -> Rates {
         let mut rate = || [0, 80, 200, 400][dice.below(4)];
-        Rates { accepted: rate(), never: rate() / 3, ..self }
+        Rates { accepted: rate(), never: rate() / 3, stubborn: rate() / 2, ..self }
     }
 }
 
@@ -119,6 +122,7 @@ struct Late {
 }
 
 struct State {
+    can_observe: bool,
     dice: Dice,
     now: Timestamp,
     deadline: Timestamp,
@@ -131,6 +135,10 @@ struct State {
     late: Vec<Late>,
     /// What the target accepted and works off: for one membership only the newest.
     accepted: Vec<Late>,
+    /// What the target accepted and does whatever is asked of it meanwhile.
+    stubborn: Vec<Late>,
+    /// What came true late, and when, while nothing changed it since.
+    came_late: BTreeMap<Member, (Wanted, Timestamp)>,
     /// Memberships about which the target lied since it was last asked.
     lied: BTreeSet<Member>,
     /// Memberships that somebody else had made before our first call took effect.
@@ -153,6 +161,7 @@ impl Sim {
             can_observe,
             batch,
             state: Mutex::new(State {
+                can_observe,
                 dice: Dice::new(seed),
                 now,
                 deadline: now,
@@ -163,6 +172,8 @@ impl Sim {
                 truth: BTreeMap::new(),
                 late: Vec::new(),
                 accepted: Vec::new(),
+                stubborn: Vec::new(),
+                came_late: BTreeMap::new(),
                 lied: BTreeSet::new(),
                 before_us: BTreeSet::new(),
                 granted: BTreeSet::new(),
@@ -187,6 +198,13 @@ impl Sim {
             let one = state.accepted.remove(0);
             state.apply(&one.member, one.wanted);
             state.count("accepted and done");
+        }
+        state.stubborn.sort_by_key(|one| one.at);
+        while state.stubborn.first().is_some_and(|one| one.at <= now) {
+            let one = state.stubborn.remove(0);
+            state.apply(&one.member, one.wanted);
+            state.came_late.insert(one.member, (one.wanted, one.at));
+            state.count("accepted and done in spite of all");
         }
     }
 
@@ -229,6 +247,7 @@ impl Sim {
     /// Somebody changes a membership behind our back; says whether that changed anything.
     pub fn meddle(&self, member: &Member, present: bool) -> bool {
         let mut state = self.state.lock().unwrap();
+        state.came_late.remove(member);
         if present {
             if state.truth.contains_key(member) {
                 return false;
@@ -245,6 +264,11 @@ impl Sim {
 
     pub fn truth(&self, member: &Member) -> Option<Owner> {
         self.state.lock().unwrap().truth.get(member).copied()
+    }
+
+    /// What an old order made of a membership, and when, if nothing changed it since.
+    pub fn came_late(&self, member: &Member) -> Option<(Wanted, Timestamp)> {
+        self.state.lock().unwrap().came_late.get(member).copied()
     }
 
     pub fn lied_about(&self, member: &Member) -> bool {
@@ -285,6 +309,7 @@ impl State {
             self.granted.insert(member.clone());
         }
         self.forget_accepted(member);
+        self.came_late.remove(member);
         let changed = match wanted {
             Wanted::Granted => self.truth.insert(member.clone(), Owner::Ours).is_none(),
             Wanted::Revoked => self.truth.remove(member).is_some(),
@@ -367,6 +392,14 @@ impl State {
             let at = self.now.as_millisecond() + i64::try_from(1 + self.dice.below(span)).unwrap();
             let at = Timestamp::from_millisecond(at).unwrap();
             self.accepted.push(Late { at, member: member.clone(), wanted });
+            return Ok(Done::Pending(Accepted::Target { at_most: PROMISED }));
+        }
+        if self.can_observe && self.hits(rates.stubborn) {
+            self.count(&format!("accepted for good {verb}"));
+            let span = usize::try_from(PROMISED.as_millis()).unwrap();
+            let at = self.now.as_millisecond() + i64::try_from(1 + self.dice.below(span)).unwrap();
+            let at = Timestamp::from_millisecond(at).unwrap();
+            self.stubborn.push(Late { at, member: member.clone(), wanted });
             return Ok(Done::Pending(Accepted::Target { at_most: PROMISED }));
         }
         if self.hits(rates.never) {

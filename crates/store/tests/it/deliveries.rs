@@ -46,6 +46,7 @@ fn full(desk: &Desk, wanted: bool, phase: Phase) -> DeliveryRow {
             misses: 7,
             since: at(1),
             uncertain_until: Some(at(2)),
+            late_until: Some(at(7)),
             pre_existing: true,
             keep_pre_existing: true,
             acknowledged: Some(at(3)),

@@ -182,8 +182,10 @@ fn a_damaged_backup_is_refused() {
     assert!(matches!(refused, Error::Corrupt(_)), "{refused}");
 }
 
-/// The newest schema of before, in which a delivery has every column that is written now.
+/// The newest schema of before, in which a delivery has every column that is written now but [`LENT`].
 const OLD: i64 = 9;
+/// A younger column of deliveries: the old schema has it while this program writes a queue into it.
+const LENT: &str = "late_until_at_ms";
 
 /// What a queue looked like before a program of this schema.
 async fn queue_of_old(store: &Store, schema: i64) -> Result<()> {
@@ -191,10 +193,16 @@ async fn queue_of_old(store: &Store, schema: i64) -> Result<()> {
     store.migrate(&older).await
 }
 
+async fn alter(tx: &mut Tx<'_>, how: &str, kind: &str) -> Result<()> {
+    let sql = format!("alter table deliveries {how} {LENT} {kind}");
+    tx.execute_text(&sql, &[]).await.map(drop)
+}
+
 #[tokio::test]
 async fn an_upgrade_with_a_full_queue_keeps_all_of_it() {
     for (engine, store) in testing::empty_stores().await {
         queue_of_old(&store, OLD).await.unwrap();
+        within(&store, async |tx| alter(tx, "add column", "bigint").await).await;
         let desk = set(&store).await;
         let phases = [
             Phase::Due { at: at(1) },
@@ -222,6 +230,8 @@ async fn an_upgrade_with_a_full_queue_keeps_all_of_it() {
             Ok(())
         })
         .await;
+
+        within(&store, async |tx| alter(tx, "drop column", "").await).await;
 
         store.migrate(MIGRATIONS).await.unwrap();
 
