@@ -2,114 +2,146 @@
 //! person says that it is taken away.
 //!
 //! It is taken like everything that is not wanted: by a delivery, which is tried until it is confirmed.
-//! By itself it is only taken when a whole comparison is over, so that it is known how much that is.
+//! By itself it is only taken when a whole comparison is over, so that it is known how much that is; and
+//! then just what was counted, however long a second person takes.
 
 use accede_connectors::settings;
 use accede_domain::drift::{Extra, State, may_take, was_taken};
-use accede_domain::id::{DriftFindingId, TargetId};
+use accede_domain::id::TargetId;
 use accede_domain::permission::Reach;
 use accede_domain::refusal::Refusal;
-use accede_domain::{SignedDuration, Timestamp, delivery, retry};
+use accede_domain::{Timestamp, delivery};
 use accede_store::deliveries::{self, DeliveryRow, Key};
 use accede_store::drift::{self, Finding};
-use accede_store::{Tx, drift_sweeps, findings, guards, people, targets};
+use accede_store::targets::TargetRow;
+use accede_store::{Tx, drift_sweeps, extra_plans, people, targets};
 use serde_json::json;
 
 use crate::deed::Deed;
 use crate::deployment::is_paused;
 use crate::drift::still_live;
-use crate::guards::{extra_found, extra_no_more};
+use crate::guards::{extra_found, extra_no_more, object_of};
 use crate::{App, Caller, Error, Result};
 
-/// How long what a second person let go on is looked for.
-const RELEASE: SignedDuration = SignedDuration::from_hours(24);
+/// How many are taken away in one go; the next one follows soon.
+const BATCH: usize = 500;
 
 /// Why extra access is not taken away.
 fn not_taken(why: &str) -> Error {
     Refusal::Rule { code: "ExtraAccess", sentence: why.to_owned() }.into()
 }
 
+/// Whether a target says for itself what is done with extra access.
+fn has_own(settings: &serde_json::Value) -> bool {
+    settings.get("driftExtra").is_some_and(|own| !own.is_null())
+}
+
 impl App {
-    /// Takes away the extra access that a comparison found which began then, where that is the
-    /// target's policy and it is not too much at once; says of how many.
-    pub(crate) async fn take_extras(&self, id: TargetId, begun: Timestamp) -> Result<usize> {
-        let now = self.now();
-        let planned = self
-            .store()
-            .write(async |tx| {
-                if is_paused(tx).await? {
-                    return Ok(Vec::new());
-                }
-                if !self.revokes_extra(tx, id).await? {
-                    extra_no_more(self, tx, id, now).await?;
-                    return Ok(Vec::new());
-                }
-                let found = drift::takeable(tx, id, begun, now).await?;
-                let people = i64::try_from(found.len()).unwrap_or(i64::MAX);
-                match extra_found(self, tx, id, people, now).await? {
-                    true => Ok(found),
-                    false => Ok::<_, Error>(Vec::new()),
-                }
-            })
-            .await?;
-        self.take_all(&planned).await
+    /// Plans what is taken away of the extra access that a comparison found which began then, where that
+    /// is the target's policy. What is too much at once is planned too, and waits for a second person. The
+    /// target's comparison is held, so that there is one plan.
+    pub(crate) async fn plan_extras(
+        &self,
+        tx: &mut Tx<'_>,
+        target: TargetId,
+        begun: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        if is_paused(tx).await? {
+            return Ok(());
+        }
+        match self.extra_policy(tx, target).await? {
+            None => Ok(()),
+            Some(Extra::Report) => self.plan_no_extras(tx, target, now).await,
+            Some(Extra::Revoke) => {
+                let found = drift::takeable(tx, target, begun).await?;
+                let guard = extra_found(self, tx, target, &found, now).await?;
+                Ok(extra_plans::replace(tx, target, guard, &found).await?)
+            }
+        }
     }
 
-    /// Takes away the extra access that a second person let go on; says of how many.
-    pub(crate) async fn take_released_extras(&self) -> Result<usize> {
-        let since = retry::before(self.now(), RELEASE);
-        let planned = self
-            .store()
-            .read(async |tx| {
-                let mut planned = Vec::new();
-                if is_paused(tx).await? {
-                    return Ok(planned);
-                }
-                for (target, at) in guards::released_extras(tx, since).await? {
-                    if self.revokes_extra(tx, target).await? {
-                        let all = Timestamp::UNIX_EPOCH;
-                        planned.extend(drift::takeable(tx, target, all, at).await?);
-                    }
-                }
-                Ok::<_, Error>(planned)
-            })
-            .await?;
-        self.take_all(&planned).await
+    /// Nothing of a target's extra access is to be taken away any more.
+    pub(crate) async fn plan_no_extras(
+        &self,
+        tx: &mut Tx<'_>,
+        target: TargetId,
+        now: Timestamp,
+    ) -> Result<()> {
+        extra_no_more(self, tx, target, now).await?;
+        Ok(extra_plans::replace(tx, target, None, &[]).await?)
     }
 
-    /// Whether a target is called, and its policy is to take extra access away.
-    async fn revokes_extra(&self, tx: &mut Tx<'_>, target: TargetId) -> Result<bool> {
-        let default = self.settings().drift_extra;
+    /// What is done with extra access of a target; `None` while it is paused, or gone.
+    async fn extra_policy(&self, tx: &mut Tx<'_>, target: TargetId) -> Result<Option<Extra>> {
         let target = targets::get(tx, target).await?.filter(|target| !target.is_paused);
-        // They were checked before they were stored.
-        Ok(target.is_some_and(|target| {
-            settings::drift_extra(&target.settings, default).unwrap_or_default() == Extra::Revoke
-        }))
+        Ok(target.map(|target| self.extra_policy_of(&target.settings)))
     }
 
-    async fn take_all(&self, planned: &[DriftFindingId]) -> Result<usize> {
+    /// What a target's settings say of extra access.
+    pub(crate) fn extra_policy_of(&self, of_target: &serde_json::Value) -> Extra {
+        // They were checked before they were stored.
+        settings::drift_extra(of_target, self.settings().drift_extra).unwrap_or_default()
+    }
+
+    /// A target's settings are as `row` says, and were as `before`: who has extra access taken away is not
+    /// the second person for that; and what is only told is not planned any more.
+    pub(crate) async fn extra_policy_set(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        row: &TargetRow,
+        before: Option<&serde_json::Value>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let policy = self.extra_policy_of(&row.settings);
+        if before.is_some_and(|before| self.extra_policy_of(before) == policy) {
+            return Ok(());
+        }
+        match (policy, object_of(caller)) {
+            (Extra::Report, _) => self.plan_no_extras(tx, row.id, now).await,
+            // Without a setting of its own the target follows the server, as nobody's decision.
+            (Extra::Revoke, Some(who)) if before.is_some() || has_own(&row.settings) => {
+                Ok(extra_plans::decided_by(tx, row.id, who, &caller.name).await?)
+            }
+            (Extra::Revoke, _) => Ok(()),
+        }
+    }
+
+    /// Takes away what was planned and may be taken away now; says of how many.
+    pub(crate) async fn take_planned_extras(&self) -> Result<usize> {
         let (now, caller) = (self.now(), Caller::system());
+        let planned = self
+            .store()
+            .read(async |tx| Ok::<_, Error>(extra_plans::ready(tx, BATCH).await?))
+            .await?;
         let mut taken = 0;
-        for id in planned {
+        for (id, target) in planned {
             taken += self
                 .store()
                 .write(async |tx| {
-                    let seen = drift::get(tx, &Reach::Everywhere, *id).await?;
-                    let Some(subject) = seen.and_then(|seen| seen.finding.subject) else {
+                    let seen = drift::get(tx, &Reach::Everywhere, id).await?;
+                    let subject = seen.and_then(|seen| seen.finding.subject);
+                    if let Some(subject) = subject {
+                        people::lock(tx, subject).await?;
+                    }
+                    let policy = self.extra_policy(tx, target).await?;
+                    if is_paused(tx).await? || policy.is_none() {
+                        // It waits until they go on.
+                        return Ok(0);
+                    }
+                    let is_planned = extra_plans::done(tx, id).await?;
+                    let found = drift::lock(tx, id).await?;
+                    let (Some(subject), Some(found), Some(Extra::Revoke), true) =
+                        (subject, found, policy, is_planned)
+                    else {
                         return Ok(0);
                     };
-                    people::lock(tx, subject).await?;
-                    let Some(found) = drift::lock(tx, *id).await? else { return Ok(0) };
+                    // Somebody decided about it, or it is another person's by now.
+                    if found.state != State::Open || found.subject != Some(subject) {
+                        return Ok(0);
+                    }
                     let row = drift_sweeps::lock_delivery(tx, &found.place, subject).await?;
-                    if let Some(row) = &row
-                        && findings::is_left(tx, row).await?
-                    {
-                        // A restored database found it there: that is for a person to say.
-                        return Ok(0);
-                    }
-                    if found.state != State::Open || is_paused(tx).await? {
-                        return Ok(0);
-                    }
                     let is_taken = self.take(tx, &caller, &found, row, now).await?;
                     Ok::<_, Error>(usize::from(is_taken))
                 })

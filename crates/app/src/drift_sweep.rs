@@ -85,7 +85,7 @@ impl App {
     ///
     /// The database's.
     pub async fn sweep_drift(&self) -> Result<usize> {
-        let mut done = self.close_drift().await? + self.take_released_extras().await?;
+        let mut done = self.close_drift().await? + self.take_planned_extras().await?;
         let now = self.now();
         let due =
             self.store().read(async |tx| drift_sweeps::due(tx, now, MAX_TARGETS).await).await?;
@@ -121,11 +121,9 @@ impl App {
             done += 1;
         }
         done += self.compare_roles(&mut turn, &*connector).await?;
-        let whole = self.end_turn(&turn).await?;
+        self.end_turn(&turn).await?;
         point(Point::DriftOver);
-        if let Some(begun) = whole {
-            done += self.take_extras(id, begun).await?;
-        }
+        done += self.take_planned_extras().await?;
         if 0 < done {
             self.wake();
         }
@@ -226,17 +224,16 @@ impl App {
     }
 
     /// Gives the turn back: the next one waits as long as this one's calls are worth. If there is
-    /// nothing left, the comparison is over: then says when it had begun.
-    async fn end_turn(&self, turn: &Turn) -> Result<Option<Timestamp>> {
+    /// nothing left, the comparison is over, and it is planned what is taken away of what it found.
+    async fn end_turn(&self, turn: &Turn) -> Result<()> {
         let (now, id) = (self.now(), turn.target.id);
         let concurrency = turn.target.concurrency;
         self.store()
             .write(async |tx| {
                 let mut sweep = drift_sweeps::lock(tx, id).await?;
                 if sweep.turn_at != turn.lease {
-                    return Ok(None);
+                    return Ok(());
                 }
-                let mut over = None;
                 sweep.turn_at = next_turn(turn.spent, concurrency, now);
                 let connector = self.hands().get(&turn.target);
                 let lists = connector.is_ok_and(|connector| connector.can_list_holders());
@@ -251,11 +248,13 @@ impl App {
                         drift::close_forgotten(tx, id, now).await?;
                         sweep.is_running = false;
                         sweep.finished_at = Some(now);
-                        over = sweep.begun_at;
+                        if let Some(begun) = sweep.begun_at {
+                            self.plan_extras(tx, id, begun, now).await?;
+                        }
                     }
                 }
                 drift_sweeps::save(tx, &sweep).await?;
-                Ok(over)
+                Ok(())
             })
             .await
     }
@@ -465,7 +464,8 @@ impl App {
                         }
                         kept.push(held.id.clone());
                         if let Some(finding) = live.get(&held.id) {
-                            drift::touch(tx, finding.id, now).await?;
+                            // An account may become somebody's, or somebody else's.
+                            drift::see_holder(tx, finding.id, *subject, now).await?;
                             continue;
                         }
                         let finding = extra_access(self, &place, role, held, *subject, now);

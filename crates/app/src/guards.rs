@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use accede_domain::Timestamp;
 use accede_domain::guard::Changes;
-use accede_domain::id::{GuardId, Id, PackageId, TargetId, UserId};
+use accede_domain::id::{DriftFindingId, GuardId, Id, PackageId, TargetId, UserId};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::crash::{Point, point};
 use accede_store::guards::{self, AtTarget, Cause, Guard, RoleChange, State};
 use accede_store::packages::{self, Package};
-use accede_store::{Tx, drift, guard_plans, people, resources, spreads, users};
+use accede_store::{Tx, extra_plans, guard_plans, people, resources, spreads, users};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use uuid::Uuid;
@@ -143,40 +143,41 @@ pub(crate) async fn people_leave(
     Ok(Some(guard.id))
 }
 
-/// Extra access of so many people was found at a target, whose policy is to take it away: says whether
-/// that may go on. Otherwise it is held.
+/// Extra access was found at a target, whose policy is to take it away: the held change that it waits
+/// for, if it is too much at once. The target's comparison is held.
 pub(crate) async fn extra_found(
     app: &App,
     tx: &mut Tx<'_>,
     target: TargetId,
-    people: i64,
+    found: &[DriftFindingId],
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<Option<GuardId>> {
     let cause = Cause::ExtraAccess;
-    let changes = Changes { grants: 0, revocations: people };
-    let plan = BTreeMap::from([(target, changes)]);
-    let held = guards::held_extra(tx, target).await?;
-    let caller = Caller::system();
-    if let Some(counts) = measure(app, tx, cause, &plan, now).await? {
-        let guard = match held {
-            Some(mut guard) => {
-                let known = guards::counts(tx, guard.id).await?;
-                if known.iter().any(|(at, _)| at.target == target && at.changes == changes) {
-                    return Ok(false);
-                }
-                guards::save(tx, &mut guard).await?;
-                guard
-            }
-            None => begin(app, tx, cause, None, now).await?,
-        };
-        hold(app, tx, &caller, &guard, &counts, now).await?;
-        return Ok(false);
+    let revocations = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    let plan = BTreeMap::from([(target, Changes { grants: 0, revocations })]);
+    let Some(counts) = measure(app, tx, cause, &plan, now).await? else {
+        extra_no_more(app, tx, target, now).await?;
+        if 0 < revocations {
+            let_through(app, tx, cause, &plan, now).await?;
+        }
+        return Ok(None);
+    };
+    let guard = match guards::held_extra(tx, target).await? {
+        Some(guard) if extra_plans::of_guard(tx, guard.id).await? == found => {
+            return Ok(Some(guard.id));
+        }
+        Some(mut guard) => {
+            // Whoever decides about the former ones is told that they are others.
+            guards::save(tx, &mut guard).await?;
+            guard
+        }
+        None => begin(app, tx, cause, None, now).await?,
+    };
+    if let Some((who, name)) = extra_plans::decider(tx, target).await? {
+        guards::add_causer(tx, guard.id, who, &name).await?;
     }
-    extra_no_more(app, tx, target, now).await?;
-    if 0 < people {
-        let_through(app, tx, cause, &plan, now).await?;
-    }
-    Ok(true)
+    hold(app, tx, &Caller::system(), &guard, &counts, now).await?;
+    Ok(Some(guard.id))
 }
 
 /// What was held of a target's extra access is not to be taken any more, or is little enough.
@@ -285,7 +286,7 @@ async fn let_through(
 }
 
 /// Who a caller is, as an object of the directory.
-fn object_of(caller: &Caller) -> Option<Uuid> {
+pub(crate) fn object_of(caller: &Caller) -> Option<Uuid> {
     match caller.principal {
         Principal::User { user, .. } => Some(user.uuid()),
         Principal::App { app, .. } => Some(app.uuid()),
@@ -551,12 +552,9 @@ impl App {
         why: &str,
         now: Timestamp,
     ) -> Result<()> {
-        for (at, _) in guards::counts(tx, guard.id).await? {
-            let accepted = drift::dismiss_extras(tx, at.target, now, &caller.name, why).await?;
-            let detail = json!({ "target": at.target, "findings": accepted, "reason": why });
-            note(self, tx, caller, guard, "extra access accepted", detail, now).await?;
-        }
-        Ok(())
+        let accepted = extra_plans::dismiss(tx, guard.id, &caller.name, why).await?;
+        let detail = json!({ "findings": accepted, "reason": why });
+        note(self, tx, caller, guard, "extra access accepted", detail, now).await
     }
 
     /// Gives a package the roles that it had before.

@@ -298,6 +298,7 @@ impl App {
                     },
                     other => other.into(),
                 })?;
+                self.extra_policy_set(tx, caller, &row, None, now).await?;
                 let detail = json!({
                     "name": row.name,
                     "kind": row.kind,
@@ -373,6 +374,7 @@ impl App {
                 if is_technical {
                     // What waited for better credentials goes out by itself.
                     self.nudge_circuit(tx, id).await?;
+                    self.extra_policy_set(tx, caller, &row, Some(&before.settings), now).await?;
                 }
                 let mut detail = audit::changes(&[
                     ("displayName", json!(before.display_name), json!(row.display_name)),
@@ -407,6 +409,7 @@ impl App {
         id: TargetId,
         expected: Option<i64>,
     ) -> Result<()> {
+        let now = self.now();
         self.store()
             .write(async |tx| {
                 let row = self.changeable(tx, caller, id).await?;
@@ -433,6 +436,7 @@ impl App {
                         advice: "pause it instead",
                     }));
                 }
+                self.plan_no_extras(tx, id, now).await?;
                 targets::delete(tx, id).await?;
                 let detail = json!({ "name": row.name, "kind": row.kind });
                 self.audit_target(tx, caller, "target deleted", id, detail).await

@@ -436,7 +436,7 @@ mod tests {
         assert_eq!(
             said(json!({"zzzzzzz": 1})),
             "`settings.zzzzzzz` is not known; known are `baseUrl`, `createAccounts`, \
-             `concurrency`, `retryBase`, `retryCap`, `retryWindow`, `drift`"
+             `concurrency`, `retryBase`, `retryCap`, `retryWindow`, `drift`, `driftExtra`"
         );
         assert_eq!(
             said(json!({})),

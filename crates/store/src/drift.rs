@@ -390,14 +390,13 @@ pub async fn over(
     Ok(found)
 }
 
-/// Extra access of people who are known here to roles that packages give, open at a target, last seen
-/// at `since` or later and first seen at `until` or before, that nothing keeps from being taken away;
-/// oldest first.
+/// Extra access of people who are known here to roles that packages give, open at a target and seen at
+/// `since` or later, that nothing keeps from being taken away and no second person released before; by
+/// id.
 pub async fn takeable(
     tx: &mut Tx<'_>,
     target: TargetId,
     since: Timestamp,
-    until: Timestamp,
 ) -> Result<Vec<DriftFindingId>> {
     let rows = tx
         .query(
@@ -405,7 +404,6 @@ pub async fn takeable(
                 "select f.id from drift_findings f
                  where f.target_id = $1 and f.state = 'open' and f.kind = 'extra'
                      and f.subject_id is not null and f.last_seen_at_ms >= $2
-                     and f.first_seen_at_ms <= $3
                      and not exists (select 1 from resources e where e.target_id = f.target_id
                          and e.origin_id = f.resource_origin_id and e.keep_pre_existing)
                      and exists (
@@ -419,10 +417,15 @@ pub async fn takeable(
                      and not exists (select 1 from deliveries d where ",
                 same_key!(),
                 " and (d.wanted or d.phase <> 'settled' or d.observed = 'present'
-                         or d.keep_pre_existing or d.acknowledged_at_ms >= f.last_seen_at_ms))
-                 order by f.first_seen_at_ms, f.id"
+                         or d.keep_pre_existing or d.acknowledged_at_ms >= f.last_seen_at_ms
+                         or exists (select 1 from findings q where q.delivery_id = d.id
+                             and q.found = 'present' and not q.wanted
+                             and (d.attempted_at_ms is null or d.attempted_at_ms <= q.at_ms))))
+                     and not exists (select 1 from extra_plans n join guards g on g.id = n.guard_id
+                         where n.finding_id = f.id and g.state = 'released')
+                 order by f.id"
             ),
-            params![target, since, until],
+            params![target, since],
         )
         .await?;
     rows.iter().map(|row| row.get(0)).collect()
@@ -438,24 +441,6 @@ pub async fn is_kept(tx: &mut Tx<'_>, place: &Place) -> Result<bool> {
         )
         .await?;
     Ok(row.get::<i64>(0)? != 0)
-}
-
-/// Dismisses the open findings of extra access of people who are known here, first seen at `until` or
-/// before; says how many.
-pub async fn dismiss_extras(
-    tx: &mut Tx<'_>,
-    target: TargetId,
-    until: Timestamp,
-    by: &str,
-    reason: &str,
-) -> Result<u64> {
-    tx.execute(
-        "update drift_findings set state = 'dismissed', decided_by = $3, reason = $4
-         where target_id = $1 and state = 'open' and kind = 'extra' and subject_id is not null
-             and first_seen_at_ms <= $2",
-        params![target, until, by, reason],
-    )
-    .await
 }
 
 /// Live findings of a target that wait for a person, last looked at before `before`: those of grants
@@ -558,6 +543,21 @@ pub async fn open(
 /// Forgets findings that were closed before; says how many.
 pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
     tx.execute("delete from drift_findings where closed_at_ms < $1", params![before]).await
+}
+
+/// Extra access was seen once more, and this is who has it as far as that is known now.
+pub async fn see_holder(
+    tx: &mut Tx<'_>,
+    id: DriftFindingId,
+    subject: Option<SubjectId>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "update drift_findings set last_seen_at_ms = $2, subject_id = $3 where id = $1",
+        params![id, now, subject],
+    )
+    .await?;
+    Ok(())
 }
 
 /// A difference was seen once more.

@@ -237,24 +237,6 @@ pub async fn held_extra(tx: &mut Tx<'_>, target: TargetId) -> Result<Option<Guar
     tx.query_opt(sql, params![target]).await?.map(|row| Guard::from_row(&row)).transpose()
 }
 
-/// The targets where extra access may be taken away because a second person said so after `since`,
-/// with when they said it.
-pub async fn released_extras(
-    tx: &mut Tx<'_>,
-    since: Timestamp,
-) -> Result<Vec<(TargetId, Timestamp)>> {
-    let rows = tx
-        .query(
-            "select c.target_id, max(g.decided_at_ms)
-             from guards g join guard_counts c on c.guard_id = g.id
-             where g.state = 'released' and g.cause = 'extraAccess' and g.decided_at_ms > $1
-             group by c.target_id",
-            params![since],
-        )
-        .await?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
-}
-
 /// The newest changes that were held, those that wait first.
 pub async fn list(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Guard>> {
     let mut found = Vec::new();

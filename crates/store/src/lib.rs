@@ -26,6 +26,7 @@ pub mod directory_roles;
 pub mod drift;
 pub mod drift_sweeps;
 mod error;
+pub mod extra_plans;
 pub mod filter;
 pub mod findings;
 pub mod groups;

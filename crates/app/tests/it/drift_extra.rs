@@ -114,6 +114,22 @@ async fn a_person_loses_what_nothing_gives_them_and_a_stranger_is_only_told() {
 }
 
 #[tokio::test]
+async fn an_account_that_becomes_somebodys_is_theirs() {
+    for scene in scenes(Extra::Revoke, false).await {
+        let (engine, world) = (scene.engine, &scene.world);
+        scene.hr.put_stranger("zoe@x.example", "staff", true);
+        scene.compare().await;
+        assert_eq!(scene.told().await, [OPEN], "{engine}: nobody knows whose it is");
+
+        let zoe = world.person("zoe").await;
+        scene.compare().await;
+
+        assert!(!scene.hr.has(&zoe, "staff"), "{engine}");
+        assert_eq!(scene.told().await, [REPAIRED], "{engine}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_told_unless_somebody_says_otherwise_for_the_target_or_for_one_finding() {
     for scene in scenes(Extra::Report, false).await {
         let (engine, world) = (scene.engine, &scene.world);
@@ -166,6 +182,53 @@ async fn so_many_at_once_wait_for_a_second_person() {
         assert_eq!(scene.having(&people), 0, "{engine}");
         assert!(scene.hr.has(&scene.uma, "staff"), "{engine}");
         assert_eq!(scene.told().await, [REPAIRED; 30], "{engine}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_it_taken_away_is_not_the_second_person_and_just_what_was_counted_is_taken() {
+    for scene in scenes(Extra::Report, false).await {
+        let (engine, world) = (scene.engine, &scene.world);
+        let people = scene.crowd(30).await;
+        scene.compare().await;
+        scene.set("revoke").await;
+        scene.compare().await;
+        let held = scene.guard().await;
+        assert_eq!(held.causers, ["rita@x.example"], "{engine}");
+        let (id, rule) = (held.guard.id, Ruling::default());
+        let own = world.app.release_guard(&world.admin(), id, &rule).await;
+        assert_eq!(code(&own), "Forbidden", "{engine}: she said so");
+        let late = world.person("late").await;
+        scene.hr.put(&late, "staff", true);
+
+        let grants =
+            Grants { directory: vec![DirectoryRole::GlobalAdministrator], ..Grants::default() };
+        let bo = Caller { grants, ..world.person("bo").await.caller() };
+        world.app.release_guard(&bo, id, &rule).await.unwrap();
+        world.pass(minutes(5)).await;
+
+        assert_eq!(scene.having(&people), 0, "{engine}");
+        assert!(scene.hr.has(&late, "staff"), "{engine}: nobody saw that");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_one_of_thirty_is_another_change() {
+    for scene in scenes(Extra::Revoke, false).await {
+        let (engine, world) = (scene.engine, &scene.world);
+        let people = scene.crowd(30).await;
+        scene.compare().await;
+        let first = scene.guard().await.guard;
+        let new = world.person("new").await;
+        scene.hr.put(&people[0], "staff", false);
+        scene.hr.put(&new, "staff", true);
+        scene.compare().await;
+
+        let second = scene.guard().await.guard;
+        assert_eq!(second.id, first.id, "{engine}");
+        let seen = Ruling { expected: Some(first.version), justification: None };
+        let refused = world.app.release_guard(&world.admin(), first.id, &seen).await;
+        assert_eq!(code(&refused), "Stale", "{engine}: as many, but not the same");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Held removals of extra access: one more cause of held changes. Which causes there are is part of a
+//! Removals of extra access: what is planned, who decided that it is taken away, and one more cause of held
+//! changes. Which causes there are is part of a
 //! table, so it is made anew, and with it those that refer to it.
 
 /// What migration 11 does.
@@ -74,5 +75,19 @@ create unique index guards_held_once on guards (package_id)
     where state = 'held' and package_id is not null;
 create index guards_by_state on guards (state, created_at_ms, id);
 create index guard_counts_by_target on guard_counts (target_id);
-create index guard_people_left on guard_people (guard_id, user_id) where not is_done
+create index guard_people_left on guard_people (guard_id, user_id) where not is_done;
+
+create table extra_plans (
+    finding_id uuid primary key references drift_findings (id) on delete cascade,
+    target_id uuid not null references targets (id) on delete cascade,
+    guard_id uuid references guards (id)
+);
+create index extra_plans_by_target on extra_plans (target_id);
+create index extra_plans_by_guard on extra_plans (guard_id);
+
+create table extra_policies (
+    target_id uuid primary key references targets (id) on delete cascade,
+    principal_id uuid not null,
+    name text not null
+)
 ";

@@ -8,10 +8,12 @@ use accede_domain::request;
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::drift::{self, Finding, Holder, Place};
 use accede_store::drift_sweeps::{self, Sweep};
+use accede_store::guards::{self, Cause, Guard};
 use accede_store::testing::stores;
-use accede_store::{Error, Tx, packages};
+use accede_store::{Error, Tx, extra_plans, packages};
 
 use crate::desk::{Desk, first, no_scan, nobody, set, within};
+use crate::guards::held;
 use crate::shelf::{at, nth};
 
 fn place(desk: &Desk, role: &str) -> Place {
@@ -350,7 +352,7 @@ async fn extra_access_is_over_when_its_removal_is_confirmed() {
         within(&store, async |tx: &mut Tx<'_>| {
             let extra = finding(&desk, 1, Kind::Extra, None);
             drift::insert(tx, &extra).await?;
-            let takeable = drift::takeable(tx, desk.shelf.target, at(10), at(10)).await?;
+            let takeable = drift::takeable(tx, desk.shelf.target, at(10)).await?;
             let row = settled(&desk, 30, desk.uma.subject, false);
             desk.deliver(tx, &row, None).await?;
             assert_eq!(drift::over(tx, 10).await?, [], "{engine}: it was there afterwards");
@@ -366,17 +368,24 @@ async fn extra_access_is_over_when_its_removal_is_confirmed() {
 
             assert_eq!(takeable, [extra.id], "{engine}");
             let target = desk.shelf.target;
-            let taken = drift::takeable(tx, target, at(10), at(10)).await?;
+            let taken = drift::takeable(tx, target, at(10)).await?;
             assert_eq!(taken, [], "{engine}: it was taken since it was seen");
-            assert_eq!(
-                drift::takeable(tx, target, at(11), at(20)).await?,
-                [],
-                "{engine}: not seen"
-            );
-            let by = drift::dismiss_extras(tx, desk.shelf.target, at(9), "bo", "why").await?;
-            assert_eq!(by, 0, "{engine}: it was found later");
-            let by = drift::dismiss_extras(tx, desk.shelf.target, at(10), "bo", "why").await?;
-            assert_eq!(by, 1, "{engine}");
+            let unseen = drift::takeable(tx, target, at(11)).await?;
+            assert_eq!(unseen, [], "{engine}: not seen");
+
+            let held = Guard { cause: Cause::ExtraAccess, package: None, ..held(900, &desk) };
+            guards::insert(tx, &held).await?;
+            extra_plans::replace(tx, target, Some(held.id), &[extra.id]).await?;
+            assert_eq!(extra_plans::ready(tx, 9).await?, [], "{engine}: it waits");
+            assert_eq!(extra_plans::of_guard(tx, held.id).await?, [extra.id], "{engine}");
+            extra_plans::replace(tx, target, None, &[extra.id]).await?;
+            assert_eq!(extra_plans::ready(tx, 9).await?, [(extra.id, target)], "{engine}");
+            extra_plans::replace(tx, target, Some(held.id), &[extra.id]).await?;
+            assert_eq!(extra_plans::dismiss(tx, held.id, "bo", "why").await?, 1, "{engine}");
+            assert!(!extra_plans::done(tx, extra.id).await?, "{engine}: it is not planned");
+            drift::see_holder(tx, extra.id, None, at(40)).await?;
+            let seen = drift::lock(tx, extra.id).await?.unwrap();
+            assert_eq!((seen.subject, seen.last_seen), (None, at(40)), "{engine}");
             let kept = drift::lock(tx, extra.id).await?.unwrap();
             assert_eq!((kept.state, kept.reason.as_deref()), (State::Dismissed, Some("why")));
             assert!(!drift::is_kept(tx, &extra.place).await?, "{engine}");
