@@ -2,15 +2,16 @@
 //! one transaction, by one server at a time.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use accede_domain::circuit::State as CircuitState;
 use accede_domain::delivery::STUCK_AFTER;
-use accede_domain::id::{CatalogId, Id, TargetId};
+use accede_domain::id::{CatalogId, GroupId, Id, TargetId, UserId};
 use accede_domain::notice::{self, Topic};
 use accede_domain::permission::{Action, Reach};
 use accede_domain::retry;
 use accede_domain::{SignedDuration, Timestamp};
-use accede_store::alarms::{self, Alarm, Manager, Stuck};
+use accede_store::alarms::{self, Alarm, Due, Manager, Stuck, TaskDue};
 use accede_store::crash::{Point, point};
 use accede_store::deliveries::DeliveryRow;
 use accede_store::deployment::{Turn, peek_turn, take_turn};
@@ -33,6 +34,10 @@ const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 const STUCK_LIMIT: usize = 1_000;
 /// Held changes that are told in one look.
 const HELD_LIMIT: usize = 50;
+/// Tasks that are told in one look.
+const TASKS: usize = 500;
+/// Members of a group who are told of its tasks.
+const MEMBERS: usize = 100;
 /// Causes that a digest looks at.
 const CAUSES: usize = 100;
 /// Managers who get a digest of their own.
@@ -70,6 +75,7 @@ impl App {
             self.gather_stuck(tx, &mut gathered, now).await?;
             self.gather_targets(tx, &mut gathered, now).await?;
             self.gather_held(tx, &mut gathered, now).await?;
+            self.gather_tasks(tx, &mut gathered, now).await?;
             self.gather_failures(tx, &mut gathered, now).await?;
             Ok::<_, Error>(Some((turn, gathered)))
         };
@@ -99,6 +105,7 @@ impl App {
     ) -> Result<usize> {
         alarms::drop_done(tx).await?;
         alarms::drop_decided(tx).await?;
+        alarms::drop_closed(tx).await?;
         for (name, every) in &gathered.turns {
             take_turn(tx, name, *every, now).await?;
         }
@@ -244,6 +251,49 @@ impl App {
         Ok(())
     }
 
+    /// Tasks that somebody got, or that are late: each of those who may do them is told by mail, of all
+    /// together.
+    async fn gather_tasks(
+        &self,
+        tx: &mut Tx<'_>,
+        gathered: &mut Gathered,
+        now: Timestamp,
+    ) -> Result<()> {
+        if self.settings().notices.mail.is_none() {
+            // Who is told by mail from some day on is told then of what is open.
+            return Ok(());
+        }
+        let due = alarms::tasks(tx, now, TASKS).await?;
+        let mut mails: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+        let mut told: BTreeMap<String, Vec<&Due<TaskDue>>> = BTreeMap::new();
+        for one in &due {
+            gathered.keep.push((
+                Topic::Tasks,
+                Alarm {
+                    object: one.about.task.uuid(),
+                    since: one.since,
+                    detail: one.about.version.to_string(),
+                    next: notice::TASK.next(one.since, now),
+                },
+            ));
+            let known = match mails.entry(one.about.assignee) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(mails_of(tx, one.about.assignee, one.about.is_group).await?)
+                }
+            };
+            for mail in known.iter() {
+                told.entry(mail.clone()).or_default().push(one);
+            }
+        }
+        for (mail, tasks) in told {
+            let letter = letters::tasks(&tasks, now, self.links());
+            let event = format!("{}/{mail}", event(&letter, now));
+            gathered.letters.push((event, letter, Some(mail)));
+        }
+        Ok(())
+    }
+
     /// What is newly not delivered, by cause.
     async fn gather_failures(
         &self,
@@ -345,6 +395,20 @@ impl App {
 }
 
 /// What happened, so that nobody is told of it twice.
+/// The mail addresses of an active person, or of the active members of a group.
+async fn mails_of(tx: &mut Tx<'_>, assignee: Uuid, is_group: bool) -> Result<Vec<String>> {
+    let users = match is_group {
+        true => people::active_members(tx, GroupId::from_uuid(assignee), MEMBERS).await?,
+        false => vec![UserId::from_uuid(assignee)],
+    };
+    let mut mails = Vec::new();
+    for user in users {
+        let facts = people::by_user(tx, user).await?.filter(|facts| facts.is_active);
+        mails.extend(facts.and_then(|facts| facts.mail));
+    }
+    Ok(mails)
+}
+
 fn event(letter: &Letter, now: Timestamp) -> String {
     format!("{}/{}", letter.topic.name(), now.as_millisecond())
 }

@@ -2,7 +2,7 @@
 
 use accede_domain::Timestamp;
 use accede_domain::notice::Topic;
-use accede_store::alarms::{Due, Stuck};
+use accede_store::alarms::{Due, Stuck, TaskDue};
 use serde_json::{Value, json};
 
 use crate::failures::Failure;
@@ -287,6 +287,50 @@ pub(crate) fn held(view: &GuardView, links: Links<'_>) -> Letter {
 fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Tasks that wait for the reader: those that they got, and those that are late.
+pub(crate) fn tasks(items: &[&Due<TaskDue>], now: Timestamp, links: Links<'_>) -> Letter {
+    let what = |task: &TaskDue| {
+        let person = task.person.as_deref().unwrap_or("an application");
+        let (verb, to) = if task.is_grant { ("give", "to") } else { ("take away", "from") };
+        format!("{verb} {} of {} in {} {to} {person}", task.role, task.resource, task.target)
+    };
+    let late = items.iter().filter(|due| due.since <= now).count();
+    let head = match (items, late) {
+        ([only], 0) => format!("A task for you: {}", what(&only.about)),
+        ([only], _) => format!("A task of yours is late: {}", what(&only.about)),
+        (_, 0) => format!("{} tasks for you", items.len()),
+        _ => format!("{} tasks for you, {late} of them late", items.len()),
+    };
+    let mut body =
+        "Nobody but a person can do this, and access packages wait for it:\n\n".to_owned();
+    body.push_str(&lines(items, len(items), |due| {
+        let until = match due.since <= now {
+            true => format!("late since {}", when(due.since)),
+            false => format!("due by {}", when(due.since)),
+        };
+        format!("{}; {until}", capitalized(&what(&due.about)))
+    }));
+    body.push_str(&links.line("Your tasks, and how to say that one is done", "/my/tasks"));
+    Letter {
+        topic: Topic::Tasks,
+        title: title(&head),
+        body,
+        data: json!({
+            "tasks": items.iter().take(ITEMS).map(|due| json!({
+                "id": due.about.task,
+                "isGrant": due.about.is_grant,
+                "target": due.about.target,
+                "person": due.about.person,
+                "resource": due.about.resource,
+                "role": due.about.role,
+                "due": due.since.to_string(),
+                "link": links.url(&format!("/my/tasks/{}", due.about.task)),
+            })).collect::<Vec<_>>(),
+            "link": links.url("/my/tasks"),
+        }),
+    }
 }
 
 /// A delivery on which the server kept breaking down.

@@ -231,6 +231,9 @@ impl App {
                     deliveries::insert_attempt(tx, &self.read_outside(&row, seen, now)).await?;
                 }
                 if let (Some(read), true) = (read, settled == row.delivery) {
+                    // Who said so stands in the audit log, though nothing came of it.
+                    let mut deed = Deed { app: self, tx, caller, now };
+                    deed.audit_task("taskContradicted", &task, note.as_deref()).await?;
                     return Ok(Some(read));
                 }
                 task.state = outcome.state();
@@ -491,6 +494,7 @@ impl Deed<'_, '_> {
             "taskReassigned" => "task reassigned",
             "taskWithdrawn" => "task withdrawn",
             "taskDone" => "task done",
+            "taskContradicted" => "task said to be done",
             _ => "task could not be done",
         };
         let event = audit::Event {

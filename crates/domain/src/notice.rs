@@ -23,19 +23,22 @@ pub enum Topic {
     ChangeHeld,
     /// Deliveries on which the server kept breaking down.
     DeliveryLaidDown,
+    /// Tasks that wait for the reader.
+    Tasks,
     /// Somebody tries whether notices arrive.
     Test,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 7] = [
+    pub const ALL: [Topic; 8] = [
         Topic::Failures,
         Topic::RevocationsStuck,
         Topic::TargetsOutOfOrder,
         Topic::TargetsBack,
         Topic::ChangeHeld,
         Topic::DeliveryLaidDown,
+        Topic::Tasks,
         Topic::Test,
     ];
 
@@ -48,6 +51,7 @@ impl Topic {
             Topic::TargetsBack => "targetsBack",
             Topic::ChangeHeld => "changeHeld",
             Topic::DeliveryLaidDown => "deliveryLaidDown",
+            Topic::Tasks => "tasks",
             Topic::Test => "test",
         }
     }
@@ -150,6 +154,8 @@ pub const STUCK: Reminders = Reminders(&[HOUR, FOUR_HOURS, DAY]);
 pub const HELD: Reminders = Reminders(&[SignedDuration::ZERO, HOUR, FOUR_HOURS, DAY]);
 /// A target that is out of order: at once, then daily.
 pub const OUT_OF_ORDER: Reminders = Reminders(&[SignedDuration::ZERO]);
+/// A task, from its due date on: then, and daily. Before that it is told once, when somebody gets it.
+pub const TASK: Reminders = Reminders(&[SignedDuration::ZERO]);
 
 impl Reminders {
     /// When the first one is due.

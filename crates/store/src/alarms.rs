@@ -2,7 +2,7 @@
 //! again is found by comparing the alarms with the rows that they are about.
 
 use accede_domain::Timestamp;
-use accede_domain::id::{CatalogId, DeliveryId, GuardId, Id, TargetId, UserId};
+use accede_domain::id::{CatalogId, DeliveryId, GuardId, Id, TargetId, TaskId, UserId};
 use accede_domain::notice::Topic;
 use accede_domain::permission::Role;
 use uuid::Uuid;
@@ -168,6 +168,77 @@ pub async fn drop_done(tx: &mut Tx<'_>) -> Result<u64> {
             ")"
         ),
         params![Topic::RevocationsStuck.name()],
+    )
+    .await
+}
+
+/// A task that somebody is to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskDue {
+    /// The task.
+    pub task: TaskId,
+    /// Counts its changes: one that was reassigned is told anew.
+    pub version: i64,
+    /// Who is to do it: the object id of a user or a group.
+    pub assignee: Uuid,
+    /// Whether that is a group.
+    pub is_group: bool,
+    /// Whether the role is to be given; taken away otherwise.
+    pub is_grant: bool,
+    /// The target's name for people.
+    pub target: String,
+    /// Whose access it is; `None` for an application.
+    pub person: Option<String>,
+    /// The resource's name, or its id in the target.
+    pub resource: String,
+    /// The role's name, or its id in the target.
+    pub role: String,
+}
+
+/// Open tasks that are to be told now, that which is due first before the others; `since` is when
+/// each is due.
+pub async fn tasks(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<Due<TaskDue>>> {
+    let rows = tx
+        .query(
+            "select k.id, k.assignee_id, k.is_group, k.is_grant, k.due_at_ms, t.display_name,
+                 u.display_name, coalesce(e.display_name, d.resource_origin_id),
+                 coalesce(o.display_name, d.role_origin_id), a.object_id is not null, k.version
+             from tasks k join deliveries d on d.id = k.delivery_id
+                 join targets t on t.id = d.target_id
+                 left join users u on u.subject_id = d.subject_id
+                 left join resource_roles o on o.id = d.role_id
+                 left join resources e on e.id = o.resource_id
+                 left join alarms a on a.topic = $1 and a.object_id = k.id
+                     and a.detail = cast(k.version as text)
+             where k.state = 'open' and (a.next_at_ms is null or a.next_at_ms <= $2)
+             order by k.due_at_ms, k.id limit $3",
+            params![Topic::Tasks.name(), now, limit_value(limit)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let about = TaskDue {
+                task: row.get(0)?,
+                version: row.get(10)?,
+                assignee: row.get(1)?,
+                is_group: row.get(2)?,
+                is_grant: row.get(3)?,
+                target: row.get(5)?,
+                person: row.get(6)?,
+                resource: row.get(7)?,
+                role: row.get(8)?,
+            };
+            Ok(Due { about, since: row.get(4)?, is_known: row.get(9)? })
+        })
+        .collect()
+}
+
+/// Forgets alarms of tasks that are closed; says how many.
+pub async fn drop_closed(tx: &mut Tx<'_>) -> Result<u64> {
+    tx.execute(
+        "delete from alarms where topic = $1 and not exists
+             (select 1 from tasks k where k.id = alarms.object_id and k.state = 'open')",
+        params![Topic::Tasks.name()],
     )
     .await
 }

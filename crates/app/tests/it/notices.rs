@@ -66,7 +66,7 @@ impl Receiver {
 }
 
 /// Mail that nobody takes: the server's port is closed.
-fn mailed(to: &[&str]) -> Notices {
+pub(crate) fn mailed(to: &[&str]) -> Notices {
     let policy = egress::Policy::parse(&["127.0.0.0/8"], &[]).unwrap();
     let server = Server::parse("smtp://127.0.0.1:1?tls=none", Arc::new(policy)).unwrap();
     Notices {
@@ -77,19 +77,19 @@ fn mailed(to: &[&str]) -> Notices {
     }
 }
 
-async fn world(notices: Notices) -> World {
+pub(crate) async fn world(notices: Notices) -> World {
     let settings = Settings { notices, ..Settings::default() };
     World::with(Store::open_in_memory().unwrap(), 1, settings).await
 }
 
-async fn told(world: &World) -> Vec<SentNotice> {
+pub(crate) async fn told(world: &World) -> Vec<SentNotice> {
     let page = world.app.list_notices(&world.admin(), &Listing::default()).await.unwrap();
     let mut items = page.items;
     items.reverse();
     items
 }
 
-async fn raise(world: &World) -> usize {
+pub(crate) async fn raise(world: &World) -> usize {
     world.app.raise_alarms().await.unwrap()
 }
 

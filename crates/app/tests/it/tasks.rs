@@ -11,10 +11,12 @@ use accede_app::tasks::{Completion, Handover, TaskView, WhoseTasks};
 use accede_connectors::{Clock, Settings, kinds};
 use accede_domain::delivery::{Observed, Phase};
 use accede_domain::id::TargetId;
+use accede_domain::notice::Topic;
 use accede_domain::resolution::Resolution;
 use accede_domain::task::{Outcome, State};
 use serde_json::json;
 
+use crate::notices;
 use crate::world::{Given, Somebody, Trouble, World, code, days, hours, minutes};
 
 /// A target whose roles are tasks of this assignee.
@@ -337,6 +339,7 @@ async fn what_failed_is_handed_to_a_person_and_believed_when_it_is_seen() {
 
     let early = complete(&world, &max, &task, Outcome::Done).await;
     assert_eq!(code(&early), "TargetSaysOtherwise");
+    assert_eq!(world.audits("task said to be done").await, 1);
     assert_eq!(mine(&world, &max).await[0].named.task.state, State::Open);
     hr.put(&uma, "staff", true);
     complete(&world, &max, &task, Outcome::Done).await.unwrap();
@@ -405,4 +408,38 @@ async fn giving_up_what_a_person_has_closes_their_task() {
 
     assert!(changed && matches!(named.row.delivery.phase, Phase::Failed { .. }));
     assert_eq!(mine(&world, &max).await[0].named.task.state, State::Withdrawn);
+}
+
+#[tokio::test]
+async fn who_gets_a_task_is_told_by_mail_and_again_when_it_is_late() {
+    let world = notices::world(notices::mailed(&["ops@x.example"])).await;
+    let (ada, ..) = asked(&world).await;
+    let (max, boss) = (world.person("max").await, world.admin());
+    world.mail(&ada, "ada@x.example").await;
+    world.mail(&max, "max@x.example").await;
+    let letters = async || {
+        notices::raise(&world).await;
+        let told = notices::told(&world).await.into_iter().filter(|one| one.topic == Topic::Tasks);
+        told.map(|one| (one.recipient, one.title)).collect::<Vec<_>>()
+    };
+    let new = "A task for you: give Member of key in KEYS to uma";
+    let late = "A task of yours is late: give Member of key in KEYS to uma";
+    let said = |who: &str, what: &str| (format!("{who}@x.example"), what.to_owned());
+
+    assert_eq!(letters().await, [said("ada", new)]);
+    world.pass(days(1)).await;
+    assert_eq!(letters().await.len(), 1, "it is told once");
+    for _ in 0..60 {
+        world.pass(hours(1)).await;
+        letters().await;
+    }
+    assert_eq!(letters().await[1..], [said("ada", late), said("ada", late)], "then daily");
+    let task = mine(&world, &ada).await.remove(0);
+    world.app.reassign_task(&boss, task.named.task.id, &to(&max)).await.unwrap();
+    world.pass(minutes(1)).await;
+    assert_eq!(letters().await[3..], [said("max", late)], "whoever has it now");
+
+    complete(&world, &max, &task, Outcome::Done).await.unwrap();
+    world.pass(days(3)).await;
+    assert_eq!(letters().await.len(), 4, "it is done");
 }

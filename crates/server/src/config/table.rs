@@ -265,7 +265,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "notices.to",
         Kind::Mails,
         "",
-        "The addresses of those who run the server: they are told everything.",
+        "The addresses of those who run the server: they are told of everything but the tasks of others.",
     ),
     setting(
         "notices.managers",
@@ -280,12 +280,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "PT1H",
         "How often it is told at most what is newly not delivered, by cause; `none`: never.",
     ),
-    setting(
-        "notices.webhook",
-        Kind::Page,
-        "",
-        "A webhook that is told everything too. Empty: none.",
-    ),
+    setting("notices.webhook", Kind::Page, "", "A webhook that is told the same. Empty: none."),
     setting(
         "notices.webhook_secret",
         Kind::Secret,
