@@ -223,7 +223,13 @@ impl App {
                     return Ok((None, latest));
                 };
                 let home = Home::parse(&deployment::get(tx, HOME).await?.unwrap_or_default());
-                Ok::<_, Error>((rules::doubt(mark, &home, &here, file, shared), latest))
+                let doubt = rules::doubt(mark, &home, &here, file, shared);
+                let known = here.clone().or(home.clone());
+                if doubt.is_none() && known != home {
+                    // It can tell more of where it lives than when that was written down.
+                    deployment::replace(tx, HOME, &known.text()).await?;
+                }
+                Ok::<_, Error>((doubt, latest))
             })
             .await?;
         point(Point::OpenMarked);

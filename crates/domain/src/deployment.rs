@@ -39,6 +39,15 @@ impl Home {
         parts.map(|part| part.as_deref().unwrap_or(UNKNOWN)).join("/")
     }
 
+    /// The same, with what is not known here as it was `before`.
+    pub fn or(self, before: Home) -> Home {
+        Home {
+            system: self.system.or(before.system),
+            timeline: self.timeline.or(before.timeline),
+            database: self.database.or(before.database),
+        }
+    }
+
     /// What [`Home::text`] wrote.
     pub fn parse(text: &str) -> Home {
         let mut parts = text.split('/').map(|part| Some(part.to_owned()).filter(|p| p != UNKNOWN));

@@ -108,11 +108,29 @@ fn keep_aside(path: &Path, place: &Path) -> Result<()> {
     synced.map_err(|error| failed(folder, error))?;
     // The newest commits may stand in the log alone. They go into the file, so that it misses nothing
     // without its log; a database that is too damaged for that is left with its log as it was.
-    if let Err(error) = fold(path) {
-        tracing::warn!(%error, "the former database is kept as it was, with its log");
-    }
+    let is_folded = match fold(path) {
+        Ok(true) => true,
+        Ok(false) => {
+            for end in ["", "-wal"] {
+                let _ = std::fs::remove_file(with(place, end));
+            }
+            return Err(Error::Locked(format!(
+                "another program reads `{}`, a backup perhaps; wait for its end and try again",
+                path.display()
+            )));
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the former database is kept as it was, with its log");
+            false
+        }
+    };
     let log = with(place, "-wal");
-    if log.metadata().is_ok_and(|facts| facts.len() == 0) {
+    let is_empty = || log.metadata().is_ok_and(|facts| facts.len() == 0);
+    // Where it is a copy and not a second name, it has a log of its own.
+    if is_folded && log.exists() && !is_empty() && !matches!(fold(place), Ok(true)) {
+        tracing::warn!(log = %log.display(), "the former database keeps its log beside it");
+    }
+    if is_empty() {
         std::fs::remove_file(&log).map_err(|error| failed(&log, error))?;
     }
     for end in ["-wal", "-shm"] {
@@ -123,14 +141,19 @@ fn keep_aside(path: &Path, place: &Path) -> Result<()> {
             _ => {}
         }
     }
+    // Or a power cut could bring the log back beside what takes the database's place.
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| failed(folder, error))?;
     point(Point::RestoreKept);
     Ok(())
 }
 
-/// Writes what a log holds into its database.
-fn fold(path: &Path) -> Result<()> {
+/// Writes what a log holds into its database; says whether nobody was in the way.
+fn fold(path: &Path) -> Result<bool> {
     let db = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.execute_batch("pragma wal_checkpoint(truncate)").map_err(|error| failed(path, error))
+    let busy = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let busy = db.query_row("pragma wal_checkpoint(truncate)", [], busy);
+    Ok(busy.map_err(|error| failed(path, error))? == 0)
 }
 
 /// A second name for a file or, where there are none, a copy.
