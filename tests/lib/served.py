@@ -306,12 +306,15 @@ class Database:
             time.sleep(0.05)
         self.script("resume", self.folder)
 
+    def ask(self, sql):
+        """Has the database run a statement, or several; says what it answers."""
+        command = ["psql", "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", self.url, "--command", sql]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
     def cut(self):
         """Ends every connection to the database; says how many there were."""
-        query = ("select count(pg_terminate_backend(pid)) from pg_stat_activity "
-                 "where datname = current_database() and pid <> pg_backend_pid()")
-        command = ["psql", "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", self.url, "--command", query]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return int(self.ask("select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                            "where datname = current_database() and pid <> pg_backend_pid()"))
 
     def stop(self):
         self.script("stop", self.folder)

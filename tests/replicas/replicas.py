@@ -2,8 +2,8 @@
 """Replicas: N times `accede serve` on one PostgreSQL, hurt one after another while they work.
 
 Requests are submitted to all of them in turn and delivered to a real SCIM server. Meanwhile one is killed, one is paused
-for longer than its lease and resumed with an old answer in its hands, all are cut off from the database, each is
-restarted in turn, and the database is killed. In the end every acknowledged request must be delivered, with one account
+for longer than its lease and resumed with an old answer in its hands, all are cut off from the database, the database is
+killed, a newer version adds to the schema under them, and each is restarted in turn. In the end every acknowledged request must be delivered, with one account
 and one membership per person: nothing lost, nothing doubled.
 """
 
@@ -19,6 +19,31 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from served import Database, Failure, Http, Scim, Server, Spread, check, people, prepare, submit  # noqa: E402
+
+
+# What a newer version may do to a schema that older ones still work on: it adds.
+NEWER = """
+alter table deliveries add column of_a_newer_version bigint;
+alter table requests add column of_a_newer_version text not null default 'x';
+create index of_a_newer_version on assignments (created_at_ms, state);
+insert into schema_migrations (number, name) values (9999, 'of a newer version')
+"""
+
+
+def outrun(database, replica):
+    """A newer version updates the schema: those that run go on, and one of the old that is started then says why not."""
+    database.ask(NEWER)
+    replica.stop()
+    try:
+        replica.start()
+    except Failure as refused:
+        if "has schema 9999" not in str(refused):
+            raise
+    else:
+        raise Failure("an old version started on the schema of a newer one")
+    # Its place is taken by the newer version, which is this program again: it only knows of the mark.
+    database.ask("update schema_migrations set number = 0 where number = 9999")
+    replica.start()
 
 
 def hurt(replicas, database, chance, pause):
@@ -38,7 +63,8 @@ def hurt(replicas, database, chance, pause):
     step("killed the database", database.kill)
     time.sleep(pause)
     step("resumed the paused one", lambda: second.process.send_signal(signal.SIGCONT))
-    for replica in (third, second, first):
+    step("updated the schema, and an old one did not start on it", lambda: outrun(database, third))
+    for replica in (second, first):
         step("restarted one in turn", lambda replica=replica: (replica.stop(), replica.start()))
     return steps
 
