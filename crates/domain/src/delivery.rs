@@ -259,14 +259,15 @@ impl Delivery {
         retry::second_look(now, now).filter(|_| could)
     }
 
-    /// Has what is settled read when nothing accepted for another wish can come true any more.
-    fn with_late_end(mut self, now: Timestamp) -> Delivery {
+    /// Has what is settled read when nothing accepted before can come true any more. What was read now
+    /// was so at `read_at`: a worker that was held up comes with an old answer.
+    pub(crate) fn with_late_end(mut self, read_at: Timestamp, now: Timestamp) -> Delivery {
         let Some(until) = self.late_until else { return self };
         let over = retry::after(until, ZOMBIE);
         if self.phase != Phase::Settled {
             return self;
         }
-        if over <= now && self.verified == Some(now) {
+        if over <= read_at && self.verified == Some(now) {
             self.late_until = None;
         } else {
             let at = over.max(now);
@@ -327,7 +328,7 @@ pub fn want(mut row: Delivery, wanted: bool, now: Timestamp) -> Delivery {
             if row.phase == Phase::Settled && row.verify_at.is_none() {
                 row.verify_at = row.late_look(now);
             }
-            row.with_late_end(now)
+            row.with_late_end(now, now)
         }
     }
 }
@@ -447,9 +448,12 @@ pub fn settle(
     chance: f64,
     now: Timestamp,
 ) -> Result<Delivery, StaleClaim> {
+    let read_at = match row.phase {
+        Phase::InFlight { deadline, .. } => deadline.min(now),
+        _ => now,
+    };
     let row = answered(row, epoch, answer, can_observe, retry, chance, now)?;
-    let is_read_back = can_observe && retry.read_back_after.is_some();
-    Ok(if is_read_back { row.with_late_end(now) } else { row })
+    Ok(if can_observe { row.with_late_end(read_at, now) } else { row })
 }
 
 /// What an answer says, whatever else may still come.
@@ -510,6 +514,9 @@ fn answered(
             let was_seen_so = row.is_seen_so();
             if before == Observed::Never {
                 row.pre_existing = present;
+            } else if !present {
+                // What comes after this was not there before.
+                row.pre_existing = false;
             }
             row.observed = if present { Observed::Present } else { Observed::Absent };
             row.uncertain_until = None;
@@ -517,7 +524,8 @@ fn answered(
             row.verify_at = None;
             row.phase = if row.is_so() {
                 row.misses = 0;
-                row.pending = None;
+                // Somebody else may have made it so.
+                pending::set_aside(&mut row);
                 row.poison = Poison::default();
                 if !row.wanted && retry.read_back_after.is_some() && before != Observed::Never {
                     row.verify_at = retry::second_look(row.settled_since(), now);

@@ -96,11 +96,14 @@ pub fn done_outside(
     }
     if row.is_so() {
         row.misses = 0;
-        row.pending = None;
+        pending::set_aside(&mut row);
         row.poison = Poison::default();
         // As after a call of ours: a worker that was held up may have sent an old grant late.
         row.verify_at = seen.filter(|_| !row.wanted).and_then(|_| retry::second_look(now, now));
         row.phase = Phase::Settled;
+        if seen.is_some() {
+            row = row.with_late_end(now, now);
+        }
     }
     Ok(row)
 }

@@ -21,6 +21,7 @@ use accede_domain::id::{
 use accede_domain::notice::Topic;
 use accede_domain::permission::Reach;
 use accede_domain::request::Type;
+use accede_domain::resolution::Resolution;
 use accede_domain::schedule::Schedule;
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::request_list::{Narrowing, Whose};
@@ -66,6 +67,8 @@ pub struct History {
     packages: Vec<PackageId>,
     sims: BTreeMap<TargetId, Arc<Sim>>,
     workers: Vec<Worker>,
+    /// Chance of its own for what people settle by hand; `None` in histories without that.
+    by_hand: Option<Dice>,
     /// One process alone with its data directory, which takes leases over when it starts.
     alone: bool,
     paused: BTreeSet<TargetId>,
@@ -176,6 +179,7 @@ impl History {
             packages,
             sims,
             workers: Vec::new(),
+            by_hand: Some(Dice::new(seed.rotate_left(29))).filter(|_| seed % 3 == 1),
             alone,
             paused: BTreeSet::new(),
             drifted: BTreeSet::new(),
@@ -227,6 +231,14 @@ impl History {
             }
             if self.dice.below(16) == 0 {
                 self.read().await?;
+            }
+            if let Some(mut dice) = self.by_hand.take() {
+                if dice.below(12) == 0 {
+                    // Boxed: the stack of a test is small.
+                    Box::pin(self.settle_by_hand(&mut dice)).await?;
+                    self.look().await?;
+                }
+                self.by_hand = Some(dice);
             }
         }
         self.heal().await
@@ -784,6 +796,55 @@ impl History {
         let outcome = self.world.app.retry_delivery(&self.world.admin(), id).await;
         let what = format!("retry {}", before.deliveries[&id].phase);
         self.outcome(&what, &outcome, &before).await.map(drop)
+    }
+
+    /// Somebody settles a delivery by hand. Where the target cannot be read they are as good as their
+    /// word; where it can, they may be wrong about it, and it has the last word.
+    async fn settle_by_hand(&mut self, dice: &mut Dice) -> Verdict {
+        let undone: Vec<DeliveryId> = self
+            .snapshot
+            .deliveries
+            .values()
+            .filter(|delivery| delivery.phase != "settled")
+            .map(|delivery| delivery.id)
+            .collect();
+        let Some(id) = dice.pick_any(&undone) else { return Ok(()) };
+        let before = self.snapshot.deliveries[&id].clone();
+        let sim = self.sims[&before.target].clone();
+        let how = if dice.below(4) == 0 { Resolution::GiveUp } else { Resolution::DoneOutside };
+        if how == Resolution::DoneOutside && (!sim.can_observe() || dice.below(2) == 0) {
+            sim.meddle(&before.member(), before.wanted);
+            self.drifted.remove(&(before.target, before.subject, before.resource.clone()));
+        }
+        let (app, admin) = (self.world.app.clone(), self.world.admin());
+        let outcome = app.resolve_delivery(&admin, id, how, "seen to by hand").await;
+        let code = world::code(&outcome);
+        self.note(format!("by hand {} {}: {code}", how.name(), before.phase));
+        let state = Snapshot::take(&self.world.store).await;
+        let after = &state.deliveries[&id];
+        self.oracle.settled_by_hand(&before, after, self.world.now())?;
+        match &outcome {
+            Ok(_) if before.is_so() => must!(*after == before, "{id} was so and was settled"),
+            Ok(_) if how == Resolution::GiveUp => {
+                must!(before.wanted, "I4: the removal {id} was given up");
+                must!(after.phase == "failed", "{id} was given up and is {}", after.phase);
+                self.count("given up by hand");
+            }
+            Ok(_) => {
+                must!(after.is_so(), "{id} is settled by hand and not so");
+                self.count("settled by hand");
+            }
+            Err(Error::Refused(_)) if code == "TargetSaysOtherwise" => {
+                must!(!after.is_so(), "the target was said to contradict, and {id} is so");
+                self.count("contradicted by the target");
+            }
+            Err(Error::Refused(_) | Error::Target { .. }) => {
+                must!(state == self.snapshot, "settling {id} by hand failed and changed something");
+                self.count("settling by hand refused");
+            }
+            Err(error) => return Err(format!("settling by hand broke: {error:?}")),
+        }
+        Ok(())
     }
 
     async fn plan(&mut self) -> Verdict {
@@ -1385,7 +1446,7 @@ impl History {
                     .query(
                         "select object_id, count(*) from audit
                          where object_type = 'accessPackageAssignmentRequest'
-                             and action <> 'request submitted'
+                             and action not in ('request submitted', 'resolved')
                          group by object_id",
                         params![],
                     )
@@ -1396,16 +1457,26 @@ impl History {
             .map_err(|error: accede_store::Error| error.to_string())?;
         let audits: BTreeMap<String, i64> = audits.into_iter().collect();
         for id in self.snapshot.requests.keys() {
-            let kinds: Vec<&str> = lines
-                .iter()
-                .filter(|(request, kind)| {
-                    request == id && !matches!(kind.as_str(), "approversAsked" | "stageApproved")
-                })
-                .map(|(_, kind)| kind.as_str())
-                .collect();
-            must!(kinds.first() == Some(&"submitted"), "{id} began with {kinds:?}");
+            // What moved it, and whether somebody settled a role of it by hand before that.
+            let mut kinds: Vec<(&str, bool)> = Vec::new();
+            let mut by_hand = false;
+            for (_, kind) in lines.iter().filter(|(request, _)| request == id) {
+                match kind.as_str() {
+                    "approversAsked" | "stageApproved" => {}
+                    "resolved" | "contradicted" => by_hand = true,
+                    kind => kinds.push((kind, std::mem::take(&mut by_hand))),
+                }
+            }
+            must!(kinds.first() == Some(&("submitted", false)), "{id} began with {kinds:?}");
             for pair in kinds.windows(2) {
-                must!(follows(pair[0], pair[1]), "I1: {} after {} in {kinds:?}", pair[1], pair[0]);
+                let ((before, _), (after, by_hand)) = (pair[0], pair[1]);
+                let rested = ["partiallyDelivered", "deliveryFailed"].contains(&before);
+                let settles =
+                    ["delivered", "partiallyDelivered", "deliveryFailed"].contains(&after);
+                must!(
+                    follows(before, after) || (by_hand && rested && settles),
+                    "I1: {after} after {before} in {kinds:?}"
+                );
             }
             let audited = audits.get(&id.to_string()).copied().unwrap_or(0);
             must!(

@@ -29,9 +29,9 @@
 //! | I23 | not here: a simulated target answers in our own classes; connectors are tested for theirs |
 //! | I24 | one row per key is the database's own rule, and a second one an error here |
 //!
-//! Beside them: the poison lane is one call wide, and what breaks workers down is not tried by itself; a
-//! read-back, a second look, a late end of what was accepted and the lists that people read are held against the
-//! truth.
+//! Beside them: what a person settles by hand is so, as the target says where it can be read; the poison lane is one
+//! call wide, and what breaks workers down is not tried by itself; a read-back, a second look, a late end of what was
+//! accepted and the lists that people read are held against the truth.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -102,6 +102,13 @@ const MUST_HAPPEN: &[&str] = &[
     "accepted for good grant",
     "accepted for good revoke",
     "accepted and done in spite of all",
+    "accepted, unwanted by now and done late",
+    "ghost came",
+    "a ghost came after the removal",
+    "settled by hand",
+    "given up by hand",
+    "contradicted by the target",
+    "settling by hand refused",
     "accepted and never done grant",
     "accepted and never done revoke",
     "came back",

@@ -358,6 +358,7 @@ impl Oracle {
             check_poison(delivery)?;
             self.check_revocation(delivery, sim.truth(&delivery.member()), now)?;
             self.check_late(delivery, now)?;
+            self.check_haunted(delivery, now)?;
         }
         for target in self.sims.keys() {
             let alone = snapshot.deliveries.values().filter(|row| {
@@ -403,6 +404,63 @@ impl Oracle {
             delivery.id,
             delivery.ready_at
         );
+        Ok(())
+    }
+
+    /// An old grant that came after its removal is found by the second look, or by the next one after
+    /// one that failed: not a day later.
+    fn check_haunted(&mut self, delivery: &Delivery, now: Timestamp) -> Verdict {
+        let Some(at) = self.sims[&delivery.target].haunted(&delivery.member()) else {
+            return Ok(());
+        };
+        let kept = delivery.pre_existing && delivery.keep;
+        if delivery.wanted || !delivery.is_so() || kept {
+            return Ok(());
+        }
+        *self.seen.entry("a ghost came after the removal".to_owned()).or_default() += 1;
+        let resting = 5 <= delivery.crashes || self.unreadable.contains(&delivery.id);
+        let latest = at.max(now).checked_add(LOOKS_AGAIN).unwrap();
+        must!(
+            resting || delivery.ready_at.is_some_and(|ready| ready <= latest),
+            "{} was granted late and is looked at {:?} only ({delivery:?})",
+            delivery.id,
+            delivery.ready_at
+        );
+        Ok(())
+    }
+
+    /// I17: what a person settled is so: by what was read where the target can be read, and by their
+    /// word where it cannot.
+    pub fn settled_by_hand(
+        &mut self,
+        before: &Delivery,
+        after: &Delivery,
+        now: Timestamp,
+    ) -> Verdict {
+        let sim = &self.sims[&after.target];
+        let truth = sim.truth(&after.member()).is_some();
+        let settled = after.phase == "settled";
+        if sim.can_observe() {
+            must!(
+                !settled || truth == after.wanted || before.phase == "settled",
+                "I17: {} was settled by hand and is not so in the target",
+                after.id
+            );
+            must!(after.acknowledged == before.acknowledged, "a word counted for {}", after.id);
+        }
+        if after.verified != before.verified {
+            must!(after.verified.is_none_or(|at| at == now), "{} was read by nobody", after.id);
+            self.verified.insert(after.id, now);
+            self.doubtful.remove(&after.id);
+        }
+        if after.acknowledged != before.acknowledged {
+            self.acknowledged.insert(after.id, now);
+            self.doubtful.remove(&after.id);
+        }
+        if settled {
+            self.crashes.remove(&after.id);
+            self.unreadable.remove(&after.id);
+        }
         Ok(())
     }
 

@@ -111,7 +111,9 @@ impl Rates {
     /// history stays what it was before there was such work.
     pub fn with_accepted(self, dice: &mut Dice) -> Rates {
         let mut rate = || [0, 80, 200, 400][dice.below(4)];
-        Rates { accepted: rate(), never: rate() / 3, stubborn: rate() / 2, ..self }
+        let (accepted, never) = (rate(), rate() / 3);
+        // Rare, and then often: the other faults come first, and the wish must change meanwhile.
+        Rates { accepted, never, stubborn: [0, 0, 150, 700][dice.below(4)], ..self }
     }
 }
 
@@ -133,6 +135,10 @@ struct State {
     poisonous: BTreeMap<Member, Poison>,
     truth: BTreeMap<Member, Owner>,
     late: Vec<Late>,
+    /// Grants that come later than anything may.
+    ghosts: Vec<Late>,
+    /// Those that came, and when, while nothing changed them since.
+    haunted: BTreeMap<Member, Timestamp>,
     /// What the target accepted and works off: for one membership only the newest.
     accepted: Vec<Late>,
     /// What the target accepted and does whatever is asked of it meanwhile.
@@ -171,6 +177,8 @@ impl Sim {
                 poisonous: BTreeMap::new(),
                 truth: BTreeMap::new(),
                 late: Vec::new(),
+                ghosts: Vec::new(),
+                haunted: BTreeMap::new(),
                 accepted: Vec::new(),
                 stubborn: Vec::new(),
                 came_late: BTreeMap::new(),
@@ -192,6 +200,13 @@ impl Sim {
             let late = state.late.remove(0);
             state.apply(&late.member, late.wanted);
             state.count("late effect");
+        }
+        state.ghosts.sort_by_key(|ghost| ghost.at);
+        while state.ghosts.first().is_some_and(|ghost| ghost.at <= now) {
+            let ghost = state.ghosts.remove(0);
+            state.apply(&ghost.member, ghost.wanted);
+            state.haunted.insert(ghost.member, ghost.at);
+            state.count("ghost came");
         }
         state.accepted.sort_by_key(|one| one.at);
         while state.accepted.first().is_some_and(|one| one.at <= now) {
@@ -248,6 +263,7 @@ impl Sim {
     pub fn meddle(&self, member: &Member, present: bool) -> bool {
         let mut state = self.state.lock().unwrap();
         state.came_late.remove(member);
+        state.haunted.remove(member);
         if present {
             if state.truth.contains_key(member) {
                 return false;
@@ -269,6 +285,11 @@ impl Sim {
     /// What an old order made of a membership, and when, if nothing changed it since.
     pub fn came_late(&self, member: &Member) -> Option<(Wanted, Timestamp)> {
         self.state.lock().unwrap().came_late.get(member).copied()
+    }
+
+    /// When a grant came that was sent long before, if nothing changed it since.
+    pub fn haunted(&self, member: &Member) -> Option<Timestamp> {
+        self.state.lock().unwrap().haunted.get(member).copied()
     }
 
     pub fn lied_about(&self, member: &Member) -> bool {
@@ -310,6 +331,7 @@ impl State {
         }
         self.forget_accepted(member);
         self.came_late.remove(member);
+        self.haunted.remove(member);
         let changed = match wanted {
             Wanted::Granted => self.truth.insert(member.clone(), Owner::Ours).is_none(),
             Wanted::Revoked => self.truth.remove(member).is_some(),
@@ -382,7 +404,7 @@ impl State {
             let span = usize::try_from(GHOST.as_millis()).unwrap();
             let at = over + i64::try_from(self.dice.below(span)).unwrap();
             let at = Timestamp::from_millisecond(at).unwrap();
-            self.late.push(Late { at, member: member.clone(), wanted });
+            self.ghosts.push(Late { at, member: member.clone(), wanted });
             return fault(Class::Unknown, "timeout");
         }
         if self.hits(rates.accepted) {
@@ -512,6 +534,7 @@ impl Connector for Sim {
         }
         answers
     }
+
     fn can_list_holders(&self) -> bool {
         self.can_observe
     }
