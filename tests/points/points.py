@@ -217,6 +217,8 @@ class World:
 
     def wrong(self):
         """What is not yet as it must be."""
+        # Whoever waits for something may do something about it.
+        awaited = [name for name, holds in self.later if not holds()]
         held = self.held()
         for (number, group, user), wanted in self.members.items():
             if ((number, group, user) in held) != wanted:
@@ -229,10 +231,7 @@ class World:
             state = self.state_of(ask.id)
             if state not in ask.ends:
                 return f"the request {ask.id} ({ask.body['requestType']}) is {state}"
-        for name, holds in self.later:
-            if not holds():
-                return name
-        return None
+        return awaited[0] if awaited else None
 
     def settle(self):
         """Waits until everything came to its end, and looks whether the books are right."""
