@@ -150,6 +150,8 @@ def trouble(world, count=1):
 
     def mend():
         send()
+        # Their window may end before the target is well again.
+        retry(world, adds)
         world.targets.fault(1, "none")
         world.api.must("POST", f"/accede/v1/targets/{target_id(world, 'wiki')}/check")
 
@@ -186,11 +188,7 @@ def giving_up(world):
     is_open = "select 1 from circuits where state = 'open'"
     wait("the circuit to open", lambda: world.sql(is_open))
 
-    def again():
-        mend()
-        retry(world, adds)
-
-    return nothing, again
+    return nothing, mend
 
 
 def retry(world, asks):
