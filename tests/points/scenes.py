@@ -27,7 +27,8 @@ def nothing():
     pass
 
 
-def wait(what, holds, seconds=30):
+# A lease of a minute may have to run out first.
+def wait(what, holds, seconds=90):
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         if time.monotonic() > deadline:

@@ -528,7 +528,8 @@ fn answered(
                 pending::set_aside(&mut row);
                 row.poison = Poison::default();
                 if !row.wanted && retry.read_back_after.is_some() && before != Observed::Never {
-                    row.verify_at = retry::second_look(row.settled_since(), now);
+                    // A worker that was held up comes with an old answer, which is no second look.
+                    row.verify_at = retry::second_look(row.settled_since(), deadline.min(now));
                 }
                 Phase::Settled
             } else if let Some(phase) = pending::go_on(&mut row, action, retry, chance, now) {
