@@ -14,7 +14,7 @@ use accede_domain::{Timestamp, delivery};
 use accede_store::deliveries::{self, DeliveryRow, Key};
 use accede_store::drift::{self, Finding};
 use accede_store::targets::TargetRow;
-use accede_store::{Tx, drift_sweeps, extra_plans, people, targets};
+use accede_store::{Tx, drift_sweeps, extra_plans, findings, people, targets};
 use serde_json::json;
 
 use crate::deed::Deed;
@@ -99,6 +99,8 @@ impl App {
             return Ok(());
         }
         match (policy, object_of(caller)) {
+            // There is nothing planned for a target that was connected just now.
+            (Extra::Report, _) if before.is_none() => Ok(()),
             (Extra::Report, _) => self.plan_no_extras(tx, row.id, now).await,
             // Without a setting of its own the target follows the server, as nobody's decision.
             (Extra::Revoke, Some(who)) if before.is_some() || has_own(&row.settings) => {
@@ -142,6 +144,12 @@ impl App {
                         return Ok(0);
                     }
                     let row = drift_sweeps::lock_delivery(tx, &found.place, subject).await?;
+                    if let Some(row) = &row
+                        && findings::is_left(tx, row.id).await?
+                    {
+                        // It may have been planned before the database was restored.
+                        return Ok(0);
+                    }
                     let is_taken = self.take(tx, &caller, &found, row, now).await?;
                     Ok::<_, Error>(usize::from(is_taken))
                 })

@@ -85,7 +85,7 @@ impl App {
     ///
     /// The database's.
     pub async fn sweep_drift(&self) -> Result<usize> {
-        let mut done = self.close_drift().await? + self.take_planned_extras().await?;
+        let mut done = self.close_drift().await?;
         let now = self.now();
         let due =
             self.store().read(async |tx| drift_sweeps::due(tx, now, MAX_TARGETS).await).await?;
@@ -97,7 +97,7 @@ impl App {
                 Err(error) => return Err(error),
             }
         }
-        Ok(done)
+        Ok(done + self.take_planned_extras().await?)
     }
 
     async fn compare_turn(&self, id: TargetId) -> Result<usize> {
@@ -123,7 +123,6 @@ impl App {
         done += self.compare_roles(&mut turn, &*connector).await?;
         self.end_turn(&turn).await?;
         point(Point::DriftOver);
-        done += self.take_planned_extras().await?;
         if 0 < done {
             self.wake();
         }
@@ -546,7 +545,9 @@ impl App {
             // It was there before us, and is kept.
             Observed::Present => Ok(false),
             // A restored database found it there: whether it is ours is for a person to say.
-            Observed::Absent | Observed::Unknown if findings::is_left(tx, &row).await? => Ok(true),
+            Observed::Absent | Observed::Unknown if findings::is_left(tx, row.id).await? => {
+                Ok(true)
+            }
             Observed::Absent | Observed::Unknown => {
                 row.delivery = delivery::look_again(delivery, now);
                 deliveries::save(tx, &row, delivery.epoch).await?;

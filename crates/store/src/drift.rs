@@ -11,6 +11,7 @@ use accede_domain::permission::Reach;
 
 use crate::deliveries::{self, DeliveryRow};
 use crate::filter::{Ask, Entity, Kind, Property};
+use crate::findings::left;
 use crate::many::within;
 use crate::pages::{self, Listed, Source};
 use crate::request_list::ListError;
@@ -418,9 +419,9 @@ pub async fn takeable(
                 same_key!(),
                 " and (d.wanted or d.phase <> 'settled' or d.observed = 'present'
                          or d.keep_pre_existing or d.acknowledged_at_ms >= f.last_seen_at_ms
-                         or exists (select 1 from findings q where q.delivery_id = d.id
-                             and q.found = 'present' and not q.wanted
-                             and (d.attempted_at_ms is null or d.attempted_at_ms <= q.at_ms))))
+                         or ",
+                left!(),
+                "))
                      and not exists (select 1 from extra_plans n join guards g on g.id = n.guard_id
                          where n.finding_id = f.id and g.state = 'released')
                  order by f.id"

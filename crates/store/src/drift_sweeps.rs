@@ -5,6 +5,7 @@ use accede_domain::id::{ResourceRoleId, TargetId};
 
 use crate::deliveries::{self, DeliveryRow};
 use crate::drift::Place;
+use crate::findings::left;
 use crate::people::{self, Facts};
 use crate::requests::limit_value;
 use crate::{Result, Row, Sql, Tx, params};
@@ -135,9 +136,7 @@ pub async fn save(tx: &mut Tx<'_>, sweep: &Sweep) -> Result<()> {
 /// that it rests (`accede_domain::poison::REST_AFTER_CRASHES`).
 macro_rules! readable {
     () => {
-        "d.phase = 'settled' and d.ready_at_ms is null and d.crashes < 5
-             and not exists (select 1 from findings f where f.delivery_id = d.id
-                 and f.found = 'present' and not f.wanted and d.attempted_at_ms <= f.at_ms)"
+        concat!("d.phase = 'settled' and d.ready_at_ms is null and d.crashes < 5 and not ", left!())
     };
 }
 

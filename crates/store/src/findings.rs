@@ -44,14 +44,20 @@ pub async fn leave_extras(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a delivery was found in its target without being wanted when a restored database was
-/// compared, and was not called for since.
-pub async fn is_left(tx: &mut Tx<'_>, row: &DeliveryRow) -> Result<bool> {
-    let found = get(tx, row.id).await?;
-    Ok(found.is_some_and(|finding| {
-        let since = row.attempted_at.is_none_or(|at| at <= finding.at);
-        finding.found == Found::Present && !finding.wanted && since
-    }))
+/// A delivery `d` was found in its target without being wanted when a restored database was compared,
+/// and was not called for since: a person says what becomes of it.
+macro_rules! left {
+    () => {
+        "exists (select 1 from findings q where q.delivery_id = d.id and q.found = 'present'
+             and not q.wanted and (d.attempted_at_ms is null or d.attempted_at_ms <= q.at_ms))"
+    };
+}
+pub(crate) use left;
+
+/// Whether a restored database left a delivery in its target, for a person to say what becomes of it.
+pub async fn is_left(tx: &mut Tx<'_>, id: DeliveryId) -> Result<bool> {
+    let sql = concat!("select 1 from deliveries d where d.id = $1 and ", left!());
+    Ok(tx.query_opt(sql, params![id]).await?.is_some())
 }
 
 /// Records findings; of two about one delivery the later counts.
