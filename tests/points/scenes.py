@@ -184,11 +184,10 @@ def asking(world):
 
 
 def giving_up(world):
-    adds, send, mend = trouble(world, 3)
+    _, send, mend = trouble(world, 3)
     send()
     is_open = "select 1 from circuits where state = 'open'"
     wait("the circuit to open", lambda: world.sql(is_open))
-
     return nothing, mend
 
 

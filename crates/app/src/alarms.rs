@@ -394,7 +394,6 @@ impl App {
     }
 }
 
-/// What happened, so that nobody is told of it twice.
 /// The mail addresses of an active person, or of the active members of a group.
 async fn mails_of(tx: &mut Tx<'_>, assignee: Uuid, is_group: bool) -> Result<Vec<String>> {
     let users = match is_group {
@@ -409,6 +408,7 @@ async fn mails_of(tx: &mut Tx<'_>, assignee: Uuid, is_group: bool) -> Result<Vec
     Ok(mails)
 }
 
+/// What happened, so that nobody is told of it twice.
 fn event(letter: &Letter, now: Timestamp) -> String {
     format!("{}/{}", letter.topic.name(), now.as_millisecond())
 }

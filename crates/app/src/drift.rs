@@ -102,7 +102,8 @@ impl App {
     }
 
     /// Gives or takes again what a finding is about, though it was left for a person; and counts its
-    /// repairs anew. Extra access of somebody who is known here is taken away. Asking for what is under way already changes nothing.
+    /// repairs anew. Extra access of somebody who is known here is taken away. Asking for what is under
+    /// way already changes nothing.
     ///
     /// # Errors
     ///
@@ -353,11 +354,7 @@ pub(crate) fn close(finding: &mut Finding, acknowledged: Option<Timestamp>, now:
     finding.closed_at = Some(now);
 }
 
-pub(crate) async fn finding(
-    tx: &mut Tx<'_>,
-    reach: &Reach,
-    id: DriftFindingId,
-) -> Result<NamedFinding> {
+async fn finding(tx: &mut Tx<'_>, reach: &Reach, id: DriftFindingId) -> Result<NamedFinding> {
     drift::get(tx, reach, id).await?.ok_or_else(|| Error::not_found(WHAT, id))
 }
 

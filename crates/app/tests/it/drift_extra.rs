@@ -85,6 +85,13 @@ impl Scene {
         people.iter().filter(|person| self.hr.has(person, "staff")).count()
     }
 
+    /// Somebody else who may decide.
+    async fn another_admin(&self) -> Caller {
+        let grants =
+            Grants { directory: vec![DirectoryRole::GlobalAdministrator], ..Grants::default() };
+        Caller { grants, ..self.world.person("bo").await.caller() }
+    }
+
     async fn guard(&self) -> GuardView {
         self.world.app.list_guards(&self.world.admin()).await.unwrap().remove(0)
     }
@@ -201,9 +208,7 @@ async fn who_has_it_taken_away_is_not_the_second_person_and_just_what_was_counte
         let late = world.person("late").await;
         scene.hr.put(&late, "staff", true);
 
-        let grants =
-            Grants { directory: vec![DirectoryRole::GlobalAdministrator], ..Grants::default() };
-        let bo = Caller { grants, ..world.person("bo").await.caller() };
+        let bo = scene.another_admin().await;
         world.app.release_guard(&bo, id, &rule).await.unwrap();
         world.pass(minutes(5)).await;
 
@@ -239,9 +244,7 @@ async fn who_rejects_the_removal_accepts_what_is_there() {
         let people = scene.crowd(26).await;
         scene.compare().await;
         let id = scene.guard().await.guard.id;
-        let grants =
-            Grants { directory: vec![DirectoryRole::GlobalAdministrator], ..Grants::default() };
-        let bo = Caller { grants, ..world.person("bo").await.caller() };
+        let bo = scene.another_admin().await;
         let why = Ruling { justification: Some("they are temps".to_owned()), expected: None };
         world.app.reject_guard(&bo, id, &why).await.unwrap();
 

@@ -395,16 +395,8 @@ impl Oracle {
             Wanted::Granted => "accepted, unwanted by now and done late",
             Wanted::Revoked => "accepted removal done late though wanted again",
         };
-        *self.seen.entry(what.to_owned()).or_default() += 1;
-        let resting = 5 <= delivery.crashes || self.unreadable.contains(&delivery.id);
-        let latest = (*promised).max(now).checked_add(LOOKS_AGAIN).unwrap();
-        must!(
-            resting || delivery.ready_at.is_some_and(|at| at <= latest),
-            "{} was {what} and is looked at {:?} only ({delivery:?})",
-            delivery.id,
-            delivery.ready_at
-        );
-        Ok(())
+        let promised = *promised;
+        self.check_looked_at(delivery, what, promised, now)
     }
 
     /// An old grant that came after its removal is found by the second look, or by the next one after
@@ -417,12 +409,23 @@ impl Oracle {
         if delivery.wanted || !delivery.is_so() || kept {
             return Ok(());
         }
-        *self.seen.entry("a ghost came after the removal".to_owned()).or_default() += 1;
+        self.check_looked_at(delivery, "a ghost came after the removal", at, now)
+    }
+
+    /// Of what is believed to be so and is not since `at`, nobody knows it; but a look is due soon.
+    fn check_looked_at(
+        &mut self,
+        delivery: &Delivery,
+        what: &str,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Verdict {
+        *self.seen.entry(what.to_owned()).or_default() += 1;
         let resting = 5 <= delivery.crashes || self.unreadable.contains(&delivery.id);
         let latest = at.max(now).checked_add(LOOKS_AGAIN).unwrap();
         must!(
             resting || delivery.ready_at.is_some_and(|ready| ready <= latest),
-            "{} was granted late and is looked at {:?} only ({delivery:?})",
+            "{what}: {} is looked at {:?} only ({delivery:?})",
             delivery.id,
             delivery.ready_at
         );
