@@ -24,6 +24,11 @@ fn a_home_is_read_as_it_was_written() {
 }
 
 #[test]
+fn what_a_home_cannot_tell_now_is_as_it_was() {
+    assert_eq!(home("7", "", "6").or(home("8", "1", "5")), home("7", "1", "6"));
+}
+
+#[test]
 fn an_older_database_is_doubted_on_either_engine() {
     let here = home("7", "00000001", "5");
     for shared in [false, true] {

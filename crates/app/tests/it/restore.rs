@@ -6,9 +6,9 @@ use std::path::Path;
 use accede_app::comparison::{Difference, Kind};
 use accede_app::deployment::{Choice, PauseReason, WhatIsGiven};
 use accede_app::instance;
-use accede_domain::deployment::Mark;
+use accede_domain::deployment::{Home, Mark};
 use accede_store::testing;
-use accede_store::{deployment, params};
+use accede_store::{Tx, deployment, params};
 
 use crate::world::{Somebody, Trouble, World, at, code, days, minutes, until};
 
@@ -307,4 +307,31 @@ async fn a_clock_that_stands_behind_ends_nothing_for_ten_minutes() {
 
     assert!(!world.app.clock_is_suspect());
     assert!(!hr.has(&uma, "staff"), "it waits, and is not forgotten");
+}
+
+#[tokio::test]
+async fn what_a_database_can_tell_of_its_home_by_now_is_learned_and_holds_from_then_on() {
+    for (engine, world) in worlds().await {
+        let dir = tempfile::tempdir().unwrap();
+        world.app.take_up(dir.path()).await.unwrap();
+        let here = world.store.home().await.unwrap();
+        let write = async |text: String| {
+            let set = async |tx: &mut Tx<'_>| deployment::replace(tx, "home", &text).await;
+            world.store.write(async |tx| set(tx).await).await.unwrap();
+        };
+        write(Home { system: None, ..here.clone() }.text()).await;
+
+        world.app.take_up(dir.path()).await.unwrap();
+
+        let read = async |tx: &mut Tx<'_>| deployment::get(tx, "home").await;
+        let kept = world.store.read(async |tx| read(tx).await).await.unwrap().unwrap();
+        assert_eq!(Home::parse(&kept), here, "{engine}");
+        assert!(world.app.paused().is_none(), "{engine}");
+        if here.system.is_none() {
+            continue; // SQLite on a machine without an identity
+        }
+        write(Home { system: Some("another".to_owned()), ..here }.text()).await;
+        world.app.take_up(dir.path()).await.unwrap();
+        assert!(world.app.paused().is_some(), "{engine}: it lives elsewhere");
+    }
 }

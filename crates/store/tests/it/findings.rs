@@ -173,6 +173,34 @@ async fn a_database_that_is_too_damaged_to_be_read_is_moved_aside_with_its_log()
     Store::open_sqlite(&data).await.unwrap();
 }
 
+#[tokio::test]
+async fn nothing_is_put_back_while_another_program_reads_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, data) = (dir.path().join("live"), dir.path().join("data"));
+    let copied = dir.path().join("copy");
+    let store = Store::open_sqlite(&live).await.unwrap();
+    store.migrate(MIGRATIONS).await.unwrap();
+    backup::copy(&live.join(backup::FILE), &copied, "note", "a backup").unwrap();
+    let keep = async |tx: &mut Tx<'_>| deployment::keep(tx, "color", "green").await;
+    store.write(async |tx| keep(tx).await).await.unwrap();
+    std::fs::create_dir(&data).unwrap();
+    for name in [backup::FILE, "accede.db-wal"] {
+        std::fs::copy(live.join(name), data.join(name)).unwrap();
+    }
+    let path = data.join(backup::FILE);
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("begin; select count(*) from settings").unwrap();
+
+    let refused = backup::put_back(&copied, &data, "note", "b", "old").unwrap_err();
+
+    assert!(matches!(refused, Error::Locked(_)), "{refused}");
+    assert_eq!(backup::setting(&path, "color").unwrap().as_deref(), Some("green"));
+    assert!(!data.join("accede.db.old").exists(), "nothing was begun");
+    drop(reader);
+    let aside = backup::put_back(&copied, &data, "note", "b", "old").unwrap().unwrap();
+    assert_eq!(backup::setting(&aside, "color").unwrap().as_deref(), Some("green"));
+}
+
 #[test]
 fn a_damaged_backup_is_refused() {
     let dir = tempfile::tempdir().unwrap();
