@@ -6,7 +6,7 @@
 //! then just what was counted, however long a second person takes.
 
 use accede_connectors::settings;
-use accede_domain::drift::{Extra, State, may_take, was_taken};
+use accede_domain::drift::{Extra, State, may_take, take, was_taken};
 use accede_domain::id::TargetId;
 use accede_domain::permission::Reach;
 use accede_domain::refusal::Refusal;
@@ -252,7 +252,7 @@ impl App {
             "resource": row.key.resource,
             "role": row.key.role,
         });
-        let taken = delivery::take(row.delivery, found.last_seen, now);
+        let taken = take(row.delivery, found.last_seen, now);
         let row = DeliveryRow { fault: None, ..row };
         Deed { app: self, tx, caller, now }.change(row, taken, None).await?;
         let action = "extra access is taken away";

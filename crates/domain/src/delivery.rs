@@ -5,9 +5,9 @@
 //! while a target is down become one call. The functions here, and those of [`crate::resolution`]
 //! for what people settle by hand, are the only way a row changes: [`want`], [`claim`], [`settle`],
 //! [`reopen`], [`verify`], [`doubt`]; where work on it keeps breaking down, [`set_apart`],
-//! [`lay_down`], [`strike`]; and where somebody else changes it, [`look_again`], [`leave`], [`take`]. What a
-//! worker may do next is *planned* from what is wanted and what was observed; an answer only changes
-//! what is observed.
+//! [`lay_down`], [`strike`]; and where somebody else changes it, [`look_again`], [`leave`],
+//! [`crate::drift::take`]. What a worker may do next is *planned* from what is wanted and what was
+//! observed; an answer only changes what is observed.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -634,29 +634,6 @@ pub fn look_again(mut row: Delivery, now: Timestamp) -> Delivery {
     if row.phase == Phase::Settled && row.observed != Observed::Never {
         row.verify_at = Some(row.verify_at.map_or(now, |at| at.min(now)));
     }
-    row
-}
-
-/// Begins to take away what is in the target without being wanted, as it was `seen` there, and was not
-/// ours before. If the person is given the role meanwhile, it counts as access that existed
-/// before. What is not settled, or wanted, is not touched.
-pub fn take(mut row: Delivery, seen: Timestamp, now: Timestamp) -> Delivery {
-    if row.wanted || row.phase != Phase::Settled {
-        return row;
-    }
-    row.generation += 1;
-    row.observed = Observed::Present;
-    row.pre_existing = true;
-    row.keep_pre_existing = false;
-    row.attempts = 0;
-    row.misses = 0;
-    row.poison = row.poison.renewed();
-    row.since = now;
-    row.acknowledged = None;
-    row.verified = Some(seen);
-    row.verify_at = None;
-    row.pending = None;
-    row.phase = row.due(now);
     row
 }
 

@@ -8,6 +8,7 @@
 )]
 
 use super::*;
+use crate::drift::take;
 use crate::fault::Class;
 use proptest::prelude::*;
 

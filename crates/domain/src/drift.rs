@@ -146,6 +146,29 @@ pub fn may_take(delivery: Option<&Delivery>, keep_pre_existing: bool, seen: Time
         })
 }
 
+/// Begins to take away what is in the target without being wanted, as it was `seen` there, and was not
+/// ours before. If the person is given the role meanwhile, it counts as access that existed
+/// before. What is not settled, or wanted, is not touched.
+pub fn take(mut row: Delivery, seen: Timestamp, now: Timestamp) -> Delivery {
+    if row.wanted || row.phase != Phase::Settled {
+        return row;
+    }
+    row.generation += 1;
+    row.observed = Observed::Present;
+    row.pre_existing = true;
+    row.keep_pre_existing = false;
+    row.attempts = 0;
+    row.misses = 0;
+    row.poison = row.poison.renewed();
+    row.since = now;
+    row.acknowledged = None;
+    row.verified = Some(seen);
+    row.verify_at = None;
+    row.pending = None;
+    row.phase = row.due(now);
+    row
+}
+
 /// Whether a target acknowledged to have taken a role away after it was last `seen` there.
 pub fn was_taken(row: &Delivery, seen: Timestamp) -> bool {
     let is_gone = !row.wanted && row.phase == Phase::Settled && row.observed == Observed::Absent;
