@@ -358,8 +358,7 @@ impl App {
                     let Some(row) = targets::get(tx, target).await? else { continue };
                     let retry = self.retry_of(&row);
                     let Ok(since) = now.checked_sub(retry.grant_window) else { continue };
-                    let found =
-                        deliveries::held_since(tx, target, since, now, GIVE_UP_BATCH).await?;
+                    let found = circuits::held_since(tx, target, since, now, GIVE_UP_BATCH).await?;
                     held.extend(
                         found.into_iter().map(|(id, subject)| (id, target, subject, retry)),
                     );

@@ -2,19 +2,31 @@
 //! One target's trouble takes no more than its own lane.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use accede_connectors::Connector;
 use accede_domain::delivery::Answer;
 use accede_domain::fault::Class;
 use accede_domain::id::TargetId;
+use accede_store::crash::{Point, point};
+use accede_store::queue;
 use accede_store::targets::TargetRow;
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use crate::App;
+use crate::worker::{Batch, CLAIM_LIMIT, report};
 
 /// Fewest calls in flight per target to begin with.
 const FIRST_WINDOW: f64 = 4.0;
 /// A lane takes at most one in this many of all calls.
 const LANE_SHARE: usize = 4;
+/// Most claims beside each other: on PostgreSQL each takes a connection.
+const CLAIMS: usize = 4;
 
 /// Whether a call says that its target keeps up.
-pub(crate) fn is_strained(answers: &[Answer]) -> bool {
+fn is_strained(answers: &[Answer]) -> bool {
     answers.iter().any(|answer| match answer {
         Answer::Fault(fault) => match fault.class {
             Class::Throttled | Class::Unknown | Class::Transient | Class::Target => true,
@@ -25,9 +37,9 @@ pub(crate) fn is_strained(answers: &[Answer]) -> bool {
 }
 
 /// One target's calls: how many are in flight, how many may be.
-pub(crate) struct Lane {
-    pub(crate) target: TargetRow,
-    pub(crate) in_flight: usize,
+struct Lane {
+    target: TargetRow,
+    in_flight: usize,
     /// Additive increase, halving; see DESIGN D7.
     window: f64,
     /// The target is paused or gone: only what is in flight is waited for.
@@ -40,7 +52,7 @@ impl Lane {
     }
 
     /// How many more calls may be made, of `calls` to all targets together.
-    pub(crate) fn free(&self, calls: usize) -> usize {
+    fn free(&self, calls: usize) -> usize {
         if self.is_closing {
             return 0;
         }
@@ -94,13 +106,102 @@ impl Lanes {
         }
     }
 
-    /// Every lane.
-    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Lane> {
-        self.0.values_mut()
+    /// Every lane that may take more calls, and how many, of `calls` to all targets together.
+    fn with_room(&self, calls: usize) -> impl Iterator<Item = (&Lane, usize)> {
+        self.0.values().map(move |lane| (lane, lane.free(calls))).filter(|(_, free)| 0 < *free)
+    }
+
+    /// Another call is made.
+    fn enter(&mut self, target: TargetId) {
+        if let Some(lane) = self.0.get_mut(&target) {
+            lane.in_flight += 1;
+        }
     }
 
     /// How many calls are in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.0.values().map(|lane| lane.in_flight).sum()
+    }
+}
+
+impl App {
+    /// Claims for every lane with room in which something is ready; says whether a target changed
+    /// since it was read.
+    ///
+    /// Lanes claim beside each other, so that no target waits for another one's commit.
+    pub(crate) async fn fill_lanes(
+        &self,
+        lanes: &mut Lanes,
+        sender: &mpsc::UnboundedSender<(TargetId, bool)>,
+    ) -> bool {
+        let calls = self.settings().worker_calls;
+        if lanes.with_room(calls).next().is_none() {
+            return false;
+        }
+        let now = self.now();
+        let ready = match self.store().read(async |tx| queue::ready_targets(tx, now).await).await {
+            Ok(ready) => ready,
+            Err(error) => {
+                report("claim", Err::<(), accede_store::Error>(error));
+                return false;
+            }
+        };
+        let claims: Vec<_> = lanes
+            .with_room(calls)
+            .filter(|(lane, _)| ready.contains(&lane.target.id))
+            .map(|(lane, free)| {
+                let (target, version) = (lane.target.id, lane.target.version);
+                let connector = self.hand(&lane.target);
+                let limit = free.saturating_mul(connector.batch_size()).clamp(1, CLAIM_LIMIT);
+                async move {
+                    let claimed = self.claim_as(target, Some(version), &*connector, limit).await;
+                    (target, connector, claimed)
+                }
+            })
+            .collect();
+        let mut changed = false;
+        let mut claims = stream::iter(claims).buffer_unordered(CLAIMS);
+        while let Some((target, connector, claimed)) = claims.next().await {
+            match claimed {
+                Ok(Some(batches)) => {
+                    for batch in batches {
+                        lanes.enter(target);
+                        self.call(target, Arc::clone(&connector), batch, sender.clone());
+                    }
+                }
+                Ok(None) => changed = true,
+                Err(error) => report::<(), _>("claim", Err(error)),
+            }
+        }
+        changed
+    }
+
+    /// Begins one call; its end is told to `sender`.
+    fn call(
+        &self,
+        target: TargetId,
+        connector: Arc<dyn Connector>,
+        batch: Batch,
+        sender: mpsc::UnboundedSender<(TargetId, bool)>,
+    ) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            let answers = app.carry(&*connector, &batch).await;
+            report("circuit", app.note_call(target, &answers).await);
+            point(Point::DeliveryNoted);
+            // The slot is free as soon as the target has answered.
+            let _ = sender.send((target, is_strained(&answers)));
+            app.settle_all(&batch, &answers, connector.can_observe()).await;
+        });
+    }
+
+    async fn settle_all(&self, batch: &Batch, answers: &[Answer], can_observe: bool) {
+        let settling = batch
+            .iter()
+            .zip(answers)
+            .map(|(claimed, answer)| self.settle(claimed, answer, can_observe, batch.len()));
+        for outcome in futures_util::future::join_all(settling).await {
+            report("settle", outcome);
+        }
     }
 }

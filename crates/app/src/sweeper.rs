@@ -1,15 +1,22 @@
 //! What the clock brings about: starts, ends, deadlines. Rows say what is due; an event that was
 //! missed is found here.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use accede_domain::Timestamp;
+use accede_domain::id::{AssignmentId, RequestId, SubjectId};
 use accede_domain::request::Event;
 use accede_store::crash::{Point, point};
 use accede_store::{approvals, assignments, people, requests};
+use futures_util::{StreamExt, stream};
 
 use crate::deed::Deed;
 use crate::{App, Caller, Error, Result};
 
 /// Rows of one kind that are taken in one sweep.
 pub const SWEEP_BATCH: usize = 200;
+/// Turns beside each other: on PostgreSQL each takes a connection.
+const BESIDE: usize = 4;
 
 impl App {
     /// Everything that a sweep does; says how much. For tests, the demo's story and simulations; a
@@ -31,6 +38,12 @@ impl App {
         Ok(done)
     }
 
+    /// Moves everything whose time has come until nothing is left, or `stop`.
+    pub(crate) async fn sweep_all_due(&self, stop: &AtomicBool) -> Result<()> {
+        while !stop.load(Ordering::Relaxed) && SWEEP_BATCH <= self.sweep_due().await? {}
+        Ok(())
+    }
+
     /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
     pub(crate) async fn sweep_due(&self) -> Result<usize> {
         if self.clock_is_suspect() {
@@ -48,56 +61,90 @@ impl App {
                 ))
             })
             .await?;
-        let caller = Caller::system();
-        let mut done = self.give_up_held().await? + self.sort_out_poison().await?;
-        for (id, subject) in ends {
-            self.store()
-                .write(async |tx| {
-                    people::lock(tx, subject).await?;
-                    let assignment = assignments::lock(tx, id).await?;
-                    let over = assignment.end.is_some_and(|end| end <= now);
-                    if assignment.state.is_live() && over {
-                        let mut deed = Deed { app: self, tx, caller: &caller, now };
-                        deed.remove_by_system(&assignment, "its end was reached").await?;
-                    }
-                    Ok::<_, Error>(())
-                })
-                .await?;
-            point(Point::SweepEnded);
-            done += 1;
-        }
-        for (id, subject) in begins {
-            self.store()
-                .write(async |tx| {
-                    people::lock(tx, subject).await?;
-                    let mut request = requests::lock(tx, id).await?;
-                    let mut deed = Deed { app: self, tx, caller: &caller, now };
-                    match deed.advance(&mut request, Event::Tick, None).await {
-                        // Somebody else moved it since it was listed.
-                        Err(Error::Refused(_)) => Ok(()),
-                        outcome => outcome,
-                    }
-                })
-                .await?;
-            point(Point::SweepBegan);
-            done += 1;
-        }
-        for (id, subject) in overdue {
-            let moved = self
-                .store()
-                .write(async |tx| {
-                    people::lock(tx, subject).await?;
-                    let request = requests::lock(tx, id).await?;
-                    let mut deed = Deed { app: self, tx, caller: &caller, now };
-                    deed.time_out(request).await
-                })
-                .await?;
-            point(Point::SweepTimedOut);
-            done += usize::from(moved);
-        }
+        let held = self.give_up_held().await? + self.sort_out_poison().await?;
+        let ended =
+            each(ends.iter().map(|(id, subject)| self.end_due(*id, *subject, now)).collect()).await;
+        let begun =
+            each(begins.iter().map(|(id, subject)| self.begin_due(*id, *subject, now)).collect())
+                .await;
+        let late =
+            each(overdue.iter().map(|(id, subject)| self.time_out(*id, *subject, now)).collect())
+                .await;
+        let done = held + ended.0 + begun.0 + late.0;
         if 0 < done {
             self.wake();
         }
-        Ok(done)
+        ended.1.and(begun.1).and(late.1).map(|()| done)
     }
+
+    /// Takes back what has come to its end; whether it had not been moved since.
+    async fn end_due(&self, id: AssignmentId, subject: SubjectId, now: Timestamp) -> Result<bool> {
+        let caller = Caller::system();
+        let moved = self
+            .store()
+            .write(async |tx| {
+                people::lock(tx, subject).await?;
+                let assignment = assignments::lock(tx, id).await?;
+                let over = assignment.end.is_some_and(|end| end <= now);
+                if !assignment.state.is_live() || !over {
+                    return Ok(false);
+                }
+                let mut deed = Deed { app: self, tx, caller: &caller, now };
+                deed.remove_by_system(&assignment, "its end was reached").await?;
+                Ok::<_, Error>(true)
+            })
+            .await?;
+        point(Point::SweepEnded);
+        Ok(moved)
+    }
+
+    /// Begins what has come to its start; whether it had not been moved since.
+    async fn begin_due(&self, id: RequestId, subject: SubjectId, now: Timestamp) -> Result<bool> {
+        let caller = Caller::system();
+        let moved = self
+            .store()
+            .write(async |tx| {
+                people::lock(tx, subject).await?;
+                let mut request = requests::lock(tx, id).await?;
+                let mut deed = Deed { app: self, tx, caller: &caller, now };
+                match deed.advance(&mut request, Event::Tick, None).await {
+                    // Somebody else moved it since it was listed.
+                    Err(Error::Refused(_)) => Ok(false),
+                    outcome => outcome.map(|()| true),
+                }
+            })
+            .await?;
+        point(Point::SweepBegan);
+        Ok(moved)
+    }
+
+    /// Ends the wait for a decision that is overdue; whether it had not been made since.
+    async fn time_out(&self, id: RequestId, subject: SubjectId, now: Timestamp) -> Result<bool> {
+        let caller = Caller::system();
+        let moved = self
+            .store()
+            .write(async |tx| {
+                people::lock(tx, subject).await?;
+                let request = requests::lock(tx, id).await?;
+                let mut deed = Deed { app: self, tx, caller: &caller, now };
+                deed.time_out(request).await
+            })
+            .await?;
+        point(Point::SweepTimedOut);
+        Ok(moved)
+    }
+}
+
+/// Gives each thing its turn, some beside each other since they share commits; how many moved, and the
+/// first fault. What cannot be moved does not hold up what comes after it.
+async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> (usize, Result<()>) {
+    let mut turns = stream::iter(turns).buffer_unordered(BESIDE);
+    let (mut moved, mut outcome) = (0, Ok(()));
+    while let Some(turn) = turns.next().await {
+        match turn {
+            Ok(is_moved) => moved += usize::from(is_moved),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    (moved, outcome)
 }

@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use crate::deed::Deed;
 use crate::deployment::{self, Rounds};
 use crate::hands::Broken;
-use crate::lanes::{Lanes, is_strained};
+use crate::lanes::Lanes;
 use crate::{App, Caller, Error, Result};
 
 /// Longest sleep of an idle worker: what no wake-up announced is found after so long.
@@ -56,7 +56,7 @@ const AWAY_PAUSE: Duration = Duration::from_secs(1);
 /// Most targets that are worked for.
 pub const MAX_TARGETS: usize = 1_000;
 /// Most deliveries in one claim.
-const CLAIM_LIMIT: usize = 512;
+pub(crate) const CLAIM_LIMIT: usize = 512;
 
 /// A claimed delivery with what its call needs.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl App {
 
     /// Like [`App::claim`], if the target is still as it was read: what was paused or given other
     /// settings since is not called as it was before. `None`: it changed.
-    async fn claim_as(
+    pub(crate) async fn claim_as(
         &self,
         target: TargetId,
         version: Option<i64>,
@@ -441,7 +441,7 @@ impl App {
     }
 
     /// The connector of a target; one that only answers with the reason if it cannot be opened.
-    fn hand(&self, target: &TargetRow) -> Arc<dyn Connector> {
+    pub(crate) fn hand(&self, target: &TargetRow) -> Arc<dyn Connector> {
         match self.hands().get(target) {
             Ok(connector) => connector,
             Err(fault) => Arc::new(Broken(fault)),
@@ -478,19 +478,22 @@ impl App {
             (Every::new(NOTICES), Beside::default(), Beside::default());
         let mut compare = Every::new(COMPARE);
         let mut read_targets = Every::new(TARGETS_AGE);
-        let (mut jobs, mut holders) = (Beside::default(), Beside::default());
+        let (mut jobs, mut due, mut holders) =
+            (Beside::default(), Beside::default(), Beside::default());
         let (mut causes, mut drift) = (Beside::default(), Beside::default());
         let mut rounds = Rounds::new();
         let mut stopping = false;
         let stop = Arc::new(AtomicBool::new(false));
         report("recover", self.recover().await);
         point(Point::OpenRecovered);
+        // What came to its end while nobody worked is taken back before anything is given.
+        report("sweep", self.sweep_all_due(&stop).await);
         loop {
             let away = !stopping && self.is_away().await;
             if !stopping && !away && !self.go_rounds(&mut rounds).await {
                 if sweep.is_due() {
-                    // What has come to its end is taken back before anything else is given.
-                    report("sweep", self.sweep_due().await);
+                    let (app, stop) = (self.clone(), Arc::clone(&stop));
+                    due.begin(async move { report("sweep", app.sweep_all_due(&stop).await) });
                     let app = self.clone();
                     holders.begin(async move { report("holders", app.sweep_holders().await) });
                     match self.circuits_to_check().await {
@@ -542,7 +545,7 @@ impl App {
             }
             if stopping && lanes.in_flight() == 0 {
                 // A notice that is cut off is sent once more, under the same id.
-                for beside in [jobs, holders, causes, drift, rounds.work] {
+                for beside in [jobs, due, holders, causes, drift, rounds.work] {
                     beside.end().await;
                 }
                 return;
@@ -580,62 +583,6 @@ impl App {
     /// met it first has told it.
     async fn is_away(&self) -> bool {
         self.store().is_troubled() && self.ready().await.is_err()
-    }
-
-    /// Claims for every lane with room; says whether a target changed since it was read.
-    async fn fill_lanes(
-        &self,
-        lanes: &mut Lanes,
-        sender: &mpsc::UnboundedSender<(TargetId, bool)>,
-    ) -> bool {
-        let mut changed = false;
-        let calls = self.settings().worker_calls;
-        for lane in lanes.each() {
-            let free = lane.free(calls);
-            if free == 0 {
-                continue;
-            }
-            let connector = self.hand(&lane.target);
-            let limit = free.saturating_mul(connector.batch_size()).clamp(1, CLAIM_LIMIT);
-            let version = Some(lane.target.version);
-            let batches = match self.claim_as(lane.target.id, version, &*connector, limit).await {
-                Ok(Some(batches)) => batches,
-                Ok(None) => {
-                    changed = true;
-                    continue;
-                }
-                Err(error) => {
-                    report::<(), _>("claim", Err(error));
-                    continue;
-                }
-            };
-            for batch in batches {
-                lane.in_flight += 1;
-                let app = self.clone();
-                let connector = Arc::clone(&connector);
-                let sender = sender.clone();
-                let target = lane.target.id;
-                tokio::spawn(async move {
-                    let answers = app.carry(&*connector, &batch).await;
-                    report("circuit", app.note_call(target, &answers).await);
-                    point(Point::DeliveryNoted);
-                    // The slot is free as soon as the target has answered.
-                    let _ = sender.send((target, is_strained(&answers)));
-                    app.settle_all(&batch, &answers, connector.can_observe()).await;
-                });
-            }
-        }
-        changed
-    }
-
-    async fn settle_all(&self, batch: &Batch, answers: &[Answer], can_observe: bool) {
-        let settling = batch
-            .iter()
-            .zip(answers)
-            .map(|(claimed, answer)| self.settle(claimed, answer, can_observe, batch.len()));
-        for outcome in futures_util::future::join_all(settling).await {
-            report("settle", outcome);
-        }
     }
 }
 

@@ -276,8 +276,8 @@ pub async fn troubled(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<(TargetId, St
         .query(
             "select t.id, t.display_name,
                  (select count(*) from deliveries d
-                  where d.target_id = t.id and not d.wanted
-                      and d.phase in ('due', 'inFlight', 'stuck'))
+                  where d.target_id = t.id and not d.wanted and d.phase <> 'settled'
+                      and d.phase <> 'failed')
              from circuits c join targets t on t.id = c.target_id
              where c.state <> 'closed' and not t.is_paused
              order by t.display_name, t.id limit $1",

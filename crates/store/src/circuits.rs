@@ -3,9 +3,10 @@
 use accede_domain::Timestamp;
 use accede_domain::circuit::{Circuit, Reason, State};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::TargetId;
+use accede_domain::id::{DeliveryId, SubjectId, TargetId};
 
 use crate::deliveries::LastFault;
+use crate::requests::limit_value;
 use crate::{Error, Result, Row, Sql, Tx, params};
 
 /// A target's circuit with the words of what opened it.
@@ -126,7 +127,7 @@ pub async fn to_check(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<V
                   where d.target_id = c.target_id and d.phase in ('due', 'inFlight')
                       and d.ready_at_ms is not null)))
              order by c.check_at_ms limit $2",
-            params![now, crate::requests::limit_value(limit)],
+            params![now, limit_value(limit)],
         )
         .await?;
     rows.iter().map(|row| row.get(0)).collect()
@@ -137,7 +138,8 @@ pub async fn blame(tx: &mut Tx<'_>, target: TargetId, fault: &LastFault) -> Resu
     tx.execute(
         "update deliveries
          set cause_id = $2, fault_class = $3, fault_code = $4, fault_message = $5
-         where target_id = $1 and phase = 'due' and cause_id is null and awaited is null",
+         where target_id = $1 and phase = 'due' and phase <> 'settled' and cause_id is null
+             and awaited is null",
         params![
             target,
             fault.cause,
@@ -149,13 +151,41 @@ pub async fn blame(tx: &mut Tx<'_>, target: TargetId, fault: &LastFault) -> Resu
     .await
 }
 
+/// Grants that are wanted since before `since` and wait at a target whose circuit is open.
+//
+// SQLite takes an index over a part of a table only where the part's condition stands in the question:
+// so `phase <> 'settled'` beside `phase = 'due'`, here and elsewhere.
+pub async fn held_since(
+    tx: &mut Tx<'_>,
+    target: TargetId,
+    since: Timestamp,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(DeliveryId, SubjectId)>> {
+    let rows = tx
+        .query(
+            "select d.id, d.subject_id
+             from circuits c join deliveries d on d.target_id = c.target_id
+             where c.target_id = $1 and c.state = 'open' and d.phase = 'due'
+                 and d.phase <> 'settled' and d.wanted
+                 and d.since_at_ms <= $2
+                 and (d.awaited is null
+                     or d.awaited = 'target' and d.awaited_until_at_ms <= $3)
+                 and (d.uncertain_until_at_ms is null or d.uncertain_until_at_ms <= $3)
+             order by d.since_at_ms limit $4",
+            params![target, since, now, limit_value(limit)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
 /// The targets whose circuit is open.
 pub async fn open(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<TargetId>> {
     let rows = tx
         .query(
             "select target_id from circuits where check_at_ms is not null
              order by check_at_ms limit $1",
-            params![crate::requests::limit_value(limit)],
+            params![limit_value(limit)],
         )
         .await?;
     rows.iter().map(|row| row.get(0)).collect()

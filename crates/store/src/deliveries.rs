@@ -411,30 +411,6 @@ pub async fn ready(
     Ok(found)
 }
 
-/// Grants that are wanted since before `since` and wait at a target whose circuit is open.
-pub async fn held_since(
-    tx: &mut Tx<'_>,
-    target: TargetId,
-    since: Timestamp,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<(DeliveryId, SubjectId)>> {
-    let rows = tx
-        .query(
-            "select d.id, d.subject_id
-             from circuits c join deliveries d on d.target_id = c.target_id
-             where c.target_id = $1 and c.state = 'open' and d.phase = 'due' and d.wanted
-                 and d.since_at_ms <= $2
-                 and (d.awaited is null
-                     or d.awaited = 'target' and d.awaited_until_at_ms <= $3)
-                 and (d.uncertain_until_at_ms is null or d.uncertain_until_at_ms <= $3)
-             order by d.since_at_ms limit $4",
-            params![target, since, now, limit_value(limit)],
-        )
-        .await?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
-}
-
 /// When the next delivery of a target is ready, if any ever is.
 pub async fn next_ready(tx: &mut Tx<'_>, target: TargetId) -> Result<Option<Timestamp>> {
     let row = tx

@@ -1,8 +1,9 @@
 //! What the delivery queue looks like from outside: how much is undone, where, since when.
 
 use accede_domain::Timestamp;
+use accede_domain::id::TargetId;
 
-use crate::{Result, Tx};
+use crate::{Result, Tx, params};
 
 /// Deliveries of one target that are not done, in one phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,23 @@ pub async fn undone(tx: &mut Tx<'_>) -> Result<Vec<Undone>> {
             })
         })
         .collect()
+}
+
+/// The targets that may be called and at which something is ready: where a claim is worth its
+/// transaction. What a claim may take is for the claim to say.
+pub async fn ready_targets(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<TargetId>> {
+    let rows = tx
+        .query(
+            "select t.id from targets t left join circuits c on c.target_id = t.id
+             where not t.is_paused and (c.held_until_ms is null or c.held_until_ms <= $1)
+                 and (exists (select 1 from deliveries d
+                      where d.target_id = t.id and d.wanted = false and d.ready_at_ms <= $1)
+                  or exists (select 1 from deliveries d
+                      where d.target_id = t.id and d.wanted = true and d.ready_at_ms <= $1))",
+            params![now],
+        )
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Whether the database answers.

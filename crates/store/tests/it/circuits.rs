@@ -9,8 +9,8 @@ use accede_store::causes::{self, NewCause};
 use accede_store::circuits::{self, CircuitRow};
 use accede_store::deliveries::{self, DeliveryRow, Key, LastFault};
 use accede_store::targets;
-use accede_store::testing::stores;
-use accede_store::{Error, Result, Tx, params};
+use accede_store::testing::{plans, stores};
+use accede_store::{Engine, Error, Result, Tx, params, queue};
 
 use crate::shelf::{Shelf, at, nth, stock};
 
@@ -146,7 +146,7 @@ async fn what_waits_is_blamed_held_and_released() {
                 assert_eq!(hold.reason, Some(Reason::Credentials), "{engine}");
                 assert_eq!(hold.until, open().circuit.held_until(), "{engine}");
 
-                let held = deliveries::held_since(tx, target, at(0), at(300), 9).await?;
+                let held = circuits::held_since(tx, target, at(0), at(300), 9).await?;
                 let ids: Vec<_> = held.iter().map(|(id, _)| *id).collect();
                 assert_eq!(ids, vec![one], "{engine}: what may still happen is not given up");
 
@@ -159,6 +159,90 @@ async fn what_waits_is_blamed_held_and_released() {
                 };
                 assert_eq!(ready(tx, one).await?, at(300), "{engine}");
                 assert_eq!(ready(tx, two).await?, at(500), "{engine}");
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_target_is_worth_a_claim_while_something_is_ready_and_it_is_called() {
+    for (engine, store) in stores().await {
+        let shelf = stock(&store).await;
+        store
+            .write(async |tx| {
+                let target = shelf.target;
+                let ready = async |tx: &mut Tx<'_>, now| queue::ready_targets(tx, at(now)).await;
+                for (n, wanted) in [(1, true), (2, false)] {
+                    let phase = Phase::Due { at: at(500) };
+                    let due = Delivery { wanted, phase, ..Delivery::new(wanted, at(0)) };
+                    let id = deliver(tx, &shelf, n, due).await?;
+                    assert_eq!(ready(tx, 499).await?, Vec::new(), "{engine}");
+                    assert_eq!(ready(tx, 500).await?, vec![target], "{engine}");
+                    tx.execute(
+                        "update deliveries set ready_at_ms = null where id = $1",
+                        params![id],
+                    )
+                    .await?;
+                    assert_eq!(ready(tx, 500).await?, Vec::new(), "{engine}");
+                }
+                let due = Delivery {
+                    wanted: true,
+                    phase: Phase::Due { at: at(500) },
+                    ..Delivery::new(true, at(0))
+                };
+                deliver(tx, &shelf, 3, due).await?;
+                circuits::lock(tx, target).await?;
+                let quiet = circuit::throttled(Circuit::default(), at(600));
+                circuits::save(tx, target, &CircuitRow { circuit: quiet, fault: None }).await?;
+                assert_eq!(ready(tx, 599).await?, Vec::new(), "{engine}: it asked for quiet");
+                assert_eq!(ready(tx, 600).await?, vec![target], "{engine}");
+                let mut row = targets::lock(tx, target).await?.unwrap();
+                row.is_paused = true;
+                targets::save(tx, &mut row).await?;
+                assert_eq!(ready(tx, 600).await?, Vec::new(), "{engine}: it is paused");
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_every_second_reads_what_waits_and_not_what_is_settled() {
+    for (engine, store) in stores().await {
+        let shelf = stock(&store).await;
+        store
+            .write(async |tx| {
+                let target = shelf.target;
+                let due = if store.engine() == Engine::Sqlite {
+                    "deliveries_ready (target_id=? AND wanted=? AND ready_at_ms<?)"
+                } else {
+                    "deliveries_ready"
+                };
+                for plan in plans(tx, async |tx| queue::ready_targets(tx, at(1)).await).await? {
+                    assert_eq!(plan.matches(due).count(), 2, "{engine}: {plan}");
+                }
+                let undone = if store.engine() == Engine::Sqlite {
+                    "deliveries_undone (target_id=? AND phase=?"
+                } else {
+                    "deliveries_undone"
+                };
+                let fault = open().fault.unwrap();
+                let last = LastFault {
+                    cause: nth(900),
+                    class: fault.class,
+                    code: fault.code,
+                    message: fault.message,
+                };
+                let work = async |tx: &mut Tx<'_>| {
+                    circuits::held_since(tx, target, at(0), at(300), 9).await?;
+                    circuits::blame(tx, target, &last).await
+                };
+                for plan in plans(tx, work).await? {
+                    assert!(plan.contains(undone), "{engine}: {plan}");
+                }
                 Ok::<_, Error>(())
             })
             .await
