@@ -2,7 +2,7 @@
 
 use accede_domain::delivery::Phase;
 
-use crate::world::{Trouble, World, at, code, days, hours, minutes, until};
+use crate::world::{Trouble, World, at, code, days, from, hours, minutes, until};
 
 #[tokio::test]
 async fn an_assignment_that_reaches_its_end_is_removed_by_the_system() {
@@ -48,6 +48,37 @@ async fn an_end_that_was_slept_through_is_found_afterwards() {
 
     assert!(!hr.has(&uma, "staff"));
     assert_eq!(world.assignment_state(request).await, "expired");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_takes_back_everything_that_ended_meanwhile_before_it_gives() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let end = at("2026-03-04T17:00:00Z");
+    let mut ended = Vec::new();
+    // A sweep takes 200 at once.
+    for n in 0..201 {
+        let person = world.person(&format!("p{n}")).await;
+        ended.push(world.try_submit_for(&person, package, until(end)).await.unwrap());
+    }
+    world.work().await;
+    let begins = end.checked_add(minutes(1)).unwrap();
+    let uma = world.person("uma").await;
+    let later = world.try_submit_for(&uma, package, from(begins)).await.unwrap();
+    let before = hr.calls().len();
+    world.clock.set(begins);
+    world.app.clone().run_worker(async {}).await;
+
+    for request in ended {
+        assert_ne!(world.assignment_state(request).await, "delivered");
+    }
+    assert_eq!(world.state(later).await, "delivering");
+    let calls: Vec<String> = hr.calls().into_iter().skip(before).collect();
+    assert!(calls.iter().all(|call| call.starts_with("revoke")), "{calls:?}");
+    world.pass(minutes(1)).await;
+    assert_eq!(world.state(later).await, "delivered");
 }
 
 #[tokio::test]
