@@ -1,0 +1,208 @@
+//! What must be so when everything is at rest.
+
+use accede_domain::id::{RequestId, SubjectId, TargetId};
+use accede_store::params;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::oracle::{Oracle, Verdict, must};
+
+use super::History;
+
+impl History {
+    pub(super) fn at_rest(&self) -> Verdict {
+        for row in self.snapshot.deliveries.values() {
+            must!(
+                matches!(row.phase.as_str(), "settled" | "failed"),
+                "P8: two days after everything healed, {} is {} ({row:?}); before it stand {:?}",
+                row.id,
+                row.phase,
+                self.snapshot
+                    .deliveries
+                    .values()
+                    .filter(|other| other.target == row.target && other.ready_at.is_some())
+                    .collect::<Vec<_>>()
+            );
+        }
+        let open = Oracle::open_requests(&self.snapshot);
+        must!(open.is_empty(), "I2: requests are still on their way: {open:?}");
+        must!(self.snapshot.running_jobs == 0, "a job still runs");
+        Ok(())
+    }
+
+    /// Everything was compared since all healed: what was taken away outside is found and given again,
+    /// as far as a target can be read, and nothing that is told as there is not.
+    pub(super) async fn check_drift(&mut self) -> Verdict {
+        let sims = &self.sims;
+        self.drifted.retain(|(target, ..)| !sims[target].can_observe());
+        let found: Vec<(String, String, TargetId, Option<SubjectId>, String)> = self
+            .world
+            .store
+            .read(async |tx| {
+                let rows = tx
+                    .query(
+                        "select kind, state, target_id, subject_id, resource_origin_id
+                         from drift_findings",
+                        params![],
+                    )
+                    .await?;
+                rows.iter()
+                    .map(|row| {
+                        let (kind, state) = (row.get(0)?, row.get(1)?);
+                        Ok((kind, state, row.get(2)?, row.get(3)?, row.get(4)?))
+                    })
+                    .collect::<accede_store::Result<_>>()
+            })
+            .await
+            .unwrap();
+        for row in self.snapshot.deliveries.values() {
+            let sim = &self.sims[&row.target];
+            let is_there = sim.truth(&row.member()).is_some();
+            must!(
+                !sim.can_observe()
+                    || row.phase != "settled"
+                    || !matches!(row.observed.as_str(), "present" | "absent")
+                    || is_there == (row.observed == "present"),
+                "I8: {:?} is believed to be {} for days, and is not",
+                row.member(),
+                row.observed
+            );
+        }
+        let mut told = BTreeSet::new();
+        for (kind, state, target, subject, resource) in found {
+            self.count(&format!("drift {kind} {state}"));
+            let member = (subject.unwrap(), resource);
+            if kind == "extra" && state == "open" {
+                must!(
+                    self.sims[&target].truth(&member).is_some(),
+                    "{member:?} is told to have what they have not"
+                );
+                told.insert((target, member.clone()));
+            }
+            must!(kind != "missing" || state != "open", "{member:?} was not given it again");
+        }
+        for role in &self.roles {
+            let given = self.oracle.in_some_package(role.target, &role.origin);
+            for person in self.people.iter().filter(|_| self.sims[&role.target].can_observe()) {
+                let member = (person.subject, role.origin.clone());
+                let row = self.snapshot.deliveries.values().find(|row| {
+                    // What waits to be given is nothing extra when somebody gave it there.
+                    let is_ours = row.wanted || row.observed != "never";
+                    row.target == role.target && row.member() == member && is_ours
+                });
+                let is_there = self.sims[&role.target].truth(&member).is_some();
+                must!(
+                    row.is_some()
+                        || !is_there
+                        || !given
+                        || told.contains(&(role.target, member.clone())),
+                    "{member:?} have what nothing gives them, and it is not told"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// I1, I18: a timeline is a path, and every step of it stands in the audit log once.
+    pub(super) async fn check_timelines(&mut self) -> Verdict {
+        let lines: Vec<(RequestId, String)> = self
+            .world
+            .store
+            .read(async |tx| {
+                let rows = tx
+                    .query(
+                        "select request_id, kind from history order by request_id, at_ms, id",
+                        params![],
+                    )
+                    .await?;
+                rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+            })
+            .await
+            .map_err(|error: accede_store::Error| error.to_string())?;
+        let audits: Vec<(String, i64)> = self
+            .world
+            .store
+            .read(async |tx| {
+                let rows = tx
+                    .query(
+                        "select object_id, count(*) from audit
+                         where object_type = 'accessPackageAssignmentRequest'
+                             and action not in ('request submitted', 'resolved')
+                         group by object_id",
+                        params![],
+                    )
+                    .await?;
+                rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+            })
+            .await
+            .map_err(|error: accede_store::Error| error.to_string())?;
+        let audits: BTreeMap<String, i64> = audits.into_iter().collect();
+        for id in self.snapshot.requests.keys() {
+            // What moved it, and whether somebody settled a role of it by hand before that.
+            let mut kinds: Vec<(&str, bool)> = Vec::new();
+            let mut by_hand = false;
+            for (_, kind) in lines.iter().filter(|(request, _)| request == id) {
+                match kind.as_str() {
+                    "approversAsked" | "stageApproved" => {}
+                    "resolved" | "contradicted" => by_hand = true,
+                    kind => kinds.push((kind, std::mem::take(&mut by_hand))),
+                }
+            }
+            must!(kinds.first() == Some(&("submitted", false)), "{id} began with {kinds:?}");
+            for pair in kinds.windows(2) {
+                let ((before, _), (after, by_hand)) = (pair[0], pair[1]);
+                let rested = ["partiallyDelivered", "deliveryFailed"].contains(&before);
+                let settles =
+                    ["delivered", "partiallyDelivered", "deliveryFailed"].contains(&after);
+                must!(
+                    follows(before, after) || (by_hand && rested && settles),
+                    "I1: {after} after {before} in {kinds:?}"
+                );
+            }
+            let audited = audits.get(&id.to_string()).copied().unwrap_or(0);
+            must!(
+                usize::try_from(audited).unwrap() == kinds.len() - 1,
+                "I18: {audited} audit records for {kinds:?}"
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) async fn check_jobs(&mut self) -> Verdict {
+        for id in self.jobs.clone() {
+            let view = self
+                .world
+                .app
+                .get_job(&self.world.admin(), id)
+                .await
+                .map_err(|error| format!("{error:?}"))?;
+            let p = view.progress;
+            must!(
+                p.pending == 0 && p.accepted + p.refused + p.canceled == p.total,
+                "job {id} is over with {p:?}"
+            );
+            must!(view.is_over(), "job {id} does not end");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a line of a timeline may follow another one.
+fn follows(before: &str, after: &str) -> bool {
+    let next: &[&str] = match before {
+        "submitted" => &["approvalStarted", "scheduled", "deliveryStarted"],
+        "approvalStarted" => &["scheduled", "deliveryStarted", "denied", "expired", "canceled"],
+        "scheduled" => &["deliveryStarted", "canceled"],
+        "deliveryStarted" => {
+            &["blocked", "delivered", "partiallyDelivered", "deliveryFailed", "overtaken"]
+        }
+        "reprocessed" => {
+            &["blocked", "delivered", "partiallyDelivered", "deliveryFailed", "overtaken"]
+        }
+        "blocked" | "partiallyDelivered" | "deliveryFailed" => {
+            &["reprocessed", "cancelStarted", "canceled"]
+        }
+        "cancelStarted" | "overtaken" => &["canceled"],
+        _ => &[],
+    };
+    next.contains(&after)
+}
