@@ -3,6 +3,7 @@
 
 mod heal;
 mod lists;
+mod mishaps;
 mod outside;
 mod people;
 mod rest;
@@ -28,6 +29,30 @@ struct Worker {
     target: Option<TargetId>,
     claimed: VecDeque<Batch>,
     answered: VecDeque<(Claimed, Answer, usize)>,
+}
+
+/// Chance of its own for each family of faults that came later; `None` in histories without it, which
+/// are what they were before there was such a family.
+#[derive(Default)]
+struct Families {
+    /// What befalls the transactions of the store.
+    store: Option<Dice>,
+}
+
+impl Families {
+    fn draw(seed: u64) -> Families {
+        let mut which = Dice::new(seed.rotate_left(41));
+        let mut next = |turn| (which.below(3) == 0).then(|| Dice::new(seed.rotate_left(turn)));
+        Families { store: next(47) }
+    }
+}
+
+/// Which history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed {
+    pub number: u64,
+    /// Without the families of faults that came later: what was pinned before there were any.
+    pub plain: bool,
 }
 
 /// What a history came to.
@@ -57,6 +82,9 @@ pub struct History {
     workers: Vec<Worker>,
     /// Chance of its own for what people settle by hand; `None` in histories without that.
     by_hand: Option<Dice>,
+    families: Families,
+    /// After how many other transactions the mishap comes that waits for one.
+    mishap_after: usize,
     /// One process alone with its data directory, which takes leases over when it starts.
     alone: bool,
     paused: BTreeSet<TargetId>,
@@ -70,8 +98,8 @@ pub struct History {
 }
 
 impl History {
-    /// Runs the history of a seed.
-    pub async fn run(seed: u64) -> Result<Report, Failure> {
+    /// Runs a history.
+    pub async fn run(seed: Seed) -> Result<Report, Failure> {
         let mut history = History::new(seed).await;
         let outcome = history.live().await;
         for sim in history.sims.values() {
@@ -90,7 +118,9 @@ impl History {
         }
     }
 
-    async fn new(seed: u64) -> History {
+    async fn new(seed: Seed) -> History {
+        let families = if seed.plain { Families::default() } else { Families::draw(seed.number) };
+        let seed = seed.number;
         let mut dice = Dice::new(seed);
         let world = World::over(Store::open_in_memory().unwrap(), seed).await;
         let mut sims = BTreeMap::new();
@@ -168,6 +198,8 @@ impl History {
             sims,
             workers: Vec::new(),
             by_hand: Some(Dice::new(seed.rotate_left(29))).filter(|_| seed % 3 == 1),
+            families,
+            mishap_after: 0,
             alone,
             paused: BTreeSet::new(),
             drifted: BTreeSet::new(),
@@ -213,7 +245,9 @@ impl History {
         let steps = 60 + self.dice.below(50);
         for _ in 0..steps {
             self.steps += 1;
+            self.arm_mishap();
             let checks = self.step().await?;
+            self.end_mishap()?;
             if checks {
                 self.look().await?;
             }
@@ -222,8 +256,10 @@ impl History {
             }
             if let Some(mut dice) = self.by_hand.take() {
                 if dice.below(12) == 0 {
+                    self.arm_mishap();
                     // Boxed: the stack of a test is small.
                     Box::pin(self.settle_by_hand(&mut dice)).await?;
+                    self.end_mishap()?;
                     self.look().await?;
                 }
                 self.by_hand = Some(dice);

@@ -55,7 +55,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 
-use crate::history::{Failure, History, Report};
+use crate::history::{Failure, History, Report, Seed};
 
 /// Seeds in the ordinary test run.
 const SEEDS: u64 = 24;
@@ -167,7 +167,15 @@ const MUST_HAPPEN: &[&str] = &[
     "state canceled",
 ];
 
-fn run(seed: u64) -> Result<Report, Failure> {
+/// A line of the pinned seeds: a number, `plain` behind it if the history is one of before some families
+/// of faults, and why it stands there.
+fn pinned(line: &str) -> Option<Seed> {
+    let mut words = line.split('#').next()?.split_whitespace();
+    let number = words.next()?.parse().ok()?;
+    Some(Seed { number, plain: words.next() == Some("plain") })
+}
+
+fn run(seed: Seed) -> Result<Report, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let history = AssertUnwindSafe(History::run(seed)).catch_unwind();
@@ -182,37 +190,39 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn show(seed: u64, failure: &Failure, tail: usize) {
+fn show(seed: Seed, failure: &Failure, tail: usize) {
     let from = failure.trace.len().saturating_sub(tail);
     for line in &failure.trace[from..] {
         println!("    {line}");
     }
-    println!("seed {seed} FAILED: {}", failure.what);
+    let Seed { number, plain } = seed;
+    let plain = if plain { "ACCEDE_PLAIN=1 " } else { "" };
+    println!("seed {number} FAILED: {}", failure.what);
     println!(
-        "replay: ACCEDE_SEED={seed} cargo test -p accede-app --test simulation -- --nocapture"
+        "replay: {plain}ACCEDE_SEED={number} cargo test -p accede-app --test simulation -- --nocapture"
     );
 }
 
 #[test]
 fn every_history_heals() {
-    if let Some(seed) = number("ACCEDE_SEED") {
+    if let Some(number) = number("ACCEDE_SEED") {
+        let seed = Seed { number, plain: std::env::var_os("ACCEDE_PLAIN").is_some() };
         match run(seed) {
-            Ok(report) => println!("seed {seed}: {report:?}"),
+            Ok(report) => println!("seed {number}: {report:?}"),
             Err(failure) => {
                 show(seed, &failure, usize::MAX);
-                panic!("seed {seed}: {}", failure.what);
+                panic!("seed {number}: {}", failure.what);
             }
         }
         return;
     }
     let seeds = number("ACCEDE_SEEDS").unwrap_or(SEEDS);
     let stop = std::env::var_os("ACCEDE_STOP").is_some();
-    let pinned = PINNED.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok());
-    let mut list: Vec<u64> = pinned.collect();
+    let mut list: Vec<Seed> = PINNED.lines().filter_map(pinned).collect();
     if stop {
         list.clear();
     }
-    list.extend(1..=seeds);
+    list.extend((1..=seeds).map(|number| Seed { number, plain: false }));
     let outcome = run_all(&list, stop);
 
     let happened: u64 = outcome.counters.values().sum();
@@ -239,7 +249,7 @@ struct Outcome {
 }
 
 /// Runs seeds on as many threads as there are processors; each history has one thread.
-fn run_all(list: &[u64], stop: bool) -> Outcome {
+fn run_all(list: &[Seed], stop: bool) -> Outcome {
     let next = AtomicUsize::new(0);
     let ended = AtomicBool::new(false);
     let tried = AtomicU64::new(0);
@@ -252,7 +262,7 @@ fn run_all(list: &[u64], stop: bool) -> Outcome {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(seed) = list.get(at).copied() else { return };
                     let first = run(seed);
-                    let again = (first.is_ok() && seed <= TWICE && !stop).then(|| run(seed));
+                    let again = (first.is_ok() && seed.number <= TWICE && !stop).then(|| run(seed));
                     let mut outcome = outcome.lock().unwrap();
                     outcome.ran += 1;
                     let tried = 1 + tried.fetch_add(1, Ordering::Relaxed);
@@ -261,7 +271,7 @@ fn run_all(list: &[u64], stop: bool) -> Outcome {
                             if let Some(Ok(again)) = &again
                                 && again.hash != report.hash
                             {
-                                println!("seed {seed} FAILED: it gives two histories");
+                                println!("seed {} FAILED: it gives two histories", seed.number);
                                 outcome.failed += 1;
                             }
                             outcome.steps += report.steps;

@@ -13,6 +13,7 @@ use accede_domain::fault::Class;
 use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, SubjectId, TargetId};
 use accede_domain::pending::Accepted;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::deliveries::DeliveryRow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::snapshot::{Assignment, Delivery, Snapshot};
@@ -141,14 +142,32 @@ impl Oracle {
     pub fn claimed(&mut self, claims: &[&Claimed], snapshot: &Snapshot, now: Timestamp) -> Verdict {
         for claimed in claims {
             let id = claimed.row.id;
-            let key = &claimed.row.key;
-            let epoch = claimed.row.delivery.epoch;
+            match claimed.row.delivery.phase {
+                Phase::InFlight { action, .. } => {
+                    must!(action == claimed.action, "the claim of {id} says {:?}", claimed.action);
+                }
+                _ => return Err(format!("I7: {id} was claimed but is not in flight")),
+            }
+        }
+        let rows: Vec<&DeliveryRow> = claims.iter().map(|claimed| &claimed.row).collect();
+        self.in_flight(&rows, snapshot, now)
+    }
+
+    /// The same for rows that were claimed, whether or not whoever claimed them was told.
+    pub fn in_flight(
+        &mut self,
+        rows: &[&DeliveryRow],
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Verdict {
+        for row in rows {
+            let id = row.id;
+            let key = &row.key;
+            let epoch = row.delivery.epoch;
             let sees = self.sims[&key.target].can_observe();
-            let Phase::InFlight { action, deadline, lease_until, .. } = claimed.row.delivery.phase
-            else {
+            let Phase::InFlight { action, deadline, lease_until, .. } = row.delivery.phase else {
                 return Err(format!("I7: {id} was claimed but is not in flight"));
             };
-            must!(action == claimed.action, "the claim of {id} says {:?}", claimed.action);
             let wanted = self.wants(snapshot, key.subject, key.target, &key.resource, now);
             match action {
                 Action::Grant => must!(wanted, "I3: {id} is granted, but nobody wants it"),
@@ -162,14 +181,14 @@ impl Oracle {
                     lease.epoch,
                     lease.until
                 );
-                self.crash(id, &claimed.row.delivery);
+                self.crash(id, &row.delivery);
                 if lease.mutates {
                     self.doubtful.insert(id, lease.deadline.checked_add(WORKED_ON).unwrap());
                 }
             }
-            let broken = self.crashed(id, &claimed.row.delivery);
+            let broken = self.crashed(id, &row.delivery);
             must!(
-                broken < 5 || !claimed.row.delivery.wanted,
+                broken < 5 || !row.delivery.wanted,
                 "poison: {id} is tried by itself after {broken} break-downs"
             );
             let last = self.epochs.insert(id, epoch).unwrap_or(0);

@@ -1,10 +1,11 @@
 //! What people do: ask, decide, remove, reprocess, settle by hand, change what there is.
 
-use accede_app::Error;
+use accede_app::creations::{Key, Repeat};
 use accede_app::packages::RoleChoice;
 use accede_app::reprocess::Selection;
 use accede_app::requests::{ForWhom, NewRequest};
 use accede_app::users::UserChange;
+use accede_app::{Caller, Error};
 use accede_domain::approval::Decision;
 use accede_domain::filter::Filter;
 use accede_domain::id::{AssignmentId, DeliveryId, RequestId, TargetId};
@@ -12,6 +13,7 @@ use accede_domain::request::Type;
 use accede_domain::resolution::Resolution;
 use accede_domain::schedule::Schedule;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::mishap::Mishap;
 
 use crate::dice::Dice;
 use crate::oracle::{Verdict, must};
@@ -20,6 +22,25 @@ use crate::world::{self, Somebody};
 
 use super::History;
 
+/// What came of something that somebody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It is done, and they were told.
+    Done,
+    /// It is done, and they were not told.
+    Unheard,
+    /// It was refused.
+    Refused,
+    /// It could not be done.
+    Failed,
+}
+
+impl Came {
+    pub(super) const fn is_done(self) -> bool {
+        matches!(self, Came::Done | Came::Unheard)
+    }
+}
+
 impl History {
     /// Records an outcome; a refusal must have changed nothing.
     pub(super) async fn outcome<T>(
@@ -27,13 +48,13 @@ impl History {
         what: &str,
         outcome: &accede_app::Result<T>,
         before: &Snapshot,
-    ) -> Result<bool, String> {
+    ) -> Result<Came, String> {
         let code = world::code(outcome);
         self.note(format!("{what}: {code}"));
         match outcome {
             Ok(_) => {
                 self.count(&format!("{} done", what.split(' ').next().unwrap_or_default()));
-                Ok(true)
+                Ok(Came::Done)
             }
             Err(
                 Error::Refused(_)
@@ -45,9 +66,16 @@ impl History {
                 self.count(&format!("{} refused", what.split(' ').next().unwrap_or_default()));
                 let after = Snapshot::take(&self.world.store).await;
                 must!(*before == after, "{what} was refused ({code}) and changed something");
-                Ok(false)
+                Ok(Came::Refused)
             }
-            Err(error) => Err(format!("{what} broke: {error:?}")),
+            Err(error) => {
+                if self.befell(what, error)? == Mishap::Unheard {
+                    return Ok(Came::Unheard);
+                }
+                let after = Snapshot::take(&self.world.store).await;
+                must!(*before == after, "{what} failed and changed something");
+                Ok(Came::Failed)
+            }
         }
     }
 
@@ -72,18 +100,20 @@ impl History {
         let before = self.snapshot.clone();
         let assigns = self.dice.below(4) == 0;
         let new = NewRequest { schedule, ..world::ask(package) };
-        let outcome = if assigns {
-            let new = NewRequest {
-                request_type: Type::AdminAdd,
-                target: ForWhom::User(person.user),
-                ..new
-            };
-            self.world.app.submit_request(&self.world.admin(), new).await
+        let (caller, new) = if assigns {
+            let target = ForWhom::User(person.user);
+            (self.world.admin(), NewRequest { request_type: Type::AdminAdd, target, ..new })
         } else {
-            self.world.app.submit_request(&person.caller(), new).await
+            (person.caller(), new)
         };
-        let what = if assigns { "assign" } else { "submit" };
-        let done = self.outcome(&format!("{what} {}", person.name), &outcome, &before).await?;
+        let what = format!("{} {}", if assigns { "assign" } else { "submit" }, person.name);
+        let done = match self.families.store.as_mut().map(Dice::next) {
+            None => {
+                let outcome = self.world.app.submit_request(&caller, new).await;
+                self.outcome(&what, &outcome, &before).await?.is_done()
+            }
+            Some(key) => Box::pin(self.submit_once(&what, &caller, new, key)).await?,
+        };
         let twice = before.requests.values().any(|request| {
             request.subject == person.subject
                 && request.package == package
@@ -94,6 +124,37 @@ impl History {
         });
         must!(!(done && twice), "a second open request for the same person and package");
         Ok(())
+    }
+
+    /// Somebody asks under a key of their own, and again under the same one while they do not know
+    /// whether they did: once is enough.
+    async fn submit_once(
+        &mut self,
+        what: &str,
+        caller: &Caller,
+        new: NewRequest,
+        key: u64,
+    ) -> Result<bool, String> {
+        let before = self.snapshot.clone();
+        let app = self.world.app.clone();
+        let repeat = Repeat::new(Key::Named(key.to_string()), "requests", what.as_bytes());
+        let repeat = repeat.map_err(|error| error.to_string())?;
+        let first = app.submit_request_once(caller, new.clone(), Some(&repeat)).await;
+        let came = self.outcome(what, &first, &before).await?;
+        if matches!(came, Came::Done | Came::Refused) {
+            return Ok(came == Came::Done);
+        }
+        let there = Snapshot::take(&self.world.store).await;
+        let made = there.requests.len() - before.requests.len();
+        must!(made == usize::from(came == Came::Unheard), "{what}: {came:?}, and made {made}");
+        let again = app.submit_request_once(caller, new, Some(&repeat)).await;
+        let done = self.outcome(what, &again, &there).await?.is_done();
+        let after = Snapshot::take(&self.world.store).await;
+        if came == Came::Unheard {
+            must!(done && there == after, "{what}: the same was asked for twice and done twice");
+            self.count("asked for once more and done once");
+        }
+        Ok(done)
     }
 
     pub(super) fn requests_in(&self, states: &[&str]) -> Vec<RequestId> {
@@ -116,7 +177,7 @@ impl History {
         let before = self.snapshot.clone();
         let outcome = self.world.decide(&who, id, decision).await;
         let what = format!("decide {} {decision:?}", who.name);
-        if self.outcome(&what, &outcome, &before).await? {
+        if self.outcome(&what, &outcome, &before).await?.is_done() {
             let request = &before.requests[&id];
             must!(request.subject != who.subject, "I11: somebody decided about themself");
             must!(!self.oracle.inactive.contains(&who.subject), "I11: a disabled person decided");
@@ -130,7 +191,7 @@ impl History {
         let before = self.snapshot.clone();
         let outcome = self.world.cancel(id).await;
         let state = before.requests[&id].state.clone();
-        let done = self.outcome(&format!("cancel {state}"), &outcome, &before).await?;
+        let done = self.outcome(&format!("cancel {state}"), &outcome, &before).await?.is_done();
         let may = !matches!(state.as_str(), "delivering" | "delivered" | "denied" | "canceled");
         must!(!done || may, "a request that was {state} was canceled");
         Ok(())
@@ -162,7 +223,12 @@ impl History {
         let outcome = self.world.reprocess(id).await;
         let request = before.requests[&id].clone();
         let what = format!("reprocess {}", request.state);
-        let done = self.outcome(&what, &outcome, &before).await?;
+        let came = self.outcome(&what, &outcome, &before).await?;
+        if came == Came::Failed {
+            return Ok(());
+        }
+        self.end_mishap()?;
+        let done = came.is_done();
         let once = Snapshot::take(&self.world.store).await;
         if done {
             self.check_reprocessed(&before, &once, id, now)?;
@@ -288,7 +354,10 @@ impl History {
                 must!(state == self.snapshot, "settling {id} by hand failed and changed something");
                 self.count("settling by hand refused");
             }
-            Err(error) => return Err(format!("settling by hand broke: {error:?}")),
+            Err(error) => match self.befell("by-hand", error)? {
+                Mishap::Unheard => {}
+                _ => must!(state == self.snapshot, "it failed and changed something"),
+            },
         }
         Ok(())
     }
@@ -317,7 +386,7 @@ impl History {
             }
         }
         let view = app.plan_reprocess(&admin, &selection).await;
-        let planned = self.outcome("plan", &view, &before).await?;
+        let planned = self.outcome("plan", &view, &before).await?.is_done();
         let after = Snapshot::take(&self.world.store).await;
         must!(before == after, "a plan changed something");
         let Ok(view) = view else { return Ok(()) };
@@ -338,13 +407,20 @@ impl History {
         }
         let first = app.run_plan(&admin, view.plan.id, &view.plan.digest).await;
         let again = app.run_plan(&admin, view.plan.id, &view.plan.digest).await;
-        match (&first, &again) {
-            (Ok(first), Ok(again)) => {
-                must!(first.job.id == again.job.id, "I10: a plan was run twice");
-                self.jobs.push(first.job.id);
+        for error in [&first, &again].into_iter().filter_map(|outcome| outcome.as_ref().err()) {
+            self.befell("job", error)?;
+        }
+        let is_one = match (&first, &again) {
+            (Ok(first), Ok(again)) => first.job.id == again.job.id,
+            _ => true,
+        };
+        must!(is_one, "I10: a plan was run twice");
+        match again.or(first) {
+            Ok(run) => {
+                self.jobs.push(run.job.id);
                 self.count("job");
             }
-            _ => return Err(format!("a fresh plan does not run: {}", world::code(&first))),
+            Err(error) => return Err(format!("a fresh plan does not run: {error:?}")),
         }
         Ok(())
     }
@@ -356,7 +432,7 @@ impl History {
         let before = self.snapshot.clone();
         let admin = self.world.admin();
         let app = self.world.app.clone();
-        let done = if self.oracle.present_roles(package).contains(&key) {
+        let came = if self.oracle.present_roles(package).contains(&key) {
             let outcome = app.remove_role_scope(&admin, package, role.role, role.scope).await;
             self.outcome("take-role", &outcome, &before).await?
         } else {
@@ -368,7 +444,10 @@ impl History {
             let outcome = app.add_role_scope(&admin, package, &choice, None).await;
             self.outcome("add-role", &outcome, &before).await?
         };
-        must!(done, "a package could not be changed");
+        if came == Came::Failed {
+            return Ok(());
+        }
+        must!(came.is_done(), "a package could not be changed");
         let mut roles = self.oracle.present_roles(package).clone();
         if !roles.remove(&key) {
             roles.insert(key);
@@ -384,7 +463,11 @@ impl History {
         let change = UserChange { account_enabled: Some(enabled), ..UserChange::default() };
         let outcome = self.world.app.change_user(&self.world.admin(), &person.name, change).await;
         let what = format!("{} {}", if enabled { "enable" } else { "disable" }, person.name);
-        must!(self.outcome(&what, &outcome, &before).await?, "{what} failed");
+        let came = self.outcome(&what, &outcome, &before).await?;
+        if came == Came::Failed {
+            return Ok(());
+        }
+        must!(came.is_done(), "{what} was refused");
         if enabled {
             self.oracle.inactive.remove(&person.subject);
         } else {
@@ -397,7 +480,17 @@ impl History {
         let targets: Vec<TargetId> = self.sims.keys().copied().collect();
         let target = *self.dice.pick(&targets);
         let is_paused = !self.paused.contains(&target);
-        self.world.pause(target, is_paused).await;
+        let (app, admin) = (self.world.app.clone(), self.world.admin());
+        let outcome = if is_paused {
+            app.pause_target(&admin, target).await.map(drop)
+        } else {
+            app.resume_target(&admin, target).await.map(drop)
+        };
+        if let Err(error) = &outcome
+            && self.befell("pause", error)? != Mishap::Unheard
+        {
+            return Ok(());
+        }
         self.note(format!("a target is {}", if is_paused { "paused" } else { "resumed" }));
         if is_paused {
             self.paused.insert(target);

@@ -5,8 +5,8 @@ use accede_domain::circuit::Admission;
 use accede_domain::delivery::{Answer, Phase};
 use accede_domain::id::{DeliveryId, TargetId};
 use accede_domain::{SignedDuration, Timestamp};
-use accede_store::circuits;
-use accede_store::params;
+use accede_store::mishap::Mishap;
+use accede_store::{circuits, deliveries, params};
 
 use crate::oracle::{Verdict, must};
 use crate::snapshot::Snapshot;
@@ -53,32 +53,19 @@ impl History {
             self.count("crash during a sweep");
             return self.die(n).await;
         };
-        let swept = swept.map_err(|error| format!("sweep: {error:?}"))?;
         let now = self.world.now();
-        let swept_state = Snapshot::take(&self.world.store).await;
-        self.oracle.spread(&swept_state)?;
-        for assignment in swept_state.assignments.values() {
-            must!(
-                !assignment.is_live() || assignment.end.is_none_or(|end| now < end),
-                "I15: {} outlived its end and a sweep",
-                assignment.id
-            );
-        }
-        for request in swept_state.requests.values() {
-            must!(
-                request.state != "scheduled" || request.begins.is_some_and(|at| now < at),
-                "request {} was not begun by a sweep",
-                request.id
-            );
-        }
+        // Whoever could not take back what came to its end gives nothing before that.
+        let Some(swept) = self.unless_befallen("sweep", swept)? else { return Ok(()) };
+        self.check_swept(now).await?;
         let turns = if self.dice.below(3) == 0 {
-            app.work_jobs().await.map_err(|error| format!("jobs: {error:?}"))?
+            let turns = app.work_jobs().await;
+            self.unless_befallen("jobs", turns)?.unwrap_or(0)
         } else {
             0
         };
         if self.dice.below(2) == 0 {
-            let checks =
-                app.check_circuits().await.map_err(|error| format!("checks: {error:?}"))?;
+            let checks = app.check_circuits().await;
+            let checks = self.unless_befallen("checks", checks)?.unwrap_or(0);
             if 0 < checks {
                 self.count("circuit checked");
             }
@@ -100,8 +87,13 @@ impl History {
         let sim = self.sims[&target].clone();
         let limit = 1 + self.dice.below(6);
         let admission = self.admission(target, now).await;
-        let batches =
-            app.claim(target, &*sim, limit).await.map_err(|error| format!("claim: {error:?}"))?;
+        let batches = match app.claim(target, &*sim, limit).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                self.befell("claim", &error)?;
+                return self.claimed_unheard(&before, now).await;
+            }
+        };
         let claims: Vec<&Claimed> = batches.iter().flatten().collect();
         self.within(admission, target, claims.len())?;
         let mixed = batches.iter().find(|batch| {
@@ -126,6 +118,42 @@ impl History {
         self.workers[n].target = Some(target);
         self.workers[n].claimed = batches.into();
         Ok(())
+    }
+
+    /// I15, PKG-06: what a sweep leaves.
+    async fn check_swept(&mut self, now: Timestamp) -> Verdict {
+        let swept_state = Snapshot::take(&self.world.store).await;
+        self.oracle.spread(&swept_state)?;
+        for assignment in swept_state.assignments.values() {
+            must!(
+                !assignment.is_live() || assignment.end.is_none_or(|end| now < end),
+                "I15: {} outlived its end and a sweep",
+                assignment.id
+            );
+        }
+        for request in swept_state.requests.values() {
+            must!(
+                request.state != "scheduled" || request.begins.is_some_and(|at| now < at),
+                "request {} was not begun by a sweep",
+                request.id
+            );
+        }
+        Ok(())
+    }
+
+    /// Nobody was told of a claim: either nothing was claimed, or what was is claimed by nobody who
+    /// lives, as if whoever claimed it had died.
+    async fn claimed_unheard(&mut self, before: &Snapshot, now: Timestamp) -> Verdict {
+        let after = Snapshot::take(&self.world.store).await;
+        let mut rows = Vec::new();
+        for (id, row) in &after.deliveries {
+            if row.phase == "inFlight" && before.deliveries[id].epoch < row.epoch {
+                let row = self.world.store.read(async |tx| deliveries::get(tx, *id).await).await;
+                rows.extend(row.map_err(|error: accede_store::Error| error.to_string())?);
+                self.count("claim unheard");
+            }
+        }
+        self.oracle.in_flight(&rows.iter().collect::<Vec<_>>(), before, now)
     }
 
     pub(super) async fn admission(&self, target: TargetId, now: Timestamp) -> Admission {
@@ -186,7 +214,8 @@ impl History {
                 must!(answers.len() == batch.len(), "an answer is missing");
                 // The process may die before it takes in what the call says of its target.
                 if self.dice.below(20) != 0 {
-                    app.note_call(target, &answers).await.map_err(|error| format!("{error:?}"))?;
+                    let noted = app.note_call(target, &answers).await;
+                    self.unless_befallen("circuit", noted)?;
                     // A circuit that opens gives what waits its cause.
                     self.look().await?;
                 }
@@ -218,10 +247,14 @@ impl History {
             let now = self.world.now();
             let before = Snapshot::take(&self.world.store).await;
             let discarded = self.discarded(claimed.row.id).await;
-            app.settle(&claimed, &answer, sees, size)
-                .await
-                .map_err(|error| format!("settle: {error:?}"))?;
+            let outcome = app.settle(&claimed, &answer, sees, size).await;
             let after = Snapshot::take(&self.world.store).await;
+            if let Err(error) = outcome
+                && self.befell("settle", &error)? != Mishap::Unheard
+            {
+                must!(before == after, "an answer was not taken down and changed something");
+                return Ok(());
+            }
             let discarded = discarded < self.discarded(claimed.row.id).await;
             if discarded {
                 self.count("late answer discarded");
@@ -284,7 +317,11 @@ impl History {
             }
             self.world.restart();
             let app = self.world.app.clone();
-            app.recover().await.map_err(|error| format!("recover: {error:?}"))?;
+            let recovered = app.recover().await;
+            if self.unless_befallen("recover", recovered)?.is_none() {
+                // Whoever runs the server starts it once more.
+                app.recover().await.map_err(|error| format!("recover: {error:?}"))?;
+            }
             self.oracle.recovered();
         } else {
             self.workers[n] = self.new_worker();
