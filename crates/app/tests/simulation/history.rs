@@ -1,6 +1,7 @@
 //! One seed, one history: an organization, its people, its targets, up to three workers that may die at
 //! any step, and the clock.
 
+mod drift;
 mod heal;
 mod lists;
 mod mishaps;
@@ -37,13 +38,15 @@ struct Worker {
 struct Families {
     /// What befalls the transactions of the store.
     store: Option<Dice>,
+    /// What targets say when they are read, and when they are compared.
+    readings: Option<Dice>,
 }
 
 impl Families {
     fn draw(seed: u64) -> Families {
         let mut which = Dice::new(seed.rotate_left(41));
         let mut next = |turn| (which.below(3) == 0).then(|| Dice::new(seed.rotate_left(turn)));
-        Families { store: next(47) }
+        Families { store: next(47), readings: next(53) }
     }
 }
 
@@ -119,7 +122,8 @@ impl History {
     }
 
     async fn new(seed: Seed) -> History {
-        let families = if seed.plain { Families::default() } else { Families::draw(seed.number) };
+        let mut families =
+            if seed.plain { Families::default() } else { Families::draw(seed.number) };
         let seed = seed.number;
         let mut dice = Dice::new(seed);
         let world = World::over(Store::open_in_memory().unwrap(), seed).await;
@@ -133,6 +137,9 @@ impl History {
                 // What a target lies about and does not show can never be known.
                 rates.lie = 0;
                 rates.ghost = 0;
+            }
+            if let Some(dice) = families.readings.as_mut().filter(|_| sees) {
+                rates = rates.with_readings(dice);
             }
             let batch = 1 + dice.below(3);
             let sim = Arc::new(Sim::new(dice.next(), sees, batch, rates, world.now()));
@@ -253,6 +260,13 @@ impl History {
             }
             if self.dice.below(16) == 0 {
                 self.read().await?;
+            }
+            if let Some(mut dice) = self.families.readings.take() {
+                if dice.below(8) == 0 {
+                    Box::pin(self.compare(&mut dice)).await?;
+                    self.look().await?;
+                }
+                self.families.readings = Some(dice);
             }
             if let Some(mut dice) = self.by_hand.take() {
                 if dice.below(12) == 0 {

@@ -4,7 +4,6 @@ use accede_app::worker::Claimed;
 use accede_app::{App, Error};
 use accede_domain::SignedDuration;
 use accede_domain::id::{AssignmentId, TargetId};
-use accede_store::params;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -179,17 +178,5 @@ impl History {
             self.run_for(SignedDuration::from_mins(1)).await?;
         }
         Ok(excused)
-    }
-
-    /// Whether a target is being compared.
-    pub(super) async fn is_comparing(&self) -> bool {
-        let running = "select count(*) from drift_sweeps where is_running";
-        let count: i64 = self
-            .world
-            .store
-            .read(async |tx| tx.query_one(running, params![]).await?.get(0))
-            .await
-            .unwrap();
-        0 < count
     }
 }

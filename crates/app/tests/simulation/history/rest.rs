@@ -1,8 +1,8 @@
 //! What must be so when everything is at rest.
 
-use accede_domain::id::{RequestId, SubjectId, TargetId};
+use accede_domain::id::RequestId;
 use accede_store::params;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::oracle::{Oracle, Verdict, must};
 
@@ -26,79 +26,6 @@ impl History {
         let open = Oracle::open_requests(&self.snapshot);
         must!(open.is_empty(), "I2: requests are still on their way: {open:?}");
         must!(self.snapshot.running_jobs == 0, "a job still runs");
-        Ok(())
-    }
-
-    /// Everything was compared since all healed: what was taken away outside is found and given again,
-    /// as far as a target can be read, and nothing that is told as there is not.
-    pub(super) async fn check_drift(&mut self) -> Verdict {
-        let sims = &self.sims;
-        self.drifted.retain(|(target, ..)| !sims[target].can_observe());
-        let found: Vec<(String, String, TargetId, Option<SubjectId>, String)> = self
-            .world
-            .store
-            .read(async |tx| {
-                let rows = tx
-                    .query(
-                        "select kind, state, target_id, subject_id, resource_origin_id
-                         from drift_findings",
-                        params![],
-                    )
-                    .await?;
-                rows.iter()
-                    .map(|row| {
-                        let (kind, state) = (row.get(0)?, row.get(1)?);
-                        Ok((kind, state, row.get(2)?, row.get(3)?, row.get(4)?))
-                    })
-                    .collect::<accede_store::Result<_>>()
-            })
-            .await
-            .unwrap();
-        for row in self.snapshot.deliveries.values() {
-            let sim = &self.sims[&row.target];
-            let is_there = sim.truth(&row.member()).is_some();
-            must!(
-                !sim.can_observe()
-                    || row.phase != "settled"
-                    || !matches!(row.observed.as_str(), "present" | "absent")
-                    || is_there == (row.observed == "present"),
-                "I8: {:?} is believed to be {} for days, and is not",
-                row.member(),
-                row.observed
-            );
-        }
-        let mut told = BTreeSet::new();
-        for (kind, state, target, subject, resource) in found {
-            self.count(&format!("drift {kind} {state}"));
-            let member = (subject.unwrap(), resource);
-            if kind == "extra" && state == "open" {
-                must!(
-                    self.sims[&target].truth(&member).is_some(),
-                    "{member:?} is told to have what they have not"
-                );
-                told.insert((target, member.clone()));
-            }
-            must!(kind != "missing" || state != "open", "{member:?} was not given it again");
-        }
-        for role in &self.roles {
-            let given = self.oracle.in_some_package(role.target, &role.origin);
-            for person in self.people.iter().filter(|_| self.sims[&role.target].can_observe()) {
-                let member = (person.subject, role.origin.clone());
-                let row = self.snapshot.deliveries.values().find(|row| {
-                    // What waits to be given is nothing extra when somebody gave it there.
-                    let is_ours = row.wanted || row.observed != "never";
-                    row.target == role.target && row.member() == member && is_ours
-                });
-                let is_there = self.sims[&role.target].truth(&member).is_some();
-                must!(
-                    row.is_some()
-                        || !is_there
-                        || !given
-                        || told.contains(&(role.target, member.clone())),
-                    "{member:?} have what nothing gives them, and it is not told"
-                );
-            }
-        }
         Ok(())
     }
 
