@@ -1,7 +1,9 @@
 //! One seed, one history: an organization, its people, its targets, up to three workers that may die at
 //! any step, and the clock.
 
+mod clock;
 mod drift;
+mod guards;
 mod heal;
 mod lists;
 mod mishaps;
@@ -10,14 +12,15 @@ mod people;
 mod rest;
 mod workers;
 
-use accede_app::App;
 use accede_app::worker::{Batch, Claimed};
+use accede_app::{App, Settings};
 use accede_domain::delivery::Answer;
 use accede_domain::id::{JobId, PackageId, SubjectId, TargetId};
 use accede_store::Store;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use self::clock::Clocks;
 use crate::dice::Dice;
 use crate::oracle::{Oracle, Verdict};
 use crate::snapshot::Snapshot;
@@ -40,13 +43,17 @@ struct Families {
     store: Option<Dice>,
     /// What targets say when they are read, and when they are compared.
     readings: Option<Dice>,
+    /// What waits for a second person.
+    guards: Option<Dice>,
+    /// What the machine's clock does.
+    clock: Option<Dice>,
 }
 
 impl Families {
     fn draw(seed: u64) -> Families {
         let mut which = Dice::new(seed.rotate_left(41));
         let mut next = |turn| (which.below(3) == 0).then(|| Dice::new(seed.rotate_left(turn)));
-        Families { store: next(47), readings: next(53) }
+        Families { store: next(47), readings: next(53), guards: next(59), clock: next(61) }
     }
 }
 
@@ -94,6 +101,9 @@ pub struct History {
     /// Memberships that somebody else took away since we last looked.
     drifted: BTreeSet<(TargetId, SubjectId, String)>,
     jobs: Vec<JobId>,
+    /// People whom an import disables, perhaps when a second person lets it.
+    leavers: Vec<Somebody>,
+    clocks: Clocks,
     trace: Vec<String>,
     hash: u64,
     steps: u64,
@@ -103,8 +113,9 @@ pub struct History {
 impl History {
     /// Runs a history.
     pub async fn run(seed: Seed) -> Result<Report, Failure> {
-        let mut history = History::new(seed).await;
-        let outcome = history.live().await;
+        // Boxed here and below: the stack of a test is small.
+        let mut history = Box::pin(History::new(seed)).await;
+        let outcome = Box::pin(history.live()).await;
         for sim in history.sims.values() {
             for (name, count) in sim.faults() {
                 *history.counters.entry(name).or_default() += count;
@@ -126,7 +137,11 @@ impl History {
             if seed.plain { Families::default() } else { Families::draw(seed.number) };
         let seed = seed.number;
         let mut dice = Dice::new(seed);
-        let world = World::over(Store::open_in_memory().unwrap(), seed).await;
+        let (settings, most) = match &mut families.guards {
+            Some(dice) => guards::settings(dice),
+            None => (Settings::default(), None),
+        };
+        let world = World::with(Store::open_in_memory().unwrap(), seed, settings).await;
         let mut sims = BTreeMap::new();
         let mut roles = Vec::new();
         for name in ["hr", "erp", "wiki"].iter().take(2 + dice.below(2)) {
@@ -151,6 +166,7 @@ impl History {
             sims.insert(id, sim);
         }
         let mut oracle = Oracle::new(sims.clone());
+        oracle.guard.most = most;
         let approver = world.person("approver").await;
         let boss = world.person("boss").await;
         let mut people = vec![boss.clone()];
@@ -211,11 +227,14 @@ impl History {
             paused: BTreeSet::new(),
             drifted: BTreeSet::new(),
             jobs: Vec::new(),
+            leavers: Vec::new(),
+            clocks: Clocks::default(),
             trace: Vec::new(),
             hash: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             counters: BTreeMap::new(),
         };
+        history.begin_clock().await;
         for _ in 0..1 + history.dice.below(3) {
             let worker = history.new_worker();
             history.workers.push(worker);
@@ -253,7 +272,7 @@ impl History {
         for _ in 0..steps {
             self.steps += 1;
             self.arm_mishap();
-            let checks = self.step().await?;
+            let checks = Box::pin(self.step()).await?;
             self.end_mishap()?;
             if checks {
                 self.look().await?;
@@ -268,10 +287,17 @@ impl History {
                 }
                 self.families.readings = Some(dice);
             }
+            if let Some(mut dice) = self.families.clock.take() {
+                Box::pin(self.tell_time(&mut dice)).await?;
+                self.families.clock = Some(dice);
+            }
+            if let Some(mut dice) = self.families.guards.take() {
+                Box::pin(self.be_second(&mut dice)).await?;
+                self.families.guards = Some(dice);
+            }
             if let Some(mut dice) = self.by_hand.take() {
                 if dice.below(12) == 0 {
                     self.arm_mishap();
-                    // Boxed: the stack of a test is small.
                     Box::pin(self.settle_by_hand(&mut dice)).await?;
                     self.end_mishap()?;
                     self.look().await?;
@@ -279,12 +305,13 @@ impl History {
                 self.by_hand = Some(dice);
             }
         }
-        self.heal().await
+        Box::pin(self.heal()).await
     }
 
     /// Reads everything and checks it.
     async fn look(&mut self) -> Verdict {
         self.snapshot = Snapshot::take(&self.world.store).await;
+        self.see_leavers().await;
         for request in self.snapshot.requests.values() {
             let name = format!("state {}", request.state);
             *self.counters.entry(name).or_default() += 1;
@@ -307,7 +334,7 @@ impl History {
     async fn step(&mut self) -> Result<bool, String> {
         match self.dice.below(100) {
             0..50 => self.work_a_while().await,
-            50..60 => self.pass_time().map(|()| false),
+            50..60 => self.pass_time().await.map(|()| false),
             60..69 => self.submit().await.map(|()| true),
             69..75 => self.decide().await.map(|()| true),
             75..77 => self.cancel().await.map(|()| true),

@@ -26,6 +26,9 @@ use crate::dice::Dice;
 /// again, not taken from the rules: a rule that forgets it must be noticed.
 pub const WORKED_ON: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long a call may take at most, whatever its deadline.
+const LONGEST_CALL: SignedDuration = SignedDuration::from_secs(60);
+
 /// How much later a grant may still take effect that a paused worker, or a network, held back: nothing can
 /// keep a target from that, so what was taken back is looked at once more when it is over.
 pub const GHOST: SignedDuration = SignedDuration::from_secs(90);
@@ -244,6 +247,32 @@ impl Sim {
         }
     }
 
+    /// The clock by which all this is told stepped: what is under way takes as long as before.
+    pub fn shift(&self, step: SignedDuration) {
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let moved = |at: Timestamp| at.checked_add(step).unwrap();
+        state.now = moved(state.now);
+        let pending =
+            [&mut state.late, &mut state.ghosts, &mut state.accepted, &mut state.stubborn];
+        for one in pending.into_iter().flatten() {
+            one.at = moved(one.at);
+        }
+        for (since, _) in state.past.values_mut().flatten() {
+            *since = moved(*since);
+        }
+        // By a clock that stepped nobody can say when a look at it is due.
+        state.haunted.clear();
+        state.came_late.clear();
+    }
+
+    /// Whether nothing is under way here.
+    pub fn is_quiet(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        let pending = [&state.late, &state.ghosts, &state.accepted, &state.stubborn];
+        pending.into_iter().all(Vec::is_empty)
+    }
+
     /// Calls from here on belong to a claim with this deadline.
     pub fn expect_calls_until(&self, deadline: Timestamp) {
         self.state.lock().unwrap().deadline = deadline;
@@ -403,6 +432,8 @@ impl State {
 
     fn ensure(&mut self, member: &Member, wanted: Wanted) -> Result<Done, Fault> {
         let rates = self.rates;
+        // Where the clock stepped back since the claim, a call still ends when its own time is over.
+        let deadline = self.deadline.min(self.now.checked_add(LONGEST_CALL).unwrap());
         let verb = if wanted == Wanted::Granted { "grant" } else { "revoke" };
         let fault = |class, code: &str| Err(Fault::new(class, code, format!("it said {code}")));
         if self.outage {
@@ -446,7 +477,7 @@ impl State {
         }
         if self.hits(rates.late) {
             self.count(&format!("late {verb}"));
-            let last = self.deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
+            let last = deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
             let span = usize::try_from(last - self.now.as_millisecond()).unwrap_or(1).max(1);
             // Half of them as late as can be.
             let wait = if self.dice.in_thousand(500) { span } else { 1 + self.dice.below(span) };
@@ -457,7 +488,7 @@ impl State {
         }
         if wanted == Wanted::Granted && self.hits(rates.ghost) {
             self.count("ghost grant");
-            let over = self.deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
+            let over = deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
             let span = usize::try_from(GHOST.as_millis()).unwrap();
             let at = over + i64::try_from(self.dice.below(span)).unwrap();
             let at = Timestamp::from_millisecond(at).unwrap();

@@ -7,6 +7,7 @@ use accede_store::params;
 
 use crate::dice::Dice;
 use crate::oracle::{Verdict, must};
+use crate::snapshot::Snapshot;
 use crate::target::Member;
 
 use super::History;
@@ -26,8 +27,17 @@ impl History {
         for sim in self.sims.values() {
             sim.take_listed();
         }
-        let compared = app.sweep_drift().await.map_err(|error| format!("drift: {error:?}"))?;
+        let rows = Snapshot::take(&self.world.store).await;
+        let compared = Box::pin(app.sweep_drift()).await;
+        let compared = compared.map_err(|error| format!("drift: {error:?}"))?;
         self.note(format!("{compared} compared"));
+        let compared_rows = Snapshot::take(&self.world.store).await;
+        self.oracle.extra_taken(&rows, &compared_rows, self.world.now())?;
+        let held =
+            |when: &Snapshot| when.held().filter(|(_, guard)| guard.cause == "extraAccess").count();
+        if held(&rows) < held(&compared_rows) {
+            self.count("extraAccess held");
+        }
         if 0 < compared {
             self.count("compared");
         }
@@ -126,6 +136,8 @@ impl History {
                     self.sims[&target].truth(&member).is_some(),
                     "{member:?} is told to have what they have not"
                 );
+            }
+            if kind == "extra" && (state == "open" || state == "dismissed") {
                 told.insert((target, member.clone()));
             }
             must!(kind != "missing" || state != "open", "{member:?} was not given it again");

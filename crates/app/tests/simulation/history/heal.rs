@@ -37,6 +37,7 @@ impl History {
             }
         }
         self.look().await?;
+        Box::pin(self.mend_clock()).await?;
         self.run_for(SignedDuration::from_hours(48)).await?;
         self.at_rest()?;
         // Comparing takes its small share of a target's calls, so it may not be through yet.
@@ -64,7 +65,7 @@ impl History {
         loop {
             let mut rounds = 0;
             loop {
-                let done = self.round(&app).await?;
+                let done = Box::pin(self.round(&app)).await?;
                 if done == 0 {
                     break;
                 }
@@ -72,13 +73,17 @@ impl History {
                 must!(rounds < 50, "the work of one instant never ends");
             }
             self.look().await?;
+            if self.decide_all().await? {
+                // What was let go on is work of this instant.
+                continue;
+            }
             let now = self.world.now();
             if until <= now {
                 return Ok(());
             }
             let step = now.checked_add(SignedDuration::from_mins(10)).unwrap();
             let next = self.world.next_event().await.unwrap_or(until);
-            self.set_clock(next.max(step).min(until));
+            self.set_clock(next.max(step).min(until)).await;
         }
     }
 
@@ -86,6 +91,7 @@ impl History {
     pub(super) async fn round(&mut self, app: &App) -> Result<usize, String> {
         let broke = |error: Error| format!("work broke: {error:?}");
         let mut done = app.sweep_once().await.map_err(broke)?;
+        self.see_leavers().await;
         done += app.work_jobs().await.map_err(broke)?;
         done += app.check_circuits().await.map_err(broke)?;
         let sims: Vec<(TargetId, Arc<Sim>)> =
@@ -112,7 +118,11 @@ impl History {
             }
             self.workers.pop();
         }
-        Ok(done + app.sweep_drift().await.map_err(broke)?)
+        let before = Snapshot::take(&self.world.store).await;
+        done += Box::pin(app.sweep_drift()).await.map_err(broke)?;
+        let after = Snapshot::take(&self.world.store).await;
+        self.oracle.extra_taken(&before, &after, self.world.now())?;
+        Ok(done)
     }
 
     pub(super) async fn carry_whole(&mut self, n: usize) -> Verdict {

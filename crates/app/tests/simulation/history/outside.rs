@@ -9,14 +9,17 @@ use crate::target::Poison;
 use super::History;
 
 impl History {
-    pub(super) fn pass_time(&mut self) -> Verdict {
+    pub(super) async fn pass_time(&mut self) -> Verdict {
         let seconds = *self.dice.pick(&[1, 3, 12, 31, 61, 300, 900, 3_700, 7 * 3_600, 26 * 3_600]);
-        self.set_clock(self.world.now().checked_add(SignedDuration::from_secs(seconds)).unwrap());
+        let now = self.world.now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        self.set_clock(now).await;
         self.note(format!("{seconds} s pass"));
         Ok(())
     }
 
-    pub(super) fn set_clock(&self, now: Timestamp) {
+    /// Time goes on, by the clock and by whatever else counts it.
+    pub(super) async fn set_clock(&mut self, now: Timestamp) {
+        self.pass_unseen(now.duration_since(self.world.now())).await;
         self.world.clock.set(now);
         for sim in self.sims.values() {
             sim.tick(now);

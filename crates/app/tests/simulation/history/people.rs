@@ -354,12 +354,20 @@ impl History {
                 must!(state == self.snapshot, "settling {id} by hand failed and changed something");
                 self.count("settling by hand refused");
             }
+            // Extra access that is taken away is nobody's assignment; it is settled where it is told.
+            Err(Error::NotFound { .. }) if !self.has_reason(id) => {
+                self.count("settling by hand refused");
+            }
             Err(error) => match self.befell("by-hand", error)? {
                 Mishap::Unheard => {}
                 _ => must!(state == self.snapshot, "it failed and changed something"),
             },
         }
         Ok(())
+    }
+
+    fn has_reason(&self, id: DeliveryId) -> bool {
+        self.snapshot.reasons.iter().any(|(_, delivery, _)| *delivery == id)
     }
 
     pub(super) async fn plan(&mut self) -> Verdict {
@@ -452,7 +460,13 @@ impl History {
         if !roles.remove(&key) {
             roles.insert(key);
         }
-        self.oracle.roles.get_mut(&package).unwrap().push(roles);
+        let after = Snapshot::take(&self.world.store).await;
+        self.oracle.roles_changed(package, roles, &after, self.world.now())?;
+        if after.is_held(package) {
+            self.count("packageRoles held");
+        } else if before.is_held(package) {
+            self.count("packageRoles withdrawn");
+        }
         Ok(())
     }
 

@@ -4,6 +4,8 @@ use accede_domain::id::RequestId;
 use accede_store::params;
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::oracle::{Oracle, Verdict, must};
 
 use super::History;
@@ -26,25 +28,25 @@ impl History {
         let open = Oracle::open_requests(&self.snapshot);
         must!(open.is_empty(), "I2: requests are still on their way: {open:?}");
         must!(self.snapshot.running_jobs == 0, "a job still runs");
+        let held = self.snapshot.held().count();
+        must!(held == 0, "I16: {held} changes wait although everything was decided about");
         Ok(())
     }
 
     /// I1, I18: a timeline is a path, and every step of it stands in the audit log once.
     pub(super) async fn check_timelines(&mut self) -> Verdict {
-        let lines: Vec<(RequestId, String)> = self
+        let mut lines: Vec<(RequestId, String, Uuid)> = self
             .world
             .store
             .read(async |tx| {
-                let rows = tx
-                    .query(
-                        "select request_id, kind from history order by request_id, at_ms, id",
-                        params![],
-                    )
-                    .await?;
-                rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+                let rows = tx.query("select request_id, kind, id from history", params![]).await?;
+                rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
             })
             .await
             .map_err(|error: accede_store::Error| error.to_string())?;
+        // In the order in which they were written: the clock may have stepped back between two lines, and
+        // ids count on.
+        lines.sort_by_key(|(request, _, id)| (*request, id.as_bytes()[8..12].to_vec()));
         let audits: Vec<(String, i64)> = self
             .world
             .store
@@ -67,7 +69,7 @@ impl History {
             // What moved it, and whether somebody settled a role of it by hand before that.
             let mut kinds: Vec<(&str, bool)> = Vec::new();
             let mut by_hand = false;
-            for (_, kind) in lines.iter().filter(|(request, _)| request == id) {
+            for (_, kind, _) in lines.iter().filter(|(request, ..)| request == id) {
                 match kind.as_str() {
                     "approversAsked" | "stageApproved" => {}
                     "resolved" | "contradicted" => by_hand = true,

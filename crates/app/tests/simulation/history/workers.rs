@@ -1,5 +1,6 @@
 //! What workers do: sweep, claim, call, take answers down, and die of it.
 
+use accede_app::App;
 use accede_app::worker::Claimed;
 use accede_domain::circuit::Admission;
 use accede_domain::delivery::{Answer, Phase};
@@ -25,7 +26,7 @@ impl History {
         if self.workers.iter().all(idle) && self.dice.below(3) != 0 {
             let soon = self.world.now().checked_add(SignedDuration::from_hours(7)).unwrap();
             if let Some(next) = self.world.next_event().await.filter(|next| *next <= soon) {
-                self.set_clock(next.max(self.world.now()));
+                self.set_clock(next.max(self.world.now())).await;
                 self.note("time goes on to what is due next".to_owned());
             }
         }
@@ -45,18 +46,21 @@ impl History {
 
     pub(super) async fn claim(&mut self, n: usize) -> Verdict {
         let app = self.workers[n].app.clone();
+        let unswept = self.see_clock(&app).await;
         let behind = self.snapshot.assignments.values().any(|one| self.oracle.is_behind(one));
         // The process may die while it brings people up to the roles of their packages.
         let polls = if behind && self.dice.below(3) == 0 { self.dice.below(9) } else { usize::MAX };
         let Some(swept) = drop_after(polls, app.sweep_once()).await else {
+            self.see_leavers().await;
             self.note(format!("worker {n}: dies in a sweep"));
             self.count("crash during a sweep");
             return self.die(n).await;
         };
         let now = self.world.now();
+        self.see_leavers().await;
         // Whoever could not take back what came to its end gives nothing before that.
         let Some(swept) = self.unless_befallen("sweep", swept)? else { return Ok(()) };
-        self.check_swept(now).await?;
+        self.check_swept(&app, &unswept, now).await?;
         let turns = if self.dice.below(3) == 0 {
             let turns = app.work_jobs().await;
             self.unless_befallen("jobs", turns)?.unwrap_or(0)
@@ -121,17 +125,20 @@ impl History {
     }
 
     /// I15, PKG-06: what a sweep leaves.
-    async fn check_swept(&mut self, now: Timestamp) -> Verdict {
-        let swept_state = Snapshot::take(&self.world.store).await;
-        self.oracle.spread(&swept_state)?;
-        for assignment in swept_state.assignments.values() {
+    async fn check_swept(&mut self, app: &App, unswept: &Snapshot, now: Timestamp) -> Verdict {
+        let swept = Snapshot::take(&self.world.store).await;
+        self.oracle.spread(&swept)?;
+        if app.clock_is_suspect() {
+            return self.check_suspended(unswept, &swept);
+        }
+        for assignment in swept.assignments.values() {
             must!(
                 !assignment.is_live() || assignment.end.is_none_or(|end| now < end),
                 "I15: {} outlived its end and a sweep",
                 assignment.id
             );
         }
-        for request in swept_state.requests.values() {
+        for request in swept.requests.values() {
             must!(
                 request.state != "scheduled" || request.begins.is_some_and(|at| now < at),
                 "request {} was not begun by a sweep",
@@ -322,6 +329,8 @@ impl History {
                 // Whoever runs the server starts it once more.
                 app.recover().await.map_err(|error| format!("recover: {error:?}"))?;
             }
+            self.end_mishap()?;
+            Box::pin(self.start_all()).await?;
             self.oracle.recovered();
         } else {
             self.workers[n] = self.new_worker();

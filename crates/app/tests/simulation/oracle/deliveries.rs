@@ -70,7 +70,9 @@ impl Oracle {
                 "I17: {id} was acknowledged and will never be read back"
             );
             must!(
-                !delivery.pre_existing || sim.was_before_us(&delivery.member()),
+                !delivery.pre_existing
+                    || sim.was_before_us(&delivery.member())
+                    || self.extra.contains(&id),
                 "{id} is said to have existed before us"
             );
             check_poison(delivery)?;
@@ -170,7 +172,8 @@ impl Oracle {
             "I4: {id} is still in the target, nobody wants it, and nothing will be done"
         );
         if due && !delivery.is_so() {
-            self.due_since.entry(id).or_insert(now);
+            // By a clock that stepped back it may be due since later.
+            self.due_since.entry(id).or_insert(now.max(delivery.since));
         } else {
             self.due_since.remove(&id);
         }

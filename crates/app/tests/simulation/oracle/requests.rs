@@ -52,6 +52,11 @@ impl Oracle {
             if let Some(before) = self.last.assignments.get(&id) {
                 must!(before.end == assignment.end, "I22: the end of {id} moved");
                 must!(before.roles <= assignment.roles, "{id} lost a change of its roles");
+                let waits = |when: &Snapshot| when.is_held(assignment.package);
+                must!(
+                    before.roles == assignment.roles || !waits(&self.last) || !waits(snapshot),
+                    "I16: {id} follows a change that waits for a second person"
+                );
                 must!(
                     before.state != "expired" || state == "expired",
                     "assignment {id} came back from its end"
