@@ -25,7 +25,7 @@ use crate::dice::Dice;
 use crate::oracle::{Oracle, Verdict};
 use crate::snapshot::Snapshot;
 use crate::target::{Poison, Rates, Sim};
-use crate::world::{self, Given, Somebody, World};
+use crate::world::{Given, Somebody, World};
 
 /// A process, or a lane of one, at work.
 struct Worker {
@@ -47,13 +47,21 @@ struct Families {
     guards: Option<Dice>,
     /// What the machine's clock does.
     clock: Option<Dice>,
+    /// Who edits policies.
+    policies: Option<Dice>,
 }
 
 impl Families {
     fn draw(seed: u64) -> Families {
         let mut which = Dice::new(seed.rotate_left(41));
         let mut next = |turn| (which.below(3) == 0).then(|| Dice::new(seed.rotate_left(turn)));
-        Families { store: next(47), readings: next(53), guards: next(59), clock: next(61) }
+        Families {
+            store: next(47),
+            readings: next(53),
+            guards: next(59),
+            clock: next(61),
+            policies: next(37),
+        }
     }
 }
 
@@ -183,13 +191,7 @@ impl History {
                     given.push(role);
                 }
             }
-            let asked = world::stage(&[world::user(&approver)], &[]);
-            let boss = world::stage(&[world::manager()], &[world::user(&approver)]);
-            let terms = match dice.below(4) {
-                0 => world::approved_terms(vec![asked]),
-                1 => world::approved_terms(vec![boss, asked]),
-                _ => world::open_terms(),
-            };
+            let terms = people::terms(&approver, dice.below(4));
             let package = world.package_under(&format!("package {n}"), &given, terms).await;
             let keys = given.iter().map(|role| (role.target, role.origin.clone())).collect();
             oracle.roles.insert(package, vec![keys]);
@@ -286,6 +288,12 @@ impl History {
                     self.look().await?;
                 }
                 self.families.readings = Some(dice);
+            }
+            if let Some(mut dice) = self.families.policies.take() {
+                if dice.below(6) == 0 {
+                    self.edit_policy(&mut dice).await;
+                }
+                self.families.policies = Some(dice);
             }
             if let Some(mut dice) = self.families.clock.take() {
                 Box::pin(self.tell_time(&mut dice)).await?;

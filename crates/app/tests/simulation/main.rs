@@ -16,7 +16,7 @@
 //! | I10 | reprocess: refused ones change nothing; that two are one is a story of its own |
 //! | I11 | not here: who may decide does not depend on faults and time; the matrix of callers has it |
 //! | I12 | stages after each step |
-//! | I13 | not here: no history edits a policy while it is asked; stories do |
+//! | I13 | stages of a request, after each step, while policies are edited: as many as it was asked with |
 //! | I14 | pairs of packages, after each step |
 //! | I15 | after each sweep: nothing outlives its end, and by a clock that is suspect nothing ends or begins |
 //! | I16 | at each change of a package: too much waits, and only that; what waits moves nobody |
@@ -30,9 +30,9 @@
 //! | I24 | one row per key is the database's own rule, and a second one an error here |
 //!
 //! Some families of faults are in some histories only, with chance of their own: what befalls the store's
-//! transactions (`history/mishaps.rs`), what targets say when they are read (`target.rs`), what waits for a second
-//! person (`history/guards.rs`), and what the machine's clock does (`history/clock.rs`). A pinned seed that is
-//! `plain` has none of them.
+//! transactions (`history/mishaps.rs`), what targets say when they are read (`target.rs`), what waits for
+//! a second person (`history/guards.rs`), what the machine's clock does (`history/clock.rs`), and edited
+//! policies. A pinned seed that is `plain` has none of them.
 //!
 //! Beside all that: what a person settles by hand is so, as the target says where it can be read; the poison lane is one
 //! call wide, and what breaks workers down is not tried by itself; a read-back, a second look, a late end of what was
@@ -197,6 +197,7 @@ const MUST_HAPPEN: &[&str] = &[
     "userImport released",
     "userImport rejected",
     "left by an import",
+    "policy edited while it was asked",
     "clock: it leaps",
     "clock: it steps back",
     "clock: it is set right",

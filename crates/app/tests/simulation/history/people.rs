@@ -9,6 +9,7 @@ use accede_app::{Caller, Error};
 use accede_domain::approval::Decision;
 use accede_domain::filter::Filter;
 use accede_domain::id::{AssignmentId, DeliveryId, RequestId, TargetId};
+use accede_domain::policy::Terms;
 use accede_domain::request::Type;
 use accede_domain::resolution::Resolution;
 use accede_domain::schedule::Schedule;
@@ -17,7 +18,7 @@ use accede_store::mishap::Mishap;
 
 use crate::dice::Dice;
 use crate::oracle::{Verdict, must};
-use crate::snapshot::{Part, Snapshot};
+use crate::snapshot::{Part, Request, Snapshot};
 use crate::world::{self, Somebody};
 
 use super::History;
@@ -33,6 +34,17 @@ pub(super) enum Came {
     Refused,
     /// It could not be done.
     Failed,
+}
+
+/// What a policy may ask for: nothing, an approval, or two.
+pub(super) fn terms(approver: &Somebody, which: usize) -> Terms {
+    let asked = world::stage(&[world::user(approver)], &[]);
+    let boss = world::stage(&[world::manager()], &[world::user(approver)]);
+    match which {
+        0 => world::approved_terms(vec![asked]),
+        1 => world::approved_terms(vec![boss, asked]),
+        _ => world::open_terms(),
+    }
 }
 
 impl Came {
@@ -468,6 +480,18 @@ impl History {
             self.count("packageRoles withdrawn");
         }
         Ok(())
+    }
+
+    /// Somebody edits a policy; whoever has asked under the former one is decided about by that (I13).
+    pub(super) async fn edit_policy(&mut self, dice: &mut Dice) {
+        let (package, which) = (*dice.pick(&self.packages), dice.below(4));
+        self.world.replace_terms(package, terms(&self.approver, which)).await;
+        self.note(format!("a policy is edited: {which}"));
+        let asked =
+            |request: &&Request| request.package == package && request.state == "pendingApproval";
+        if self.snapshot.requests.values().any(|request| asked(&request)) {
+            self.count("policy edited while it was asked");
+        }
     }
 
     pub(super) async fn change_person(&mut self) -> Verdict {

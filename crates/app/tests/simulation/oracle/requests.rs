@@ -145,6 +145,10 @@ impl Oracle {
                 .stages_of(id)
                 .map(|(_, _, status, result)| (status.as_str(), result.as_str()))
                 .collect();
+            if self.last.requests.contains_key(&id) {
+                let before = self.last.stages_of(id).count();
+                must!(before == stages.len(), "I13: {id} had {before} stages and has {stages:?}");
+            }
             if stages.is_empty() {
                 continue;
             }
