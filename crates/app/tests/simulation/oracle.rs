@@ -242,6 +242,14 @@ impl Oracle {
         }
     }
 
+    /// The clock is about to step: what is over by it is over for good.
+    pub fn clock_steps(&mut self, now: Timestamp) {
+        let leases = self.leases.values_mut().map(|lease| &mut lease.until);
+        for until in leases.chain(self.doubtful.values_mut()).filter(|until| **until <= now) {
+            *until = Timestamp::MIN;
+        }
+    }
+
     /// Every worker of the only process died and its leases were taken over.
     pub fn recovered(&mut self) {
         for lease in self.leases.values_mut() {

@@ -32,7 +32,7 @@ impl History {
         let compared = compared.map_err(|error| format!("drift: {error:?}"))?;
         self.note(format!("{compared} compared"));
         let compared_rows = Snapshot::take(&self.world.store).await;
-        self.oracle.extra_taken(&rows, &compared_rows, self.world.now())?;
+        self.oracle.compared(&rows, &compared_rows, self.world.now())?;
         let held =
             |when: &Snapshot| when.held().filter(|(_, guard)| guard.cause == "extraAccess").count();
         if held(&rows) < held(&compared_rows) {
@@ -132,8 +132,14 @@ impl History {
             self.count(&format!("drift {kind} {state}"));
             let member = (subject.unwrap(), resource);
             if kind == "extra" && state == "open" {
+                // What was taken away a moment ago is still to be confirmed.
+                let mut rows = self.snapshot.deliveries.values();
+                let is_taken = rows.any(|row| {
+                    let is_it = row.target == target && row.member() == member && !row.wanted;
+                    is_it && row.acknowledged.is_some() && row.ready_at.is_some()
+                });
                 must!(
-                    self.sims[&target].truth(&member).is_some(),
+                    is_taken || self.sims[&target].truth(&member).is_some(),
                     "{member:?} is told to have what they have not"
                 );
             }

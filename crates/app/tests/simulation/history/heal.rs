@@ -121,7 +121,7 @@ impl History {
         let before = Snapshot::take(&self.world.store).await;
         done += Box::pin(app.sweep_drift()).await.map_err(broke)?;
         let after = Snapshot::take(&self.world.store).await;
-        self.oracle.extra_taken(&before, &after, self.world.now())?;
+        self.oracle.compared(&before, &after, self.world.now())?;
         Ok(done)
     }
 

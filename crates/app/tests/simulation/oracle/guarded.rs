@@ -104,8 +104,24 @@ impl Oracle {
         plan
     }
 
-    /// Targets were compared: what is taken away of what nothing gave was there when it was last seen.
-    pub fn extra_taken(&mut self, before: &Snapshot, after: &Snapshot, now: Timestamp) -> Verdict {
+    /// Targets were compared: what is taken away of what nothing gave was there when it was last seen, and
+    /// what was given up and is there by now was read there.
+    pub fn compared(&mut self, before: &Snapshot, after: &Snapshot, now: Timestamp) -> Verdict {
+        for (id, row) in &after.deliveries {
+            let was = before.deliveries.get(id);
+            let is_read = was.is_some_and(|was| was.verified != row.verified && was.wanted);
+            if is_read && row.phase == "settled" {
+                let sim = &self.sims[&row.target];
+                must!(
+                    row.verified == Some(now)
+                        && (sim.truth(&row.member()).is_some() || sim.misread(&row.member())),
+                    "{id} was given up, and is settled without having been read"
+                );
+                self.verified.insert(*id, now);
+                self.doubtful.remove(id);
+                *self.seen.entry("given back outside".to_owned()).or_default() += 1;
+            }
+        }
         for (id, row) in &after.deliveries {
             let was = before.deliveries.get(id);
             let begins = was.is_none_or(|was| was.generation < row.generation);
