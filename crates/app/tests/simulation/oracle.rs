@@ -289,6 +289,10 @@ impl Oracle {
             Answer::Fault(fault) if fault.code == "panic" => {
                 self.crash(id, &claimed.row.delivery);
             }
+            // It is as it is wanted: whatever broke down before, there is nothing more to be done.
+            Answer::Present | Answer::Absent if after.is_so() => {
+                self.crashes.remove(&id);
+            }
             _ if claimed.action == Action::Observe => {}
             _ => {
                 self.crashes.remove(&id);
