@@ -47,6 +47,7 @@ impl History {
             }
             self.run_for(SignedDuration::from_mins(10)).await?;
         }
+        must!(!self.is_comparing().await, "a comparison never ends");
         self.check_drift().await?;
         self.read().await?;
         let excused = self.repair().await?;
