@@ -170,7 +170,6 @@ const MUST_HAPPEN: &[&str] = &[
     "settle mishap",
     "sweep mishap",
     "circuit mishap",
-    "jobs mishap",
     "recover mishap",
     "submit mishap",
     "decide mishap",

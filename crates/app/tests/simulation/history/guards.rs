@@ -11,7 +11,7 @@ use accede_store::users;
 
 use crate::dice::Dice;
 use crate::oracle::{Verdict, must};
-use crate::world::code;
+use crate::world::{Given, code};
 
 use super::History;
 
@@ -41,6 +41,15 @@ impl History {
                 let held: Vec<GuardId> = self.snapshot.held().map(|(id, _)| id).collect();
                 let Some(id) = dice.pick_any(&held) else { return Ok(()) };
                 Box::pin(self.rule(id, dice)).await?;
+            }
+            // Whoever made a change that waits takes a part of it back.
+            7..10 => {
+                let held = self.snapshot.held().find_map(|(_, guard)| guard.package);
+                let Some(package) = held else { return Ok(()) };
+                let waiting = self.oracle.waiting(package);
+                let is_it = |role: &&Given| waiting.contains(&(role.target, role.origin.clone()));
+                let Some(role) = self.roles.iter().find(is_it).cloned() else { return Ok(()) };
+                Box::pin(self.change_roles(package, &role)).await?;
             }
             _ => return Ok(()),
         }

@@ -8,7 +8,7 @@ use accede_app::users::UserChange;
 use accede_app::{Caller, Error};
 use accede_domain::approval::Decision;
 use accede_domain::filter::Filter;
-use accede_domain::id::{AssignmentId, DeliveryId, RequestId, TargetId};
+use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, TargetId};
 use accede_domain::policy::Terms;
 use accede_domain::request::Type;
 use accede_domain::resolution::Resolution;
@@ -19,7 +19,7 @@ use accede_store::mishap::Mishap;
 use crate::dice::Dice;
 use crate::oracle::{Verdict, must};
 use crate::snapshot::{Part, Request, Snapshot};
-use crate::world::{self, Somebody};
+use crate::world::{self, Given, Somebody};
 
 use super::History;
 
@@ -448,6 +448,11 @@ impl History {
     pub(super) async fn change_package(&mut self) -> Verdict {
         let package = *self.dice.pick(&self.packages);
         let role = self.dice.pick(&self.roles).clone();
+        self.change_roles(package, &role).await
+    }
+
+    /// Gives a package a role, or takes it from it.
+    pub(super) async fn change_roles(&mut self, package: PackageId, role: &Given) -> Verdict {
         let key = (role.target, role.origin.clone());
         let before = self.snapshot.clone();
         let admin = self.world.admin();

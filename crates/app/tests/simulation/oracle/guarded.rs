@@ -64,6 +64,15 @@ impl Oracle {
         Ok(())
     }
 
+    /// What a change that waits added to a package or took from it.
+    pub fn waiting(&self, package: PackageId) -> BTreeSet<(TargetId, String)> {
+        let former = self.guard.former.get(&package);
+        let present = self.present_roles(package);
+        former
+            .map(|former| former.symmetric_difference(present).cloned().collect())
+            .unwrap_or_default()
+    }
+
     /// A second person decided about a change of a package's roles.
     pub fn ruled(&mut self, package: PackageId, released: bool) {
         if let Some(former) = self.guard.former.remove(&package)
