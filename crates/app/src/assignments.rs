@@ -126,7 +126,7 @@ impl App {
                 audit::record(self, deed.tx, caller, record, now).await
             })
             .await?;
-        self.nudge_circuits().await?;
+        self.hurry_circuits(None).await;
         self.wake();
         Ok(())
     }

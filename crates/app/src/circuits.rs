@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::deed::Deed;
 use crate::reprocess::Selection;
 use crate::resources::within_deadline;
-use crate::worker::MAX_TARGETS;
+use crate::worker::{MAX_TARGETS, report};
 use crate::{App, Caller, Error, Result, audit};
 
 /// Grants that are given up in one sweep because their window ended while nothing could be called.
@@ -242,16 +242,21 @@ impl App {
         Ok(())
     }
 
-    /// Has every open circuit checked at once, because somebody wants something tried again.
-    pub(crate) async fn nudge_circuits(&self) -> Result<()> {
-        let open = self
-            .store()
-            .read(async |tx| Ok::<_, Error>(circuits::open(tx, MAX_TARGETS).await?))
-            .await?;
-        for target in open {
-            self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
-        }
-        Ok(())
+    /// Has circuits that are open checked at once, a target's or all, because somebody wants something
+    /// tried again. What they wanted is committed by now: if this fails, they are not told that it did,
+    /// and the circuits are checked in their own time.
+    pub(crate) async fn hurry_circuits(&self, target: Option<TargetId>) {
+        let hurried = async {
+            let open = match target {
+                Some(target) => vec![target],
+                None => self.store().read(async |tx| circuits::open(tx, MAX_TARGETS).await).await?,
+            };
+            for target in open {
+                self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        report("nudge", hurried.await);
     }
 
     /// Stores a circuit, if it moved, with what follows from that in the same transaction.

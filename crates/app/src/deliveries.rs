@@ -174,7 +174,7 @@ impl App {
                 Ok((named.row.key.target, changed))
             })
             .await?;
-        self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
+        self.hurry_circuits(Some(target)).await;
         self.wake();
         Ok(changed)
     }
@@ -216,7 +216,7 @@ impl App {
             }
             after = last;
         }
-        self.store().write(async |tx| self.nudge_circuit(tx, target).await).await?;
+        self.hurry_circuits(Some(target)).await;
         self.wake();
         Ok(total)
     }

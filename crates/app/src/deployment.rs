@@ -345,8 +345,13 @@ impl App {
         Ok(())
     }
 
-    /// Counts the epoch up, and remembers it in the data directory once that is committed.
-    pub(crate) async fn advance(&self) -> Result<(), OpenError> {
+    /// Counts the epoch up, and remembers it in the data directory once that is committed, with the latest
+    /// time that was seen. A serving process does it by itself.
+    ///
+    /// # Errors
+    ///
+    /// The database's, or the data directory cannot be written.
+    pub async fn advance(&self) -> Result<(), OpenError> {
         let Some(data) = self.watch().data.get() else { return Ok(()) };
         let now = self.now();
         let suspect = self.clock_is_suspect();
@@ -392,8 +397,9 @@ impl App {
         is_held
     }
 
-    /// Compares the machine's clock with the time that has passed; a jump is suspected.
-    pub(crate) fn look_at_clock(&self) {
+    /// Compares the machine's clock with the time that has passed; a jump is suspected. A serving process
+    /// does it by itself.
+    pub fn look_at_clock(&self) {
         let (now, instant) = (self.now(), tokio::time::Instant::now());
         let before = self.watch().known(|known| known.clocks.replace((now, instant)));
         let Some((then, then_instant)) = before else { return };

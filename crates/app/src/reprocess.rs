@@ -369,7 +369,7 @@ impl App {
         point(Point::JobStarted);
         if caller.principal != Principal::System {
             // Who asks for it may have mended the target just now.
-            self.nudge_circuits().await?;
+            self.hurry_circuits(None).await;
         }
         self.wake();
         self.get_job(caller, job).await

@@ -219,7 +219,7 @@ impl App {
             .await?;
         if is_reopened {
             // Who asks for it may have mended the target just now.
-            self.nudge_circuits().await?;
+            self.hurry_circuits(None).await;
         }
         self.wake();
         Ok(())

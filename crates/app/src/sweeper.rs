@@ -46,9 +46,11 @@ impl App {
 
     /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
     pub(crate) async fn sweep_due(&self) -> Result<usize> {
+        // Leases run out by any clock, so what breaks workers down is set apart by any clock too.
+        let apart = self.sort_out_poison().await;
         if self.clock_is_suspect() {
             // A clock that jumped must neither end nor begin anybody's access by itself.
-            return Ok(0);
+            return apart;
         }
         let now = self.now();
         let (begins, ends, overdue) = self
@@ -61,20 +63,25 @@ impl App {
                 ))
             })
             .await?;
-        let held = self.give_up_held().await? + self.sort_out_poison().await?;
-        let ended =
-            each(ends.iter().map(|(id, subject)| self.end_due(*id, *subject, now)).collect()).await;
-        let begun =
-            each(begins.iter().map(|(id, subject)| self.begin_due(*id, *subject, now)).collect())
-                .await;
-        let late =
-            each(overdue.iter().map(|(id, subject)| self.time_out(*id, *subject, now)).collect())
-                .await;
-        let done = held + ended.0 + begun.0 + late.0;
-        if 0 < done {
+        let turns = ends.iter().map(|(id, subject)| self.end_due(*id, *subject, now));
+        let ended = each(turns.collect()).await;
+        let turns = begins.iter().map(|(id, subject)| self.begin_due(*id, *subject, now));
+        let begun = each(turns.collect()).await;
+        let turns = overdue.iter().map(|(id, subject)| self.time_out(*id, *subject, now));
+        let late = each(turns.collect()).await;
+        let held = self.give_up_held().await;
+        // What went well counts, whatever failed beside it.
+        let (mut done, mut fault) = (0, None);
+        for outcome in [apart, ended, begun, late, held] {
+            match outcome {
+                Ok(moved) => done += moved,
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        if 0 < done || fault.is_some() {
             self.wake();
         }
-        ended.1.and(begun.1).and(late.1).map(|()| done)
+        fault.map_or(Ok(done), Err)
     }
 
     /// Takes back what has come to its end; whether it had not been moved since.
@@ -135,16 +142,18 @@ impl App {
     }
 }
 
-/// Gives each thing its turn, some beside each other since they share commits; how many moved, and the
+/// Gives each thing its turn, some beside each other since they share commits; how many moved, or the
 /// first fault. What cannot be moved does not hold up what comes after it.
-async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> (usize, Result<()>) {
+async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> Result<usize> {
     let mut turns = stream::iter(turns).buffer_unordered(BESIDE);
     let (mut moved, mut outcome) = (0, Ok(()));
     while let Some(turn) = turns.next().await {
         match turn {
             Ok(is_moved) => moved += usize::from(is_moved),
+            // The others would meet the same.
+            Err(error) if error.is_outage() => return Err(error),
             Err(error) => outcome = outcome.and(Err(error)),
         }
     }
-    (moved, outcome)
+    outcome.map(|()| moved)
 }

@@ -131,12 +131,17 @@ pub async fn save(tx: &mut Tx<'_>, sweep: &Sweep) -> Result<()> {
     Ok(())
 }
 
-/// A settled delivery that may be read: not one that a restored database left in its target, which
-/// waits for a person until it is called for again, and not one on which workers broke down so often
+/// A settled delivery that may be read: not one that nothing was ever done for, which is not looked at
+/// (`accede_domain::delivery::look_again`); not one that a restored database left in its target, which
+/// waits for a person until it is called for again; and not one on which workers broke down so often
 /// that it rests (`accede_domain::poison::REST_AFTER_CRASHES`).
 macro_rules! readable {
     () => {
-        concat!("d.phase = 'settled' and d.ready_at_ms is null and d.crashes < 5 and not ", left!())
+        concat!(
+            "d.phase = 'settled' and d.ready_at_ms is null and d.observed <> 'never'
+                 and d.crashes < 5 and not ",
+            left!()
+        )
     };
 }
 

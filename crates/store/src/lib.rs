@@ -37,6 +37,8 @@ pub mod home;
 mod lite;
 mod many;
 mod migrate;
+#[cfg(feature = "testing")]
+pub mod mishap;
 pub mod notices;
 pub mod paces;
 pub mod packages;

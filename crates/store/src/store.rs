@@ -34,6 +34,8 @@ struct Inner {
     troubled: AtomicBool,
     #[cfg(feature = "testing")]
     keep: std::sync::Mutex<Vec<Box<dyn std::any::Any + Send>>>,
+    #[cfg(feature = "testing")]
+    mishaps: crate::mishap::Mishaps,
 }
 
 enum Driver {
@@ -111,7 +113,15 @@ impl Store {
             troubled: AtomicBool::new(false),
             #[cfg(feature = "testing")]
             keep: std::sync::Mutex::default(),
+            #[cfg(feature = "testing")]
+            mishaps: crate::mishap::Mishaps::default(),
         }))
+    }
+
+    /// What is to befall a write transaction, because a test wants it so.
+    #[cfg(feature = "testing")]
+    pub fn mishaps(&self) -> &crate::mishap::Mishaps {
+        &self.0.mishaps
     }
 
     /// Keeps something for as long as the store lives.
@@ -145,6 +155,8 @@ impl Store {
         self.refuse_nested()?;
         match &self.0.engine {
             Driver::Lite(lite) => {
+                #[cfg(feature = "testing")]
+                Box::pin(self.befall(lite, &mut work)).await?;
                 let turn = lite.turn().await.inspect_err(|error| self.heed(error))?;
                 let mut session = Session::new(Link::Turn(turn));
                 let answer = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
@@ -156,12 +168,35 @@ impl Store {
                     point(Point::LiteWorked);
                 }
                 failed.iter().for_each(|error| self.heed(error));
+                #[cfg(feature = "testing")]
+                if kept && let Some((is_committed, told)) = self.0.mishaps.at_commit() {
+                    lite.end(turn, is_committed, wakes, None).await?;
+                    return Err(told.into());
+                }
                 let ended = lite.end(turn, kept, wakes, failed.as_ref()).await;
                 ended.inspect_err(|error| self.heed(error))?;
                 settle(answer, failed)
             }
             Driver::Pg(pg) => self.on_postgres(pg, true, work).await,
         }
+    }
+
+    /// What befalls a write before it begins, because a test wants it so.
+    #[cfg(feature = "testing")]
+    async fn befall<T, E, F>(&self, lite: &Lite, work: &mut F) -> Result<(), E>
+    where
+        F: for<'t> Work<'t, T, E>,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        if let Some(told) = self.0.mishaps.refuses() {
+            return Err(told.into());
+        }
+        if self.0.mishaps.loses() {
+            let mut session = Session::new(Link::Turn(lite.turn().await?));
+            let _lost = OPEN.scope(self.address(), work.start(&mut Tx(&mut session))).await;
+        }
+        Ok(())
     }
 
     /// Whether an outage met a write, and nobody has shown since that writing goes well again.

@@ -438,6 +438,30 @@ async fn who_asks_again_and_again_sees_a_comparison_end_and_the_next_one_begin()
 }
 
 #[tokio::test]
+async fn what_was_refused_and_is_not_wanted_any_more_keeps_no_comparison_from_its_end() {
+    for scene in scenes().await {
+        let Scene { engine, world, hr, package, .. } = &scene;
+        let max = world.person("max").await;
+        hr.trouble("staff", Trouble::permanent("http-403"));
+        let refused = world.submit(&max, *package).await;
+        world.pass(minutes(1)).await;
+        assert_eq!(world.state(refused).await, "deliveryFailed", "{engine}");
+        world.remove(world.assignment(refused).await.id).await.unwrap();
+        hr.heal();
+        world.pass(minutes(1)).await;
+        scene.compare().await;
+
+        // Asked for once more while the last one still ran, it would wait for its end.
+        scene.compare().await;
+        hr.put(&max, "staff", true);
+        scene.compare().await;
+
+        let told = scene.told().await;
+        assert_eq!(told, [(DriftKind::Extra, FindingState::Open)], "{engine}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_list_is_paid_for_before_the_next_turn() {
     for scene in scenes().await {
         let (engine, world) = (scene.engine, &scene.world);

@@ -50,6 +50,31 @@ async fn a_grant_that_kills_its_worker_five_times_rests_and_says_why_until_it_is
     assert!(hr.has(&uma, "staff"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_breaks_workers_down_rests_by_a_clock_that_is_suspect_too() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let request = world.submit(&uma, package).await;
+    let app = world.another_app();
+    app.look_at_clock();
+    world.sleep(hours(3));
+    app.look_at_clock();
+    assert!(app.clock_is_suspect());
+
+    for _ in 0..5 {
+        app.sweep_once().await.unwrap();
+        assert_eq!(app.claim(hr.id(), &*hr, 1).await.unwrap().len(), 1);
+        world.sleep(minutes(2));
+    }
+    app.sweep_once().await.unwrap();
+
+    assert_eq!(app.claim(hr.id(), &*hr, 1).await.unwrap().len(), 0);
+    assert_eq!(world.state(request).await, "deliveryFailed");
+}
+
 #[tokio::test]
 async fn a_revocation_that_breaks_the_connector_down_is_stuck_probed_and_never_dropped() {
     let world = World::new().await;

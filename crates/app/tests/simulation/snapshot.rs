@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use accede_domain::Timestamp;
-use accede_domain::id::{AssignmentId, DeliveryId, PackageId, RequestId, SubjectId, TargetId};
+use accede_domain::id::{
+    AssignmentId, DeliveryId, GuardId, PackageId, RequestId, SubjectId, TargetId,
+};
 use accede_store::{Result, Store, params};
 
 /// A delivery's row.
@@ -105,6 +107,14 @@ impl Request {
 /// A stage's row: request, position, status, result.
 pub type Stage = (RequestId, i64, String, String);
 
+/// A change that waits or waited for a second person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    pub cause: String,
+    pub package: Option<PackageId>,
+    pub state: String,
+}
+
 /// Everything at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -115,6 +125,8 @@ pub struct Snapshot {
     /// Which assignments are or were a reason for which deliveries, and whether they are.
     pub reasons: Vec<(AssignmentId, DeliveryId, bool)>,
     pub running_jobs: i64,
+    /// Changes that wait or waited for a second person.
+    pub guards: BTreeMap<GuardId, Guard>,
 }
 
 impl Snapshot {
@@ -128,6 +140,17 @@ impl Snapshot {
             .iter()
             .filter(move |(assignment, ..)| *assignment == id)
             .map(|(_, delivery, live)| (&self.deliveries[delivery], *live))
+    }
+
+    /// Changes that wait for a second person.
+    pub fn held(&self) -> impl Iterator<Item = (GuardId, &Guard)> {
+        let all = self.guards.iter().map(|(id, guard)| (*id, guard));
+        all.filter(|(_, guard)| guard.state == "held")
+    }
+
+    /// Whether a change of a package's roles waits for a second person.
+    pub fn is_held(&self, package: PackageId) -> bool {
+        self.held().any(|(_, guard)| guard.package == Some(package))
     }
 
     /// The stages of a request.
@@ -234,5 +257,9 @@ async fn read(tx: &mut accede_store::Tx<'_>) -> Result<Snapshot> {
         .query_one("select count(*) from reprocess_jobs where state = 'running'", params![])
         .await?;
     found.running_jobs = row.get(0)?;
+    for row in &tx.query("select id, cause, package_id, state from guards", params![]).await? {
+        let guard = Guard { cause: row.get(1)?, package: row.get(2)?, state: row.get(3)? };
+        found.guards.insert(row.get(0)?, guard);
+    }
     Ok(found)
 }

@@ -26,6 +26,9 @@ use crate::dice::Dice;
 /// again, not taken from the rules: a rule that forgets it must be noticed.
 pub const WORKED_ON: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long a call may take at most, whatever its deadline.
+const LONGEST_CALL: SignedDuration = SignedDuration::from_secs(60);
+
 /// How much later a grant may still take effect that a paused worker, or a network, held back: nothing can
 /// keep a target from that, so what was taken back is looked at once more when it is over.
 pub const GHOST: SignedDuration = SignedDuration::from_secs(90);
@@ -78,6 +81,9 @@ pub struct Rates {
     pub accepted: usize,
     pub never: usize,
     pub stubborn: usize,
+    pub stale: usize,
+    pub partial: usize,
+    pub short: usize,
 }
 
 impl Rates {
@@ -104,6 +110,9 @@ impl Rates {
             accepted: 0,
             never: 0,
             stubborn: 0,
+            stale: 0,
+            partial: 0,
+            short: 0,
         }
     }
 
@@ -114,6 +123,12 @@ impl Rates {
         let (accepted, never) = (rate(), rate() / 3);
         // Rare, and then often: the other faults come first, and the wish must change meanwhile.
         Rates { accepted, never, stubborn: [0, 0, 150, 700][dice.below(4)], ..self }
+    }
+
+    /// The same for readings that come from an old replica, or lack something and say so.
+    pub fn with_readings(self, dice: &mut Dice) -> Rates {
+        let mut rate = || [0, 100, 250, 500][dice.below(4)];
+        Rates { stale: rate(), partial: rate(), short: rate() / 3, ..self }
     }
 }
 
@@ -134,6 +149,12 @@ struct State {
     /// Memberships that break down whoever works on them.
     poisonous: BTreeMap<Member, Poison>,
     truth: BTreeMap<Member, Owner>,
+    /// What was so of each membership, and since when.
+    past: BTreeMap<Member, Vec<(Timestamp, bool)>>,
+    /// Memberships of which an old replica said what is not so any more, since the target was last asked.
+    misread: BTreeSet<Member>,
+    /// Resources whose holders were listed, all of them, since the last look; perhaps by an old replica.
+    listed: BTreeSet<String>,
     late: Vec<Late>,
     /// Grants that come later than anything may.
     ghosts: Vec<Late>,
@@ -176,6 +197,9 @@ impl Sim {
                 refusing: BTreeSet::new(),
                 poisonous: BTreeMap::new(),
                 truth: BTreeMap::new(),
+                past: BTreeMap::new(),
+                misread: BTreeSet::new(),
+                listed: BTreeSet::new(),
                 late: Vec::new(),
                 ghosts: Vec::new(),
                 haunted: BTreeMap::new(),
@@ -223,6 +247,32 @@ impl Sim {
         }
     }
 
+    /// The clock by which all this is told stepped: what is under way takes as long as before.
+    pub fn shift(&self, step: SignedDuration) {
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let moved = |at: Timestamp| at.checked_add(step).unwrap();
+        state.now = moved(state.now);
+        let pending =
+            [&mut state.late, &mut state.ghosts, &mut state.accepted, &mut state.stubborn];
+        for one in pending.into_iter().flatten() {
+            one.at = moved(one.at);
+        }
+        for (since, _) in state.past.values_mut().flatten() {
+            *since = moved(*since);
+        }
+        // By a clock that stepped nobody can say when a look at it is due.
+        state.haunted.clear();
+        state.came_late.clear();
+    }
+
+    /// Whether nothing is under way here.
+    pub fn is_quiet(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        let pending = [&state.late, &state.ghosts, &state.accepted, &state.stubborn];
+        pending.into_iter().all(Vec::is_empty)
+    }
+
     /// Calls from here on belong to a claim with this deadline.
     pub fn expect_calls_until(&self, deadline: Timestamp) {
         self.state.lock().unwrap().deadline = deadline;
@@ -268,13 +318,13 @@ impl Sim {
             if state.truth.contains_key(member) {
                 return false;
             }
-            state.truth.insert(member.clone(), Owner::Foreign);
+            state.set(member, Some(Owner::Foreign));
             if !state.granted.contains(member) {
                 state.before_us.insert(member.clone());
             }
             true
         } else {
-            state.truth.remove(member).is_some()
+            state.set(member, None).is_some()
         }
     }
 
@@ -292,8 +342,20 @@ impl Sim {
         self.state.lock().unwrap().haunted.get(member).copied()
     }
 
+    /// Whether something untrue was said of a membership since the target was last asked.
     pub fn lied_about(&self, member: &Member) -> bool {
-        self.state.lock().unwrap().lied.contains(member)
+        let state = self.state.lock().unwrap();
+        state.lied.contains(member) || state.misread.contains(member)
+    }
+
+    /// Whether an old replica said something of a membership that was not so any more.
+    pub fn misread(&self, member: &Member) -> bool {
+        self.state.lock().unwrap().misread.contains(member)
+    }
+
+    /// Whose holders were listed since the last look, all of them; perhaps by an old replica.
+    pub fn take_listed(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.state.lock().unwrap().listed)
     }
 
     /// Whether somebody else had made the membership before our first call took effect.
@@ -320,6 +382,30 @@ impl State {
         *self.faults.entry(name.to_owned()).or_default() += 1;
     }
 
+    /// Makes something true; what was so before.
+    fn set(&mut self, member: &Member, owner: Option<Owner>) -> Option<Owner> {
+        let past = self.past.entry(member.clone()).or_default();
+        past.push((self.now, owner.is_some()));
+        match owner {
+            Some(owner) => self.truth.insert(member.clone(), owner),
+            None => self.truth.remove(member),
+        }
+    }
+
+    /// When an old replica saw the target last, if it is one that answers.
+    fn replica(&mut self) -> Option<Timestamp> {
+        if !self.hits(self.rates.stale) {
+            return None;
+        }
+        let behind = [30, 150, 900, 7_200][self.dice.below(4)];
+        self.now.checked_sub(SignedDuration::from_secs(behind)).ok()
+    }
+
+    fn was_there(&self, member: &Member, at: Timestamp) -> bool {
+        let past = self.past.get(member).map_or(&[][..], Vec::as_slice);
+        past.iter().rfind(|(since, _)| *since <= at).is_some_and(|(_, is_there)| *is_there)
+    }
+
     fn hits(&mut self, rate: usize) -> bool {
         // No dice for faults that are off: a rate of 0 leaves the rest of the history alone.
         rate != 0 && self.dice.in_thousand(rate)
@@ -333,8 +419,8 @@ impl State {
         self.came_late.remove(member);
         self.haunted.remove(member);
         let changed = match wanted {
-            Wanted::Granted => self.truth.insert(member.clone(), Owner::Ours).is_none(),
-            Wanted::Revoked => self.truth.remove(member).is_some(),
+            Wanted::Granted => self.set(member, Some(Owner::Ours)).is_none(),
+            Wanted::Revoked => self.set(member, None).is_some(),
         };
         if changed { Done::Applied } else { Done::AlreadyInState }
     }
@@ -346,6 +432,8 @@ impl State {
 
     fn ensure(&mut self, member: &Member, wanted: Wanted) -> Result<Done, Fault> {
         let rates = self.rates;
+        // Where the clock stepped back since the claim, a call still ends when its own time is over.
+        let deadline = self.deadline.min(self.now.checked_add(LONGEST_CALL).unwrap());
         let verb = if wanted == Wanted::Granted { "grant" } else { "revoke" };
         let fault = |class, code: &str| Err(Fault::new(class, code, format!("it said {code}")));
         if self.outage {
@@ -389,7 +477,7 @@ impl State {
         }
         if self.hits(rates.late) {
             self.count(&format!("late {verb}"));
-            let last = self.deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
+            let last = deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
             let span = usize::try_from(last - self.now.as_millisecond()).unwrap_or(1).max(1);
             // Half of them as late as can be.
             let wait = if self.dice.in_thousand(500) { span } else { 1 + self.dice.below(span) };
@@ -400,7 +488,7 @@ impl State {
         }
         if wanted == Wanted::Granted && self.hits(rates.ghost) {
             self.count("ghost grant");
-            let over = self.deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
+            let over = deadline.checked_add(WORKED_ON).unwrap().as_millisecond();
             let span = usize::try_from(GHOST.as_millis()).unwrap();
             let at = over + i64::try_from(self.dice.below(span)).unwrap();
             let at = Timestamp::from_millisecond(at).unwrap();
@@ -435,6 +523,7 @@ impl State {
             return Ok(Done::Applied);
         }
         self.lied.remove(member);
+        self.misread.remove(member);
         Ok(self.apply(member, wanted))
     }
 
@@ -461,8 +550,23 @@ impl State {
             self.count("timeout observe");
             return fault(Class::Unknown, "timeout");
         }
-        self.lied.remove(member);
         let present = self.truth.contains_key(member);
+        if let Some(at) = self.replica() {
+            self.count("stale observe");
+            let then = self.was_there(member, at);
+            if then != present {
+                self.count(if then { "stale presence" } else { "stale absence" });
+                self.misread.insert(member.clone());
+                return Ok(if then { Presence::Present } else { Presence::Absent });
+            }
+        }
+        // A part of the group was read: who is not in it may be in the rest.
+        if self.hits(rates.partial) && !(present && self.dice.below(2) == 0) {
+            self.count("partial observe");
+            return fault(Class::Transient, "partial-answer");
+        }
+        self.lied.remove(member);
+        self.misread.remove(member);
         Ok(if present { Presence::Present } else { Presence::Absent })
     }
 }
@@ -525,6 +629,12 @@ impl Connector for Sim {
             let member = (person.subject, role.resource.clone());
             {
                 let mut state = self.state.lock().unwrap();
+                let rates = state.rates;
+                if state.hits(rates.short) {
+                    // The reading ends early: of the others nothing is said.
+                    state.count("short observe");
+                    return answers;
+                }
                 let answer = state.observe(&member);
                 let name = person.display_name.clone();
                 state.calls.push(format!("observe {name} {} {answer:?}", member.1));
@@ -540,12 +650,29 @@ impl Connector for Sim {
     }
 
     async fn holders(&self, role: &Role, known: &[Person]) -> Result<Holders, Fault> {
-        let state = self.state.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         if state.outage {
             return Err(Fault::new(Class::Target, "dns", "it said dns"));
         }
-        let members = state.truth.keys().filter(|(_, resource)| *resource == role.resource);
-        let list = members.map(|(subject, _)| Holder {
+        let rates = state.rates;
+        if state.hits(rates.partial) {
+            state.count("partial list");
+            return Err(Fault::new(Class::Transient, "partial-answer", "it may lack somebody"));
+        }
+        let replica = state.replica();
+        let mut members: Vec<Member> = match replica {
+            None => state.truth.keys().cloned().collect(),
+            Some(at) => {
+                let all = state.past.keys();
+                all.filter(|member| state.was_there(member, at)).cloned().collect()
+            }
+        };
+        members.retain(|(_, resource)| *resource == role.resource);
+        if replica.is_some() {
+            state.count("stale list");
+        }
+        state.listed.insert(role.resource.clone());
+        let list = members.iter().map(|(subject, _)| Holder {
             id: subject.to_string(),
             name: None,
             subject: known.iter().map(|person| person.subject).find(|one| one == subject),
