@@ -34,10 +34,10 @@ impl App {
     /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
     pub(crate) async fn sweep_due(&self) -> Result<usize> {
         // Leases run out by any clock, so what breaks workers down is set apart by any clock too.
-        let apart = self.sort_out_poison().await?;
+        let mut done = self.sort_out_poison().await?;
         if self.clock_is_suspect() {
             // A clock that jumped must neither end nor begin anybody's access by itself.
-            return Ok(apart);
+            return Ok(done);
         }
         let now = self.now();
         let (begins, ends, overdue) = self
@@ -51,7 +51,7 @@ impl App {
             })
             .await?;
         let caller = Caller::system();
-        let mut done = apart + self.give_up_held().await?;
+        done += self.give_up_held().await?;
         for (id, subject) in ends {
             self.store()
                 .write(async |tx| {
