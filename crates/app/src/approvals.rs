@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use accede_domain::Timestamp;
 use accede_domain::approval::{self, Decision, MAX_STAGES, Stage, Status, Verdict};
 use accede_domain::filter::parse_order;
-use accede_domain::id::{RequestId, StageId, UserId};
+use accede_domain::id::{CatalogId, RequestId, StageId, UserId};
 use accede_domain::policy::SubjectSet;
 use accede_domain::request::{Event, State};
 use accede_domain::schedule;
@@ -59,6 +60,7 @@ pub enum Part {
 /// Makes the stages of a request and starts the first.
 pub(crate) async fn start(deed: &mut Deed<'_, '_>, request: &Request) -> Result<()> {
     let stages = &request.terms.request_approval_settings.stages;
+    let mut first = None;
     for (position, terms) in stages.iter().take(MAX_STAGES).enumerate() {
         let row = StageRow {
             id: deed.app.mint(deed.now),
@@ -71,28 +73,62 @@ pub(crate) async fn start(deed: &mut Deed<'_, '_>, request: &Request) -> Result<
             reviewed_by: None,
             reviewed_at: None,
         };
-        rows::insert(deed.tx, &row).await?;
+        if position == 0 {
+            first = Some(row);
+        } else {
+            rows::insert(deed.tx, &row).await?;
+        }
     }
-    start_next(deed, request).await.map(drop)
+    let Some(mut row) = first else { return Ok(()) };
+    let asked = ask_for(deed, request, &mut row).await?;
+    rows::insert(deed.tx, &row).await?;
+    tell_asked(deed, request, &row, asked).await
 }
 
-/// Starts the first stage that waits; says whether there was one.
-async fn start_next(deed: &mut Deed<'_, '_>, request: &Request) -> Result<bool> {
-    let stages = rows::of_request(deed.tx, request.id).await?;
+/// Starts the first of a request's stages that waits; says whether there was one.
+async fn start_next(
+    deed: &mut Deed<'_, '_>,
+    request: &Request,
+    stages: Vec<StageRow>,
+) -> Result<bool> {
     let Some(mut row) = stages.into_iter().find(|row| row.stage.status == Status::Initializing)
     else {
         return Ok(false);
     };
+    let asked = ask_for(deed, request, &mut row).await?;
+    rows::save(deed.tx, &row).await?;
+    tell_asked(deed, request, &row, asked).await?;
+    Ok(true)
+}
+
+/// Who is asked in a stage that starts, how they were found, and by when they are to decide.
+struct Asked {
+    approvers: Vec<UserId>,
+    resolution: String,
+    due: Timestamp,
+}
+
+/// Starts a stage without writing anything.
+async fn ask_for(deed: &mut Deed<'_, '_>, request: &Request, row: &mut StageRow) -> Result<Asked> {
     let due = row.terms.duration_before_automatic_denial.after(deed.now);
     let (stage, _) = approval::step(row.stage, approval::Event::Start { due }, deed.now)?;
     row.stage = stage;
-    let (approvers, resolution) = resolve(deed, request, &row).await?;
+    let (approvers, resolution) = resolve(deed, request, row).await?;
     row.resolution = Some(resolution.clone());
-    rows::save(deed.tx, &row).await?;
+    Ok(Asked { approvers, resolution, due })
+}
+
+/// Names who may decide a stage that started, and writes that on the timeline.
+async fn tell_asked(
+    deed: &mut Deed<'_, '_>,
+    request: &Request,
+    row: &StageRow,
+    asked: Asked,
+) -> Result<()> {
+    let Asked { approvers, resolution, due } = asked;
     rows::set_approvers(deed.tx, row.id, &approvers).await?;
     let detail = format!("stage {}: {resolution}; to be decided by {due}", row.position + 1);
-    deed.note(request, "approversAsked", detail).await?;
-    Ok(true)
+    deed.note(request, "approversAsked", detail).await
 }
 
 /// Who is asked in a stage, and how they were found.
@@ -105,7 +141,9 @@ async fn resolve(
     row: &StageRow,
 ) -> Result<(Vec<UserId>, String)> {
     let mut own: Vec<UserId> = Vec::new();
-    for subject in [request.requestor, request.subject] {
+    let mut subjects = vec![request.requestor, request.subject];
+    subjects.dedup();
+    for subject in subjects {
         if let Some(facts) = people::by_subject(deed.tx, subject).await? {
             own.push(facts.user);
         }
@@ -197,7 +235,7 @@ impl App {
         justification: Option<&str>,
     ) -> Result<()> {
         let now = self.now();
-        let (user, _) = caller.require_user()?;
+        caller.require_user()?;
         caller.may_act_for_self()?;
         self.store()
             .write(async |tx| {
@@ -206,7 +244,7 @@ impl App {
                 people::lock(tx, place.subject).await?;
                 let request = requests::lock(tx, id).await?;
                 let mut deed = Deed { app: self, tx, caller, now };
-                deed.decide(request, user, stage, decision, justification.as_deref()).await
+                deed.decide(request, place.catalog, stage, decision, justification.as_deref()).await
             })
             .await?;
         point(Point::ApprovalDecided);
@@ -329,23 +367,17 @@ impl Deed<'_, '_> {
     async fn decide(
         &mut self,
         mut request: Request,
-        user: UserId,
+        catalog: CatalogId,
         stage: StageId,
         decision: Decision,
         justification: Option<&str>,
     ) -> Result<()> {
+        let (user, _) = self.caller.require_user()?;
         let own = self.caller.subject();
         let mine = own == Some(request.subject) || own == Some(request.requestor);
-        let involved = rows::involves(self.tx, request.id, user).await?;
-        let catalog = requests::place(self.tx, request.id).await?.map(|place| place.catalog);
-        let action = accede_domain::permission::Action::ReadRequests;
-        let reads = catalog.is_some_and(|catalog| self.caller.reach(action).includes(catalog));
-        if !involved && !mine && !reads {
-            return Err(Error::not_found("approval", request.id));
-        }
-        let stages = rows::of_request(self.tx, request.id).await?;
-        let row = stages.into_iter().find(|row| row.id == stage);
-        let mut row = row.ok_or_else(|| Error::not_found("approval stage", stage))?;
+        let mut stages = rows::of_request(self.tx, request.id).await?;
+        let row = stages.iter_mut().find(|row| row.id == stage);
+        let row = row.ok_or_else(|| Error::not_found("approval stage", stage))?;
         let approvers = rows::approvers(self.tx, stage).await?;
         // The set was pinned when the stage started; whether its member may still decide is asked
         // now.
@@ -369,12 +401,12 @@ impl Deed<'_, '_> {
         row.justification = justification.map(str::to_owned);
         row.reviewed_by = Some(user);
         row.reviewed_at = Some(self.now);
-        rows::save(self.tx, &row).await?;
+        rows::save(self.tx, row).await?;
         let record = audit::Event {
             action: "approval decided",
             object_type: "approvalStage",
             object_id: stage.to_string(),
-            catalog,
+            catalog: Some(catalog),
             detail: serde_json::json!({
                 "request": request.id,
                 "result": next.result.name(),
@@ -390,7 +422,7 @@ impl Deed<'_, '_> {
         match verdict {
             Verdict::Passed => {
                 self.note(&request, "stageApproved", why).await?;
-                if !start_next(self, &request).await? {
+                if !start_next(self, &request, stages).await? {
                     self.accept(&mut request).await?;
                 }
                 Ok(())

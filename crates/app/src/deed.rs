@@ -13,12 +13,22 @@ use accede_domain::rollup::{self, Outcome, Part};
 use accede_domain::{assignment, separation};
 use accede_store::assignments::{self, Assignment};
 use accede_store::crash::{Point, point};
-use accede_store::deliveries::{self, DeliveryRow, Key};
+use accede_store::deliveries::{self, DeliveryRow, Edge, Key};
 use accede_store::packages::{self, RoleScope};
 use accede_store::requests::{self, Request};
 use accede_store::{Tx, guards, history, people, separations};
+use futures_util::future::BoxFuture;
 
+use crate::timeline::{kind, summary};
 use crate::{App, Caller, Result, approvals, audit};
+
+/// A request's move by one event.
+pub(crate) struct Move {
+    before: State,
+    event: Event,
+    /// What follows; `None`: nothing, and the move itself is nothing.
+    effects: Option<Vec<Effect>>,
+}
 
 /// A verb at work in a transaction.
 pub(crate) struct Deed<'a, 't> {
@@ -58,16 +68,61 @@ impl Deed<'_, '_> {
         event: Event,
         why: Option<String>,
     ) -> Result<()> {
-        for effect in self.transition(request, event, why).await? {
-            match effect {
-                Effect::StartApproval => approvals::start(self, request).await?,
-                Effect::CloseApproval => approvals::close(self, request).await?,
-                Effect::BeginDelivery => self.begin(request).await?,
-                Effect::RetryUndelivered => self.retry(request).await?,
-                Effect::Withdraw => self.withdraw(request).await?,
-            }
+        let effects = self.transition(request, event, why).await?;
+        self.follow(request, effects).await
+    }
+
+    /// Like [`Deed::advance`], for who has seen in this transaction that no other request is open
+    /// beside this one.
+    pub(crate) async fn advance_alone(
+        &mut self,
+        request: &mut Request,
+        event: Event,
+    ) -> Result<()> {
+        let moved = self.step(request, event, true).await?;
+        let effects = self.keep(request, moved, None).await?;
+        self.follow(request, effects).await
+    }
+
+    /// Adds a request that moves by one event at once: its row is written once, as it is after that.
+    /// What is to stand on the timeline before the move is the caller's to write, and then to
+    /// [`Deed::go_on`].
+    pub(crate) async fn admit(&mut self, request: &mut Request, event: Event) -> Result<Move> {
+        let moved = self.step(request, event, false).await?;
+        requests::insert(self.tx, request).await?;
+        Ok(moved)
+    }
+
+    /// Records the first move of a request, with everything that follows from it.
+    pub(crate) async fn go_on(&mut self, request: &mut Request, moved: Move) -> Result<()> {
+        if let Some(effects) = moved.effects {
+            self.record(request, moved.before, &moved.event, None).await?;
+            self.follow(request, effects).await?;
         }
         Ok(())
+    }
+
+    /// Carries out what follows from a move.
+    async fn follow(&mut self, request: &mut Request, effects: Vec<Effect>) -> Result<()> {
+        for effect in effects {
+            self.bring_about(request, effect).await?;
+        }
+        Ok(())
+    }
+
+    /// Carries out one effect; on the heap, for one inside the other they would fill a thread's stack.
+    fn bring_about<'a>(
+        &'a mut self,
+        request: &'a mut Request,
+        effect: Effect,
+    ) -> BoxFuture<'a, Result<()>> {
+        match effect {
+            Effect::StartApproval => Box::pin(approvals::start(self, request)),
+            Effect::CloseApproval => Box::pin(approvals::close(self, request)),
+            Effect::BeginDelivery => Box::pin(self.begin(request)),
+            Effect::RetryUndelivered => Box::pin(self.retry(request)),
+            Effect::Withdraw => Box::pin(self.withdraw(request)),
+        }
     }
 
     /// Moves a request by one event and records that; the effects are the caller's to carry out.
@@ -78,24 +133,55 @@ impl Deed<'_, '_> {
         event: Event,
         why: Option<String>,
     ) -> Result<Vec<Effect>> {
+        let moved = self.step(request, event, false).await?;
+        self.keep(request, moved, why).await
+    }
+
+    /// Saves and records a move; what follows from it is the caller's to carry out.
+    async fn keep(
+        &mut self,
+        request: &mut Request,
+        moved: Move,
+        why: Option<String>,
+    ) -> Result<Vec<Effect>> {
+        let Move { before, event, effects } = moved;
+        let Some(effects) = effects else { return Ok(Vec::new()) };
+        if !effects.contains(&Effect::BeginDelivery) {
+            requests::save(self.tx, request).await?;
+            point(Point::TransitionSaved);
+        }
+        self.record(request, before, &event, why).await?;
+        Ok(effects)
+    }
+
+    /// Moves a request by one event without writing anything. `is_alone`: no other request is open
+    /// beside it.
+    async fn step(&mut self, request: &mut Request, event: Event, is_alone: bool) -> Result<Move> {
         let before = request.state;
         let (mut after, mut effects) = request::step(before, event, self.now)?;
         if after == before && effects.is_empty() {
-            return Ok(effects);
+            return Ok(Move { before, event, effects: None });
         }
         if effects.contains(&Effect::Withdraw) && !self.has_given(request).await? {
             (after, effects) = request::step(after, Event::Withdrawn, self.now)?;
         }
         // Opening a resting request takes the place of its person and package.
-        if after.is_open() && !before.is_open() {
+        if after.is_open() && !before.is_open() && !is_alone {
             self.check_alone(request).await?;
         }
         request.state = after;
-        if !effects.contains(&Effect::BeginDelivery) {
-            requests::save(self.tx, request).await?;
-            point(Point::TransitionSaved);
-        }
-        let kind = kind(&event, &after);
+        Ok(Move { before, event, effects: Some(effects) })
+    }
+
+    /// Tells the audit log and the timeline that a request moved.
+    async fn record(
+        &mut self,
+        request: &Request,
+        before: State,
+        event: &Event,
+        why: Option<String>,
+    ) -> Result<()> {
+        let kind = kind(event, &request.state);
         let detail = why.unwrap_or_default();
         let record = audit::Event {
             action: kind,
@@ -104,14 +190,13 @@ impl Deed<'_, '_> {
             catalog: None,
             detail: serde_json::json!({
                 "from": before.status(),
-                "to": after.status(),
+                "to": request.state.status(),
                 "why": detail,
             }),
         };
         audit::record(self.app, self.tx, self.caller, record, self.now).await?;
         point(Point::TransitionAudited);
-        self.note(request, kind, detail).await?;
-        Ok(effects)
+        self.note(request, kind, detail).await
     }
 
     /// Whether there may be something to take back of what a request gave.
@@ -162,9 +247,14 @@ impl Deed<'_, '_> {
         assignments::insert(self.tx, &assignment).await?;
         point(Point::BeginAssigned);
         request.assignment = Some(assignment.id);
-        requests::save(self.tx, request).await?;
+        requests::save_assigned(self.tx, request).await?;
+        let mut is_all_new = !roles.is_empty();
         for role in &roles {
-            self.add_edge(&assignment, role).await?;
+            is_all_new &= self.add_edge(&assignment, role).await?;
+        }
+        if is_all_new {
+            // All of it is under way and nothing else was touched: there is nothing to roll up.
+            return Ok(());
         }
         self.roll_up_into(assignment.id, Some(request)).await
     }
@@ -195,17 +285,20 @@ impl Deed<'_, '_> {
         if packages::catalog_of(self.tx, request.package).await?.is_none() {
             return Ok(Some(Obstacle::PackageGone));
         }
-        let own = request.assignment;
-        if let Some(id) = own
-            && let Some(assignment) = assignments::get(self.tx, id).await?
-            && !assignment.state.is_live()
-        {
-            return Ok(Some(Obstacle::AssignmentEnded));
-        }
-        if let Some(other) = assignments::live_of(self.tx, request.subject, request.package).await?
-            && Some(other.id) != own
-        {
-            return Ok(Some(Obstacle::AlreadyAssigned(other.id)));
+        let own = match request.assignment {
+            Some(id) => assignments::get(self.tx, id).await?,
+            None => None,
+        };
+        match own {
+            Some(own) if !own.state.is_live() => return Ok(Some(Obstacle::AssignmentEnded)),
+            // A person has one live assignment of a package, and it is this one.
+            Some(_) => {}
+            None => {
+                let other = assignments::live_of(self.tx, request.subject, request.package).await?;
+                if let Some(other) = other {
+                    return Ok(Some(Obstacle::AlreadyAssigned(other.id)));
+                }
+            }
         }
         let conflict = self.conflict(request.subject, request.package).await?;
         Ok(conflict.map(Obstacle::Incompatible))
@@ -231,21 +324,23 @@ impl Deed<'_, '_> {
     }
 
     /// Makes the assignment the reason for exactly its package's present roles, unless their change is
-    /// held. The caller saves it.
-    async fn sync_roles(&mut self, assignment: &mut Assignment) -> Result<()> {
+    /// held; its deliveries as they are then. The caller saves it.
+    async fn sync_roles(&mut self, assignment: &mut Assignment) -> Result<Vec<Edge>> {
         let (version, roles) = packages::versioned_role_scopes(self.tx, assignment.package).await?;
         // What waits for a second person does not go out one by one either.
         if version != assignment.roles_version
             && guards::is_held(self.tx, assignment.package).await?
         {
-            return Ok(());
+            return Ok(deliveries::of_assignment(self.tx, assignment.id).await?);
         }
         assignment.roles_version = version;
         let edges = deliveries::of_assignment(self.tx, assignment.id).await?;
+        let mut is_changed = false;
         for role in &roles {
             let known = edges.iter().any(|edge| edge.is_live && is_for(&edge.row.key, role));
             if !known {
                 self.add_edge(assignment, role).await?;
+                is_changed = true;
             }
         }
         for edge in &edges {
@@ -253,12 +348,17 @@ impl Deed<'_, '_> {
             if edge.is_live && gone {
                 assignments::drop_reason(self.tx, edge.row.id, assignment.id).await?;
                 self.wish(edge.row.id, assignment.id).await?;
+                is_changed = true;
             }
         }
-        Ok(())
+        if is_changed {
+            return Ok(deliveries::of_assignment(self.tx, assignment.id).await?);
+        }
+        Ok(edges)
     }
 
-    async fn add_edge(&mut self, assignment: &Assignment, role: &RoleScope) -> Result<()> {
+    /// Makes an assignment a reason for a delivery of a role; says whether there was none before.
+    async fn add_edge(&mut self, assignment: &Assignment, role: &RoleScope) -> Result<bool> {
         let new = DeliveryRow {
             id: self.app.mint(self.now),
             key: Key {
@@ -269,13 +369,22 @@ impl Deed<'_, '_> {
                 scope: role.scope_origin_id.clone(),
             },
             role: role.role_id,
-            delivery: Delivery::new(role.keep_pre_existing, self.now),
+            delivery: delivery::want(
+                Delivery::new(role.keep_pre_existing, self.now),
+                true,
+                self.now,
+            ),
             fault: None,
             attempted_at: None,
         };
-        let row = deliveries::lock_or_insert(self.tx, &new).await?;
+        let is_new = deliveries::insert(self.tx, &new).await?;
+        let row = if is_new { new } else { deliveries::lock_of_key(self.tx, &new.key).await? };
         assignments::add_reason(self.tx, row.id, assignment.id).await?;
         point(Point::BeginReason);
+        if is_new {
+            // Written as it is wanted: nobody else has a reason for it who would have to be told.
+            return Ok(true);
+        }
         self.wish(row.id, assignment.id).await?;
         // What was given up for another package deserves a trial for this one.
         if let delivery::Phase::Failed { .. } = row.delivery.phase
@@ -283,7 +392,7 @@ impl Deed<'_, '_> {
         {
             self.reopen(row, Some(assignment.id)).await?;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Sets what is wanted of a delivery from the reasons for it, on behalf of an assignment.
@@ -351,18 +460,17 @@ impl Deed<'_, '_> {
             return self.begin(request).await;
         };
         let mut assignment = assignments::lock(self.tx, id).await?;
-        if assignment.state.is_live() {
-            assignment.state =
-                assignment::step(assignment.state, assignment::Event::Open, self.now)?;
-            self.sync_roles(&mut assignment).await?;
-            assignments::save(self.tx, &mut assignment).await?;
-            for edge in deliveries::of_assignment(self.tx, id).await? {
-                if edge.is_live {
-                    self.reopen(edge.row, Some(id)).await?;
-                }
-            }
+        if !assignment.state.is_live() {
+            return self.roll_up_into(id, Some(request)).await;
         }
-        self.roll_up_into(id, Some(request)).await
+        assignment.state = assignment::step(assignment.state, assignment::Event::Open, self.now)?;
+        let mut edges = self.sync_roles(&mut assignment).await?;
+        assignments::save(self.tx, &mut assignment).await?;
+        for edge in edges.iter_mut().filter(|edge| edge.is_live) {
+            let reopened = self.reopened(edge.row.clone(), Some(id)).await?;
+            edge.row.delivery = reopened.unwrap_or(edge.row.delivery);
+        }
+        self.roll_up_with(assignment, &edges, Some(request)).await
     }
 
     /// Tries a delivery again now, if it is not as wanted; says whether that changed anything.
@@ -371,15 +479,24 @@ impl Deed<'_, '_> {
         row: DeliveryRow,
         by: Option<AssignmentId>,
     ) -> Result<bool> {
+        Ok(self.reopened(row, by).await?.is_some())
+    }
+
+    /// Like [`Deed::reopen`]; what the delivery is then, if that changed anything.
+    async fn reopened(
+        &mut self,
+        row: DeliveryRow,
+        by: Option<AssignmentId>,
+    ) -> Result<Option<Delivery>> {
         if crate::comparison::is_held(&row) && self.caller.name == Caller::system().name {
             // It may have been revoked: not for the server to give again by itself.
-            return Ok(false);
+            return Ok(None);
         }
         let (reopened, changed) = delivery::reopen(row.delivery, self.now);
         if changed {
             self.change(row, reopened, by).await?;
         }
-        Ok(changed)
+        Ok(changed.then_some(reopened))
     }
 
     /// Saves a delivery that a person settled by hand, and brings the requests that rest short of
@@ -448,15 +565,14 @@ impl Deed<'_, '_> {
             // It is under way, but what was given up is not.
             return if by_itself { self.reopen_failed(id).await } else { Ok(()) };
         }
-        self.sync_roles(&mut assignment).await?;
+        let mut edges = self.sync_roles(&mut assignment).await?;
         assignments::save(self.tx, &mut assignment).await?;
-        for edge in deliveries::of_assignment(self.tx, id).await? {
-            if edge.is_live {
-                let verified = delivery::verify(edge.row.delivery, self.now);
-                self.change(edge.row, verified, Some(id)).await?;
-            }
+        for edge in edges.iter_mut().filter(|edge| edge.is_live) {
+            let verified = delivery::verify(edge.row.delivery, self.now);
+            self.change(edge.row.clone(), verified, Some(id)).await?;
+            edge.row.delivery = verified;
         }
-        self.roll_up(id).await
+        self.roll_up_with(assignment, &edges, None).await
     }
 
     async fn reopen_failed(&mut self, id: AssignmentId) -> Result<()> {
@@ -480,9 +596,9 @@ impl Deed<'_, '_> {
 
     /// Gives and takes what changed of a live assignment's package.
     pub(crate) async fn catch_up(&mut self, mut assignment: Assignment) -> Result<()> {
-        self.sync_roles(&mut assignment).await?;
+        let edges = self.sync_roles(&mut assignment).await?;
         assignments::save(self.tx, &mut assignment).await?;
-        self.roll_up(assignment.id).await
+        self.roll_up_with(assignment, &edges, None).await
     }
 
     /// A subject was deleted or disabled: their open requests end and their access is taken.
@@ -542,9 +658,9 @@ impl Deed<'_, '_> {
             created_at: self.now,
             version: 1,
         };
-        requests::insert(self.tx, &request).await?;
+        let moved = self.admit(&mut request, Event::Accept { start: None }).await?;
         self.note(&request, "submitted", why.to_owned()).await?;
-        self.advance(&mut request, Event::Accept { start: None }, None).await
+        self.go_on(&mut request, moved).await
     }
 
     /// Ends a request that is still delivering, because its assignment is removed by another request:
@@ -564,14 +680,19 @@ impl Deed<'_, '_> {
     }
 
     /// Like [`Deed::roll_up`], where the caller already holds one of the requests.
-    async fn roll_up_into(
+    async fn roll_up_into(&mut self, id: AssignmentId, held: Option<&mut Request>) -> Result<()> {
+        let (assignment, edges) = assignments::lock_with_edges(self.tx, id).await?;
+        self.roll_up_with(assignment, &edges, held).await
+    }
+
+    /// Like [`Deed::roll_up_into`], for who holds the assignment and knows its deliveries as they are.
+    async fn roll_up_with(
         &mut self,
-        id: AssignmentId,
+        mut assignment: Assignment,
+        edges: &[Edge],
         mut held: Option<&mut Request>,
     ) -> Result<()> {
-        let mut assignment = assignments::lock(self.tx, id).await?;
         let before = assignment.state;
-        let edges = deliveries::of_assignment(self.tx, id).await?;
         let outcome = if assignment.state.is_live() {
             let live = edges.iter().filter(|edge| edge.is_live);
             let outcome = rollup::roll_up(live.map(|edge| edge.row.delivery.part()));
@@ -595,7 +716,7 @@ impl Deed<'_, '_> {
             point(Point::RollUpAssignment);
         }
         let Some(outcome) = outcome else { return Ok(()) };
-        for mut request in requests::under_way(self.tx, id).await? {
+        for mut request in requests::under_way(self.tx, assignment.id).await? {
             let request = match &mut held {
                 Some(held) if held.id == request.id => &mut **held,
                 _ => &mut request,
@@ -607,7 +728,7 @@ impl Deed<'_, '_> {
                 (_, Wish::Remove) if assignment.state.is_live() => continue,
                 _ => Event::Settle(outcome),
             };
-            let why = summary(&edges);
+            let why = summary(edges);
             self.transition(request, event, Some(why)).await?;
             point(Point::RollUpRequest);
         }
@@ -645,40 +766,4 @@ fn is_for(key: &Key, role: &RoleScope) -> bool {
         && key.resource == role.resource_origin_id
         && key.role == role.role_origin_id
         && key.scope == role.scope_origin_id
-}
-
-/// How a set of deliveries came to rest, in words.
-fn summary(edges: &[deliveries::Edge]) -> String {
-    let done = edges.iter().filter(|edge| edge.row.delivery.part() == Part::Done).count();
-    let failed: Vec<&str> = edges
-        .iter()
-        .filter(|edge| edge.row.delivery.part() == Part::Failed)
-        .filter_map(|edge| edge.row.fault.as_ref().map(|fault| fault.message.as_str()))
-        .collect();
-    let mut text = format!("{done} of {} roles are as wanted", edges.len());
-    if let Some(first) = failed.first() {
-        text.push_str("; ");
-        text.push_str(first);
-    }
-    text
-}
-
-/// The word of the timeline for what happened.
-fn kind(event: &Event, after: &State) -> &'static str {
-    match (event, after) {
-        (Event::AskApprovers, _) => "approvalStarted",
-        (Event::Accept { .. }, State::Scheduled { .. }) => "scheduled",
-        (Event::Accept { .. } | Event::Tick, _) => "deliveryStarted",
-        (Event::Deny, _) => "denied",
-        (Event::TimeOut, _) => "expired",
-        (Event::Block, _) => "blocked",
-        (Event::Settle(Outcome::All), _) => "delivered",
-        (Event::Settle(Outcome::Some), _) => "partiallyDelivered",
-        (Event::Settle(Outcome::None), _) => "deliveryFailed",
-        (Event::Reprocess { .. }, _) => "reprocessed",
-        (Event::Cancel, State::Canceling { .. }) => "cancelStarted",
-        (Event::Cancel | Event::Withdrawn, _) => "canceled",
-        (Event::Overtake, _) => "overtaken",
-        (Event::Resolve, _) => "resolved",
-    }
 }

@@ -6,14 +6,15 @@ use accede_domain::pending;
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
-use accede_store::{Tx, deliveries, history, people};
+use accede_store::{Tx, attempts, deliveries, history, people};
 
 use crate::approvals::StageView;
 use crate::deed::Deed;
 use crate::requests::{RequestView, visible};
 use crate::{App, Caller, Error, Result, audit};
 
-pub use accede_store::deliveries::{Attempt, Hold, Named};
+pub use accede_store::attempts::Attempt;
+pub use accede_store::deliveries::{Hold, Named};
 
 /// Most attempts shown of one delivery.
 pub const MAX_ATTEMPTS: usize = 200;
@@ -124,7 +125,7 @@ impl App {
         self.store()
             .read(async |tx| {
                 delivery_for(tx, caller, id, Action::ReadRequests).await?;
-                Ok(deliveries::attempts(tx, id, MAX_ATTEMPTS).await?)
+                Ok(attempts::of_delivery(tx, id, MAX_ATTEMPTS).await?)
             })
             .await
     }

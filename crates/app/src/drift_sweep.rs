@@ -22,7 +22,7 @@ use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::drift::{self, Finding, Holder, Place};
 use accede_store::drift_sweeps::{self, Sweep};
 use accede_store::targets::{self, TargetRow};
-use accede_store::{circuits, findings, people};
+use accede_store::{attempts, circuits, findings, people};
 use serde_json::json;
 
 use crate::deed::Deed;
@@ -289,7 +289,7 @@ impl App {
                         resolution::done_outside(now_row.delivery, Some(observed), now)
                 {
                     let seen = Seen { observed, asked_at };
-                    deliveries::insert_attempt(tx, &self.read_outside(&now_row, seen, now)).await?;
+                    attempts::insert(tx, &self.read_outside(&now_row, seen, now)).await?;
                     now_row.attempted_at = Some(now);
                     let why = "somebody gave the role back in the target system; it was read there";
                     let mut deed = Deed { app: self, tx, caller: &caller, now };

@@ -58,6 +58,7 @@ pub mod targets;
 pub mod tasks;
 pub mod text;
 mod throttle;
+mod timeline;
 pub mod tokens;
 pub mod user_import;
 pub mod users;

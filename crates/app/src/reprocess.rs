@@ -464,19 +464,21 @@ impl App {
     ///
     /// The database's.
     pub async fn work_jobs(&self) -> Result<usize> {
-        let jobs: Vec<(JobId, Vec<(i64, RequestId)>)> = self
+        let jobs: Vec<(Job, Vec<(i64, RequestId)>)> = self
             .store()
             .read(async |tx| {
                 let mut found = Vec::new();
                 for job in plans::running_jobs(tx, JOB_BATCH).await? {
-                    found.push((job, plans::pending(tx, job, JOB_BATCH).await?));
+                    let items = plans::pending(tx, job.id, JOB_BATCH).await?;
+                    found.push((job, items));
                 }
                 Ok::<_, Error>(found)
             })
             .await?;
         let mut done = 0;
         for (job, items) in jobs {
-            let turns = items.iter().map(|(position, request)| self.turn(job, *position, *request));
+            let turns =
+                items.iter().map(|(position, request)| self.turn(&job, *position, *request));
             for turn in futures_util::future::join_all(turns).await {
                 turn?;
                 done += 1;
@@ -484,7 +486,7 @@ impl App {
             point(Point::JobItems);
             let now = self.now();
             self.store()
-                .write(async |tx| Ok::<_, Error>(plans::complete_job(tx, job, now).await?))
+                .write(async |tx| Ok::<_, Error>(plans::complete_job(tx, job.id, now).await?))
                 .await?;
         }
         if 0 < done {
@@ -494,14 +496,14 @@ impl App {
     }
 
     /// One item's turn: the verb of a single reprocess, and its outcome beside it.
-    async fn turn(&self, job: JobId, position: i64, id: RequestId) -> Result<()> {
+    async fn turn(&self, of: &Job, position: i64, id: RequestId) -> Result<()> {
         let now = self.now();
+        let job = of.id;
+        // The job acts as who ran it; whether they still may was their plan's question.
+        let caller = Caller { name: of.created_by.clone(), ..Caller::system() };
         let outcome = self
             .store()
             .write(async |tx| {
-                let Some(row) = plans::get_job(tx, job).await? else { return Ok(()) };
-                // The job acts as who ran it; whether they still may was their plan's question.
-                let caller = Caller { name: row.created_by, ..Caller::system() };
                 let Some(place) = requests::place(tx, id).await? else {
                     let gone = Some(("NotFound", "the request's record was deleted"));
                     plans::finish_item(tx, job, position, gone, now).await?;

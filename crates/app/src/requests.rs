@@ -469,7 +469,7 @@ impl Deed<'_, '_> {
                 return Err(Refusal::NoLongerDeliverable(obstacle).into());
             }
         }
-        self.advance(&mut request, event, None).await
+        self.advance_alone(&mut request, event).await
     }
 
     /// A paused target in which something of the request is not delivered.
@@ -586,14 +586,14 @@ impl Deed<'_, '_> {
             created_at: self.now,
             version: 1,
         };
-        requests::insert(self.tx, &request).await?;
-        self.note_submitted(&request).await?;
         let event = if needs_approval {
             Event::AskApprovers
         } else {
             Event::Accept { start: request.begins }
         };
-        self.advance(&mut request, event, None).await?;
+        let moved = self.admit(&mut request, event).await?;
+        self.note_submitted(&request).await?;
+        self.go_on(&mut request, moved).await?;
         Ok(request)
     }
 
@@ -650,9 +650,9 @@ impl Deed<'_, '_> {
             created_at: self.now,
             version: 1,
         };
-        requests::insert(self.tx, &request).await?;
+        let moved = self.admit(&mut request, Event::Accept { start: None }).await?;
         self.note_submitted(&request).await?;
-        self.advance(&mut request, Event::Accept { start: None }, None).await?;
+        self.go_on(&mut request, moved).await?;
         Ok(request)
     }
 

@@ -10,7 +10,8 @@ use accede_domain::id::{DeliveryId, SubjectId};
 use accede_domain::permission::Action;
 use accede_domain::refusal::Refusal;
 use accede_domain::resolution::{self, Resolution};
-use accede_store::deliveries::{self, Attempt, DeliveryRow};
+use accede_store::attempts::{self, Attempt};
+use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::{people, targets};
 
 use crate::deed::Deed;
@@ -143,7 +144,7 @@ impl App {
                 };
                 if let Some(seen) = seen {
                     row.attempted_at = Some(now);
-                    deliveries::insert_attempt(tx, &self.read_outside(&row, seen, now)).await?;
+                    attempts::insert(tx, &self.read_outside(&row, seen, now)).await?;
                 }
                 if resolved == row.delivery {
                     return Ok(false);

@@ -16,7 +16,7 @@ use accede_domain::task::{self, Assignee, Order, Outcome, State};
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::targets::TargetRow;
 use accede_store::tasks::{self, Task};
-use accede_store::{Tx, assignments, people, requests, targets, users};
+use accede_store::{Tx, assignments, attempts, people, requests, targets, users};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -228,7 +228,7 @@ impl App {
                     pending::finish(row.delivery, task.generation, &report, read, &retry, now)?;
                 if let Some(seen) = seen {
                     row.attempted_at = Some(now);
-                    deliveries::insert_attempt(tx, &self.read_outside(&row, seen, now)).await?;
+                    attempts::insert(tx, &self.read_outside(&row, seen, now)).await?;
                 }
                 if let (Some(read), true) = (read, settled == row.delivery) {
                     // Who said so stands in the audit log, though nothing came of it.

@@ -20,10 +20,11 @@ use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{SubjectId, TargetId};
 use accede_domain::pending;
 use accede_domain::retry::Retry;
+use accede_store::attempts::{self, Attempt};
 use accede_store::causes::{self, NewCause};
 use accede_store::circuits;
 use accede_store::crash::{Point, point};
-use accede_store::deliveries::{self, Attempt, DeliveryRow, LastFault};
+use accede_store::deliveries::{self, DeliveryRow, LastFault};
 use accede_store::targets::{self, TargetRow};
 use accede_store::{assignments, people};
 use futures_util::FutureExt;
@@ -300,7 +301,7 @@ impl App {
                 deliveries::save(tx, &row, epoch).await?;
                 point(Point::DeliverySaved);
                 let attempt = self.attempt(claimed, answer, discarded, batch, now);
-                deliveries::insert_attempt(tx, &attempt).await?;
+                attempts::insert(tx, &attempt).await?;
                 point(Point::DeliveryAttempted);
                 let mut deed = Deed { app: self, tx, caller: &caller, now };
                 if !discarded {

@@ -61,7 +61,7 @@ impl StageRow {
 
 /// Adds a stage.
 pub async fn insert(tx: &mut Tx<'_>, row: &StageRow) -> Result<()> {
-    tx.execute(
+    tx.post(
         "insert into approval_stages (id, request_id, position, status, result, due_at_ms, terms,
              resolution)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -82,7 +82,7 @@ pub async fn insert(tx: &mut Tx<'_>, row: &StageRow) -> Result<()> {
 
 /// Saves what a step changed.
 pub async fn save(tx: &mut Tx<'_>, row: &StageRow) -> Result<()> {
-    tx.execute(
+    tx.post(
         "update approval_stages
          set status = $2, result = $3, due_at_ms = $4, resolution = $5, justification = $6,
              reviewed_by = $7, reviewed_at_ms = $8

@@ -4,6 +4,7 @@ use accede_domain::Timestamp;
 use accede_domain::assignment::State;
 use accede_domain::id::{AssignmentId, CatalogId, DeliveryId, PackageId, PolicyId, SubjectId};
 
+use crate::deliveries::{self, Edge};
 use crate::requests::limit_value;
 use crate::{Error, Result, Row, Sql, Tx, params};
 
@@ -126,28 +127,26 @@ pub async fn insert(tx: &mut Tx<'_>, assignment: &Assignment) -> Result<()> {
     Ok(())
 }
 
-/// Saves what a step changed, if nobody else changed it since; counts the version up.
+/// Saves what a step changed, if nobody else changed it since; [`Error::Stale`] ends the transaction if
+/// somebody did. Counts the version up.
 pub async fn save(tx: &mut Tx<'_>, assignment: &mut Assignment) -> Result<()> {
-    let changed = tx
-        .execute(
-            "update assignments
-             set state = $3, end_at_ms = $4, ended_at_ms = coalesce(ended_at_ms, $5),
-                 expired_at_ms = $6, roles_version = $7, version = version + 1
-             where id = $1 and version = $2",
-            params![
-                assignment.id,
-                assignment.version,
-                column(&assignment.state),
-                assignment.end,
-                assignment.ended(),
-                assignment.expired(),
-                assignment.roles_version
-            ],
-        )
-        .await?;
-    if changed == 0 {
-        return Err(Error::Stale);
-    }
+    tx.post_one(
+        "update assignments
+         set state = $3, end_at_ms = $4, ended_at_ms = coalesce(ended_at_ms, $5),
+             expired_at_ms = $6, roles_version = $7, version = version + 1
+         where id = $1 and version = $2",
+        params![
+            assignment.id,
+            assignment.version,
+            column(&assignment.state),
+            assignment.end,
+            assignment.ended(),
+            assignment.expired(),
+            assignment.roles_version
+        ],
+        Error::Stale,
+    )
+    .await?;
     assignment.version += 1;
     Ok(())
 }
@@ -160,13 +159,24 @@ pub async fn get(tx: &mut Tx<'_>, id: AssignmentId) -> Result<Option<Assignment>
         .transpose()
 }
 
+const LOCK: Sql = Sql {
+    lite: concat!("select ", columns!(), " from assignments a where a.id = $1"),
+    pg: concat!("select ", columns!(), " from assignments a where a.id = $1 for update"),
+};
+
 /// Reads an assignment and holds its row until the transaction ends. Lock its subject first.
 pub async fn lock(tx: &mut Tx<'_>, id: AssignmentId) -> Result<Assignment> {
-    let sql = Sql {
-        lite: concat!("select ", columns!(), " from assignments a where a.id = $1"),
-        pg: concat!("select ", columns!(), " from assignments a where a.id = $1 for update"),
-    };
-    Assignment::from_row(&tx.query_one(sql, params![id]).await?)
+    Assignment::from_row(&tx.query_one(LOCK, params![id]).await?)
+}
+
+/// Reads an assignment, holds its row until the transaction ends, and then reads the deliveries that
+/// it is or was a reason for. Lock its subject first.
+pub async fn lock_with_edges(tx: &mut Tx<'_>, id: AssignmentId) -> Result<(Assignment, Vec<Edge>)> {
+    let asked =
+        [(LOCK, params![id].to_vec()), (deliveries::OF_ASSIGNMENT.into(), params![id].to_vec())];
+    let [rows, edges] = tx.query_each(asked).await?;
+    let row = rows.first().ok_or(Error::NotFound)?;
+    Ok((Assignment::from_row(row)?, edges.iter().map(Edge::from_row).collect::<Result<_>>()?))
 }
 
 /// The live assignment of a person to a package, if there is one.
@@ -231,7 +241,7 @@ pub async fn add_reason(
     delivery: DeliveryId,
     assignment: AssignmentId,
 ) -> Result<()> {
-    tx.execute(
+    tx.post(
         "insert into reasons (delivery_id, assignment_id, is_live) values ($1, $2, true)
          on conflict (delivery_id, assignment_id) do update set is_live = true",
         params![delivery, assignment],
@@ -246,7 +256,7 @@ pub async fn drop_reason(
     delivery: DeliveryId,
     assignment: AssignmentId,
 ) -> Result<()> {
-    tx.execute(
+    tx.post(
         "update reasons set is_live = false where delivery_id = $1 and assignment_id = $2",
         params![delivery, assignment],
     )
@@ -256,7 +266,7 @@ pub async fn drop_reason(
 
 /// An assignment is no longer a reason for anything.
 pub async fn drop_reasons(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<()> {
-    tx.execute(
+    tx.post(
         "update reasons set is_live = false where assignment_id = $1 and is_live",
         params![assignment],
     )

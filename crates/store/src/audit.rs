@@ -28,7 +28,7 @@ pub struct NewRecord<'a> {
 
 /// Adds a record.
 pub async fn insert(tx: &mut Tx<'_>, record: NewRecord<'_>) -> Result<()> {
-    tx.execute(
+    tx.post(
         "insert into audit (id, at_ms, actor, action, object_type, object_id, catalog_id, detail)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
         params![

@@ -97,7 +97,7 @@ points! {
     TransitionAudited => "transition.audited",
     /// There is an assignment without deliveries.
     BeginAssigned => "begin.assigned",
-    /// A delivery has a reason, and does not know that it is wanted.
+    /// A delivery has a reason, and does not know that it is wanted, unless it is new.
     BeginReason => "begin.reason",
     /// The reasons are gone, and the deliveries are still wanted.
     EndReasons => "end.reasons",

@@ -4,9 +4,7 @@ use accede_domain::Timestamp;
 use accede_domain::circuit::Reason;
 use accede_domain::delivery::{Action, Delivery, Observed, Phase};
 use accede_domain::fault::Class;
-use accede_domain::id::{
-    AssignmentId, AttemptId, CauseId, DeliveryId, ResourceRoleId, SubjectId, TargetId,
-};
+use accede_domain::id::{AssignmentId, CauseId, DeliveryId, ResourceRoleId, SubjectId, TargetId};
 
 use accede_domain::pending::{Awaited, Pending};
 use accede_domain::permission::Reach;
@@ -234,7 +232,6 @@ fn changing(row: &DeliveryRow) -> Vec<Value> {
         fault.map(|fault| fault.code.clone()),
         fault.map(|fault| fault.message.clone()),
         row.attempted_at,
-        row.role,
         d.poison.crashes,
         d.poison.strikes,
         d.poison.is_alone(),
@@ -246,8 +243,8 @@ fn changing(row: &DeliveryRow) -> Vec<Value> {
     .to_vec()
 }
 
-/// Adds a delivery, or reads the one of the same key; holds it until the transaction ends.
-pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<DeliveryRow> {
+/// Adds a delivery, unless there is one of the same key; says whether it did.
+pub async fn insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<bool> {
     let mut values: Vec<Value> = params![
         new.id,
         new.key.target,
@@ -257,23 +254,30 @@ pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<Delive
         new.key.scope.clone()
     ]
     .to_vec();
+    values.push(new.role.into());
     values.extend(changing(new));
-    tx.execute(
-        "insert into deliveries (id, target_id, subject_id, resource_origin_id, role_origin_id,
-             scope_origin_id, wanted, generation, observed, phase, ready_at_ms, phase_at_ms,
-             action, flight_generation, observed_before, deadline_at_ms, epoch, attempts, misses,
-             since_at_ms, uncertain_until_at_ms, pre_existing, keep_pre_existing,
-             acknowledged_at_ms, verified_at_ms, cause_id, fault_class, fault_code,
-             fault_message, attempted_at_ms, role_id, crashes, strikes, is_alone,
-             awaited, awaited_since_at_ms, awaited_until_at_ms, late_until_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34,
-             $35, $36, $37, $38)
-         on conflict (subject_id, target_id, resource_origin_id, role_origin_id, scope_origin_id)
-             do nothing",
-        &values,
-    )
-    .await?;
+    let added = tx
+        .execute(
+            "insert into deliveries (id, target_id, subject_id, resource_origin_id, role_origin_id,
+                 scope_origin_id, role_id, wanted, generation, observed, phase, ready_at_ms,
+                 phase_at_ms, action, flight_generation, observed_before, deadline_at_ms, epoch,
+                 attempts, misses, since_at_ms, uncertain_until_at_ms, pre_existing,
+                 keep_pre_existing, acknowledged_at_ms, verified_at_ms, cause_id, fault_class,
+                 fault_code, fault_message, attempted_at_ms, crashes, strikes, is_alone, awaited,
+                 awaited_since_at_ms, awaited_until_at_ms, late_until_at_ms)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                 $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33,
+                 $34, $35, $36, $37, $38)
+             on conflict (subject_id, target_id, resource_origin_id, role_origin_id,
+                 scope_origin_id) do nothing",
+            &values,
+        )
+        .await?;
+    Ok(added == 1)
+}
+
+/// Reads the delivery of a key and holds its row until the transaction ends. Lock its subject first.
+pub async fn lock_of_key(tx: &mut Tx<'_>, key: &Key) -> Result<DeliveryRow> {
     let sql = Sql {
         lite: concat!(
             "select ",
@@ -291,7 +295,6 @@ pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<Delive
              for update"
         ),
     };
-    let key = &new.key;
     let row = tx
         .query_one(
             sql,
@@ -307,16 +310,23 @@ pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<Delive
     DeliveryRow::from_row(&row)
 }
 
+/// Adds a delivery, or reads the one of the same key; holds it until the transaction ends.
+pub async fn lock_or_insert(tx: &mut Tx<'_>, new: &DeliveryRow) -> Result<DeliveryRow> {
+    insert(tx, new).await?;
+    lock_of_key(tx, &new.key).await
+}
+
+/// What an update names, an engine may have to write anew in every index that holds it: the role, which
+/// never changes, is not named.
 const SAVE: &str = "update deliveries
      set wanted = $3, generation = $4, observed = $5, phase = $6, ready_at_ms = $7,
          phase_at_ms = $8, action = $9, flight_generation = $10, observed_before = $11,
          deadline_at_ms = $12, epoch = $13, attempts = $14, misses = $15, since_at_ms = $16,
          uncertain_until_at_ms = $17, pre_existing = $18, keep_pre_existing = $19,
          acknowledged_at_ms = $20, verified_at_ms = $21, cause_id = $22, fault_class = $23,
-         fault_code = $24, fault_message = $25, attempted_at_ms = $26, role_id = $27,
-         crashes = $28, strikes = $29, is_alone = $30, awaited = $31,
-         awaited_since_at_ms = $32, awaited_until_at_ms = $33,
-         late_until_at_ms = $34
+         fault_code = $24, fault_message = $25, attempted_at_ms = $26, crashes = $27,
+         strikes = $28, is_alone = $29, awaited = $30, awaited_since_at_ms = $31,
+         awaited_until_at_ms = $32, late_until_at_ms = $33
      where id = $1 and epoch = $2";
 
 fn save_values(row: &DeliveryRow, epoch: i64) -> Vec<Value> {
@@ -325,12 +335,10 @@ fn save_values(row: &DeliveryRow, epoch: i64) -> Vec<Value> {
     values
 }
 
-/// Saves what a rule changed, if the row is still at `epoch`.
+/// Saves what a rule changed, if the row is still at `epoch`; [`Error::Stale`] ends the transaction if
+/// it is not.
 pub async fn save(tx: &mut Tx<'_>, row: &DeliveryRow, epoch: i64) -> Result<()> {
-    if tx.execute(SAVE, &save_values(row, epoch)).await? == 0 {
-        return Err(Error::Stale);
-    }
-    Ok(())
+    tx.post_one(SAVE, &save_values(row, epoch), Error::Stale).await
 }
 
 /// Saves many rows, each if it is still at the epoch given with it; says how many were.
@@ -436,24 +444,25 @@ pub struct Edge {
     pub is_live: bool,
 }
 
+impl Edge {
+    pub(crate) fn from_row(row: &Row) -> Result<Edge> {
+        Ok(Edge { row: DeliveryRow::from_row(row)?, is_live: row.get(WIDTH)? })
+    }
+}
+
+pub(crate) const OF_ASSIGNMENT: &str = concat!(
+    "select ",
+    columns!(),
+    ", x.is_live
+     from reasons x join deliveries d on d.id = x.delivery_id
+     where x.assignment_id = $1
+     order by d.id"
+);
+
 /// The deliveries that an assignment is or was a reason for.
 pub async fn of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<Vec<Edge>> {
-    let rows = tx
-        .query(
-            concat!(
-                "select ",
-                columns!(),
-                ", x.is_live
-                 from reasons x join deliveries d on d.id = x.delivery_id
-                 where x.assignment_id = $1
-                 order by d.id"
-            ),
-            params![assignment],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| Ok(Edge { row: DeliveryRow::from_row(row)?, is_live: row.get(WIDTH)? }))
-        .collect()
+    let rows = tx.query(OF_ASSIGNMENT, params![assignment]).await?;
+    rows.iter().map(Edge::from_row).collect()
 }
 
 /// The name of a paused target in which an assignment has something that is not as wanted.
@@ -689,85 +698,4 @@ pub async fn has_reason(tx: &mut Tx<'_>, id: DeliveryId) -> Result<bool> {
         .query_opt("select 1 from reasons where delivery_id = $1 and is_live limit 1", params![id])
         .await?;
     Ok(found.is_some())
-}
-
-/// One call to a target on behalf of one delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// Its id.
-    pub id: AttemptId,
-    /// For which delivery.
-    pub delivery: DeliveryId,
-    /// Under which claim.
-    pub epoch: i64,
-    /// What was asked: `grant`, `revoke`, `observe`.
-    pub action: String,
-    /// What came of it: `applied`, `alreadyInState`, `present`, `absent`, `fault`, `discarded`.
-    pub outcome: String,
-    /// The fault's class.
-    pub class: Option<String>,
-    /// The fault's code.
-    pub code: Option<String>,
-    /// The fault's message.
-    pub message: Option<String>,
-    /// When the call began.
-    pub started_at: Timestamp,
-    /// When its answer was recorded.
-    pub finished_at: Timestamp,
-    /// How many deliveries shared the call.
-    pub batch: i64,
-}
-
-/// Adds an attempt. Attempts are never changed.
-pub async fn insert_attempt(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<()> {
-    tx.execute(
-        "insert into attempts (id, delivery_id, epoch, action, outcome, class, code, message,
-             started_at_ms, finished_at_ms, batch)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        params![
-            attempt.id,
-            attempt.delivery,
-            attempt.epoch,
-            attempt.action.clone(),
-            attempt.outcome.clone(),
-            attempt.class.clone(),
-            attempt.code.clone(),
-            attempt.message.clone(),
-            attempt.started_at,
-            attempt.finished_at,
-            attempt.batch
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-/// The attempts made for a delivery, newest first, at most `limit`.
-pub async fn attempts(tx: &mut Tx<'_>, delivery: DeliveryId, limit: usize) -> Result<Vec<Attempt>> {
-    let rows = tx
-        .query(
-            "select id, delivery_id, epoch, action, outcome, class, code, message, started_at_ms,
-                 finished_at_ms, batch
-             from attempts where delivery_id = $1
-             order by started_at_ms desc, id desc limit $2",
-            params![delivery, limit_value(limit)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Attempt {
-                id: row.get(0)?,
-                delivery: row.get(1)?,
-                epoch: row.get(2)?,
-                action: row.get(3)?,
-                outcome: row.get(4)?,
-                class: row.get(5)?,
-                code: row.get(6)?,
-                message: row.get(7)?,
-                started_at: row.get(8)?,
-                finished_at: row.get(9)?,
-                batch: row.get(10)?,
-            })
-        })
-        .collect()
 }

@@ -24,7 +24,7 @@ pub struct Line {
 
 /// Adds a line.
 pub async fn insert(tx: &mut Tx<'_>, line: &Line) -> Result<()> {
-    tx.execute(
+    tx.post(
         "insert into history (id, request_id, at_ms, kind, actor, detail)
          values ($1, $2, $3, $4, $5, $6)",
         params![

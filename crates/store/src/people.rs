@@ -5,7 +5,7 @@ use accede_domain::policy::Person;
 use accede_domain::separation::Held;
 
 use crate::many::places;
-use crate::{Result, Row, Sql, Tx, Value, params};
+use crate::{Error, Result, Row, Sql, Tx, Value, params};
 
 /// A person, as requests and deliveries know them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,7 @@ pub async fn lock(tx: &mut Tx<'_>, subject: SubjectId) -> Result<()> {
         lite: "select id from subjects where id = $1",
         pg: "select id from subjects where id = $1 for update",
     };
-    tx.query_one(sql, params![subject]).await?;
-    Ok(())
+    tx.post_one(sql, params![subject], Error::NotFound).await
 }
 
 /// A person by subject id.

@@ -1,31 +1,28 @@
 //! PostgreSQL: each write is one READ COMMITTED transaction on a pooled connection.
 //!
-//! A transaction begins together with its first statement, in one round trip. A transaction that is
-//! dropped half-way takes its connection with it, so the pool never sees an open transaction.
+//! A transaction begins together with its first statement, in one round trip; what is posted goes out
+//! with the next statement, likewise. A transaction that is dropped half-way takes its connection with it, so the pool never sees an open transaction.
 
 use std::error::Error as StdError;
-use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{BoxFuture, join, join_all, join3, try_join_all};
 use postgres_types::private::BytesMut;
 use postgres_types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::Statement;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{AsyncMessage, Connection, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::dialect::placeholders;
+use crate::dialect::{Sql, placeholders};
 use crate::error::{Error, Result, chain};
 use crate::lite::parameters;
-use crate::pg_error::{competed, cut_off, error, lost, place, unreachable_server};
+use crate::pg_error::{competed, cut_off, error, place, unreachable_server};
+use crate::pg_listener::Listener;
 use crate::store::ended;
 use crate::value::{Cells, Row, Value, ValueRef};
 
@@ -47,10 +44,10 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const STATEMENTS: usize = 1_024;
 /// Statements under way at once in [`Trip::execute_all`].
 const PIPELINE: usize = 512;
+/// Most statements that are posted before they are sent: as many as one waits for in their order.
+const POSTED: usize = 16;
 /// The oldest major version that is tested.
 const OLDEST_VERSION: i64 = 130_000;
-/// Longest pause between two attempts to reconnect a listener.
-const LISTEN_PAUSE: Duration = Duration::from_secs(5);
 
 /// A pool of connections to one database.
 pub(crate) struct Pg {
@@ -188,20 +185,13 @@ impl Pg {
         if client.statement_cache.size() > STATEMENTS {
             client.statement_cache.clear();
         }
-        Ok(Trip { client: Some(client), begun: false, writable, retry: false })
+        let posted = Vec::new();
+        Ok(Trip { client: Some(client), begun: false, writable, retry: false, posted })
     }
 
     pub(crate) async fn listen(&self, channel: &str) -> Result<Listener> {
-        let mut listener = Listener {
-            config: self.config.clone(),
-            tls: self.tls.clone(),
-            place: self.place.clone(),
-            channel: channel.to_owned(),
-            link: None,
-            pause: Duration::ZERO,
-        };
-        listener.link = Some(listener.connect().await?);
-        Ok(listener)
+        let (config, tls) = (self.config.clone(), self.tls.clone());
+        Listener::open(config, tls, self.place.clone(), channel).await
     }
 }
 
@@ -211,6 +201,15 @@ pub(crate) struct Trip {
     begun: bool,
     writable: bool,
     retry: bool,
+    posted: Vec<Posted>,
+}
+
+/// A statement that goes out with the next one.
+struct Posted {
+    sql: &'static str,
+    params: Vec<Value>,
+    /// What it means that it finds no row, where it must find one.
+    missing: Option<Error>,
 }
 
 impl Trip {
@@ -247,24 +246,94 @@ impl Trip {
         })
     }
 
-    pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+    // These are on the heap, so that a future that runs on SQLite too has no room for them.
+
+    /// Runs a statement and gives its rows.
+    pub(crate) fn query<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Value],
+    ) -> BoxFuture<'a, Result<Vec<Row>>> {
+        Box::pin(self.ask(sql, params))
+    }
+
+    /// Runs a statement; the number of rows that it changed, or that it found.
+    pub(crate) fn execute<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Value],
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(self.change(sql, params))
+    }
+
+    /// Runs several statements without waiting for one answer before the next.
+    pub(crate) fn query_each<'a>(
+        &'a mut self,
+        asked: &'a [(Sql, Vec<Value>)],
+    ) -> BoxFuture<'a, Result<Vec<Vec<Row>>>> {
+        Box::pin(self.ask_each(asked))
+    }
+
+    /// Sends what was posted, if it is as much as waits at once.
+    pub(crate) fn flush_full(&mut self) -> BoxFuture<'_, Result<()>> {
+        if self.posted.len() < POSTED {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        Box::pin(self.flush())
+    }
+
+    /// Runs a statement with the next one, or with the commit; `missing` is the failure to find a row.
+    ///
+    /// PostgreSQL runs them in this order, and none after one that failed. One that found no row is
+    /// told before the commit.
+    pub(crate) fn post(
+        &mut self,
+        sql: &'static str,
+        params: &[Value],
+        missing: Option<Error>,
+    ) -> Result<()> {
+        if !self.writable {
+            return Err(crate::lite::read_only());
+        }
+        self.posted.push(Posted { sql, params: params.to_vec(), missing });
+        Ok(())
+    }
+
+    /// Sends what was posted, and waits for its answers.
+    async fn flush(&mut self) -> Result<()> {
+        if self.posted.is_empty() {
+            return Ok(());
+        }
+        let posted = std::mem::take(&mut self.posted);
         let outcome = async {
             let (client, begin) = self.start()?;
-            let (begun, rows) = join(run(client, begin), query(client, sql, params)).await;
-            begun?;
-            rows
+            send(client, begin, &posted, async { Ok(()) }).await
+        }
+        .await;
+        self.judge(outcome)
+    }
+
+    async fn ask(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        let posted = std::mem::take(&mut self.posted);
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            // Prepared beforehand, or it could go out before what was posted.
+            let ready =
+                if posted.is_empty() { None } else { Some(prepare(client, sql, params).await?) };
+            send(client, begin, &posted, query(client, sql, ready, params)).await
         }
         .await;
         let rows = self.judge(outcome)?;
         Ok(rows.into_iter().map(|row| Row(Cells::Pg(row))).collect())
     }
 
-    pub(crate) async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+    async fn change(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        let posted = std::mem::take(&mut self.posted);
         let outcome = async {
             let (client, begin) = self.start()?;
-            let (begun, count) = join(run(client, begin), execute(client, sql, params)).await;
-            begun?;
-            count
+            let ready =
+                if posted.is_empty() { None } else { Some(prepare(client, sql, params).await?) };
+            send(client, begin, &posted, execute(client, sql, ready, params)).await
         }
         .await;
         self.judge(outcome)
@@ -272,6 +341,7 @@ impl Trip {
 
     /// Runs one statement for many rows without waiting for one answer before the next.
     pub(crate) async fn execute_all(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<u64> {
+        self.flush().await?;
         let outcome = async {
             let (client, begin) = self.start()?;
             run(client, begin).await?;
@@ -279,8 +349,9 @@ impl Trip {
             for rows in rows.chunks(PIPELINE) {
                 // The first row prepares; the others find the statement, unless their nulls differ.
                 let Some((first, rest)) = rows.split_first() else { break };
-                sum += execute(client, sql, first).await?;
-                let counts = try_join_all(rest.iter().map(|row| execute(client, sql, row))).await?;
+                sum += execute(client, sql, None, first).await?;
+                let rest = rest.iter().map(|row| execute(client, sql, None, row));
+                let counts = try_join_all(rest).await?;
                 sum += counts.iter().sum::<u64>();
             }
             Ok(sum)
@@ -295,16 +366,16 @@ impl Trip {
         sql: &str,
         params: &[Vec<Value>],
     ) -> Result<Vec<Vec<Row>>> {
+        self.flush().await?;
         let outcome = async {
             let (client, begin) = self.start()?;
             run(client, begin).await?;
             let mut found = Vec::with_capacity(params.len());
             for params in params.chunks(PIPELINE) {
                 let Some((first, rest)) = params.split_first() else { break };
-                found.push(query(client, sql, first).await?);
-                found.extend(
-                    try_join_all(rest.iter().map(|params| query(client, sql, params))).await?,
-                );
+                found.push(query(client, sql, None, first).await?);
+                let rest = rest.iter().map(|params| query(client, sql, None, params));
+                found.extend(try_join_all(rest).await?);
             }
             Ok(found)
         }
@@ -314,8 +385,31 @@ impl Trip {
         Ok(found.into_iter().map(rows).collect())
     }
 
+    async fn ask_each(&mut self, asked: &[(Sql, Vec<Value>)]) -> Result<Vec<Vec<Row>>> {
+        let posted = std::mem::take(&mut self.posted);
+        let outcome = async {
+            let (client, begin) = self.start()?;
+            let mut ready = Vec::with_capacity(asked.len());
+            for (sql, params) in asked {
+                ready.push(prepare(client, sql.pg, params).await?);
+            }
+            let queries = asked
+                .iter()
+                .zip(ready)
+                .map(|((sql, params), ready)| query(client, sql.pg, Some(ready), params));
+            // Few, like what was posted, and so in their order.
+            let all = async { join_all(queries).await.into_iter().collect() };
+            send::<Vec<_>>(client, begin, &posted, all).await
+        }
+        .await;
+        let found = self.judge(outcome)?;
+        let rows = |rows: Vec<_>| rows.into_iter().map(|row| Row(Cells::Pg(row))).collect();
+        Ok(found.into_iter().map(rows).collect())
+    }
+
     /// Runs a script of several statements.
     pub(crate) async fn script(&mut self, sql: &str) -> Result<()> {
+        self.flush().await?;
         let outcome = async {
             let (client, begin) = self.start()?;
             run(client, begin).await?;
@@ -326,6 +420,13 @@ impl Trip {
     }
 
     pub(crate) async fn commit(mut self) -> (Result<()>, bool) {
+        // Whether a row was found must be known before the commit, and whether a statement failed is
+        // easier told before it.
+        if let Err(error) = self.flush().await {
+            let again = self.may_retry();
+            self.roll_back().await;
+            return (Err(error), again);
+        }
         if !self.begun {
             return (Ok(()), false);
         }
@@ -400,18 +501,62 @@ async fn prepare(client: &Object, sql: &str, params: &[Value]) -> Result<Stateme
     Ok(client.prepare_typed_cached(sql, &types).await?)
 }
 
+/// Sends what begins the transaction, what was posted, and one statement more, without waiting for an
+/// answer before the next; the answer of the last one if the others went well.
+async fn send<T>(
+    client: &Object,
+    begin: Option<&str>,
+    posted: &[Posted],
+    last: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    if posted.is_empty() {
+        let (begun, answer) = join(run(client, begin), last).await;
+        begun?;
+        return answer;
+    }
+    let mut ready = Vec::with_capacity(posted.len());
+    for one in posted {
+        ready.push(prepare(client, one.sql, &one.params).await?);
+    }
+    let counts = posted
+        .iter()
+        .zip(ready)
+        .map(|(one, ready)| execute(client, one.sql, Some(ready), &one.params));
+    // So few are polled in their order, and what is prepared is sent when it is first polled.
+    let (begun, counts, answer) = join3(run(client, begin), join_all(counts), last).await;
+    begun?;
+    for (one, count) in posted.iter().zip(counts) {
+        if let (0, Some(missing)) = (count?, &one.missing) {
+            return Err(Failure::Ours(missing.clone()));
+        }
+    }
+    answer
+}
+
 async fn query(
     client: &Object,
     sql: &str,
+    ready: Option<Statement>,
     params: &[Value],
 ) -> Result<Vec<tokio_postgres::Row>, Failure> {
-    let statement = prepare(client, sql, params).await?;
+    let statement = match ready {
+        Some(ready) => ready,
+        None => prepare(client, sql, params).await?,
+    };
     let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
     Ok(client.query(&statement, &params).await?)
 }
 
-async fn execute(client: &Object, sql: &str, params: &[Value]) -> Result<u64, Failure> {
-    let statement = prepare(client, sql, params).await?;
+async fn execute(
+    client: &Object,
+    sql: &str,
+    ready: Option<Statement>,
+    params: &[Value],
+) -> Result<u64, Failure> {
+    let statement = match ready {
+        Some(ready) => ready,
+        None => prepare(client, sql, params).await?,
+    };
     let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
     Ok(client.execute(&statement, &params).await?)
 }
@@ -518,97 +663,6 @@ fn integer(raw: &[u8]) -> Option<i64> {
         0 => i64::try_from(sum).ok(),
         0x4000 => i64::try_from(-sum).ok(),
         _ => None,
-    }
-}
-
-/// A connection of its own that hears notifications, driven by whoever waits on it.
-pub(crate) struct Listener {
-    config: tokio_postgres::Config,
-    tls: MakeRustlsConnect,
-    place: String,
-    channel: String,
-    link: Option<Link>,
-    pause: Duration,
-}
-
-struct Link {
-    /// Dropping it would end the connection.
-    _client: tokio_postgres::Client,
-    connection: Connection<Socket, TlsStream>,
-}
-
-type TlsStream = <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("channel", &self.channel).finish_non_exhaustive()
-    }
-}
-
-impl Listener {
-    async fn connect(&self) -> Result<Link> {
-        let (client, mut connection) = self
-            .config
-            .connect(self.tls.clone())
-            .await
-            .map_err(|cause| unreachable_server(&self.place, &cause))?;
-        let listen = format!("listen \"{}\"", self.channel.replace('"', "\"\""));
-        {
-            let mut listening = pin!(client.batch_execute(&listen));
-            poll_fn(|cx| {
-                loop {
-                    if let Poll::Ready(done) = listening.as_mut().poll(cx) {
-                        return Poll::Ready(done.map_err(|cause| error(&cause)));
-                    }
-                    match connection.poll_message(cx) {
-                        Poll::Ready(Some(Ok(_))) => {}
-                        Poll::Ready(Some(Err(cause))) => return Poll::Ready(Err(error(&cause))),
-                        Poll::Ready(None) => return Poll::Ready(Err(lost())),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-            })
-            .await?;
-        }
-        Ok(Link { _client: client, connection })
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<()> {
-        loop {
-            let Some(link) = &mut self.link else {
-                tokio::time::sleep(self.pause).await;
-                match self.connect().await {
-                    Ok(link) => {
-                        self.link = Some(link);
-                        self.pause = Duration::ZERO;
-                        // Whatever was told while nobody listened is lost, so look now.
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        self.pause =
-                            (self.pause * 2).clamp(Duration::from_millis(100), LISTEN_PAUSE);
-                        return Err(error);
-                    }
-                }
-            };
-            let heard = poll_fn(|cx| {
-                let mut heard = false;
-                loop {
-                    match link.connection.poll_message(cx) {
-                        Poll::Ready(Some(Ok(AsyncMessage::Notification(_)))) => heard = true,
-                        Poll::Ready(Some(Ok(_))) => {}
-                        Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(false),
-                        Poll::Pending if heard => return Poll::Ready(true),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-            })
-            .await;
-            if heard {
-                return Ok(());
-            }
-            self.link = None;
-        }
     }
 }
 

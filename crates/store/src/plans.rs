@@ -302,15 +302,16 @@ pub async fn recent_jobs(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Job>> {
 }
 
 /// Jobs with items that wait, oldest first.
-pub async fn running_jobs(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<JobId>> {
+pub async fn running_jobs(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Job>> {
     let rows = tx
         .query(
-            "select id from reprocess_jobs where state = 'running'
+            "select id, plan_id, state, created_by, creator_id, created_at_ms, finished_at_ms
+             from reprocess_jobs where state = 'running'
              order by created_at_ms limit $1",
             params![limit_value(limit)],
         )
         .await?;
-    rows.iter().map(|row| row.get(0)).collect()
+    rows.iter().map(job).collect()
 }
 
 /// Items of a job that wait for their turn: position and request.

@@ -179,37 +179,59 @@ fn values(request: &Request) -> Result<Vec<Value>> {
     .to_vec())
 }
 
-/// Saves what a step changed, if nobody else changed it since; counts the version up.
+/// Saves what a step changed, if nobody else changed it since; [`Error::Stale`] ends the transaction if
+/// somebody did. Counts the version up. Not its assignment: that is for [`save_assigned`].
 pub async fn save(tx: &mut Tx<'_>, request: &mut Request) -> Result<()> {
-    let timed_out = matches!(request.state, State::Denied { why: Denial::TimedOut, .. });
-    let (code, text) = request.block.clone().unzip();
-    let changed = tx
-        .execute(
-            "update requests
-             set state = $3, is_timed_out = $4, begins_at_ms = $5, first_completed_at_ms = $6,
-                 completed_at_ms = $7, end_at_ms = $8, assignment_id = $9, block_code = $10,
-                 block_text = $11, version = version + 1
-             where id = $1 and version = $2",
-            params![
-                request.id,
-                request.version,
-                column(&request.state),
-                timed_out,
-                request.begins,
-                request.state.first_completed(),
-                request.state.completed(),
-                request.end,
-                request.assignment,
-                code,
-                text
-            ],
-        )
-        .await?;
-    if changed == 0 {
-        return Err(Error::Stale);
-    }
+    tx.post_one(
+        "update requests
+         set state = $3, is_timed_out = $4, begins_at_ms = $5, first_completed_at_ms = $6,
+             completed_at_ms = $7, end_at_ms = $8, block_code = $9, block_text = $10,
+             version = version + 1
+         where id = $1 and version = $2",
+        &changing(request),
+        Error::Stale,
+    )
+    .await?;
     request.version += 1;
     Ok(())
+}
+
+/// Like [`save`], with the assignment that the request has made. An index holds it, so it is named
+/// only here.
+pub async fn save_assigned(tx: &mut Tx<'_>, request: &mut Request) -> Result<()> {
+    let mut values = changing(request);
+    values.push(request.assignment.into());
+    tx.post_one(
+        "update requests
+         set state = $3, is_timed_out = $4, begins_at_ms = $5, first_completed_at_ms = $6,
+             completed_at_ms = $7, end_at_ms = $8, block_code = $9, block_text = $10,
+             assignment_id = $11, version = version + 1
+         where id = $1 and version = $2",
+        &values,
+        Error::Stale,
+    )
+    .await?;
+    request.version += 1;
+    Ok(())
+}
+
+/// Id, version, and what a step may change.
+fn changing(request: &Request) -> Vec<Value> {
+    let timed_out = matches!(request.state, State::Denied { why: Denial::TimedOut, .. });
+    let (code, text) = request.block.clone().unzip();
+    params![
+        request.id,
+        request.version,
+        column(&request.state),
+        timed_out,
+        request.begins,
+        request.state.first_completed(),
+        request.state.completed(),
+        request.end,
+        code,
+        text
+    ]
+    .to_vec()
 }
 
 /// Reads a request.

@@ -100,6 +100,47 @@ impl Tx<'_> {
         self.0.keep(outcome)
     }
 
+    /// Runs a statement whose answer nobody waits for. If it fails, the transaction does, at its next
+    /// statement or its commit.
+    ///
+    /// On PostgreSQL it goes out with the next statement, in one round trip.
+    pub async fn post(&mut self, sql: impl Into<Sql>, params: &[Value]) -> Result<()> {
+        self.post_found(sql.into(), params, None).await
+    }
+
+    /// Like [`Tx::post`] for a statement that must change a row, or find one; `missing` is the failure
+    /// of the transaction if it does not.
+    pub async fn post_one(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: &[Value],
+        missing: Error,
+    ) -> Result<()> {
+        self.post_found(sql.into(), params, Some(missing)).await
+    }
+
+    async fn post_found(
+        &mut self,
+        sql: Sql,
+        params: &[Value],
+        missing: Option<Error>,
+    ) -> Result<()> {
+        self.0.hear(sql, params);
+        let outcome = match self.way()? {
+            Way::Lite(conn, writable) => {
+                conn.execute(sql.lite, params, writable).and_then(|count| match missing {
+                    Some(missing) if count == 0 => Err(missing),
+                    _ => Ok(()),
+                })
+            }
+            Way::Pg(trip) => match trip.post(sql.pg, params, missing) {
+                Ok(()) => trip.flush_full().await,
+                refused => refused,
+            },
+        };
+        self.0.keep(outcome)
+    }
+
     /// Runs a statement once for each row of parameters; the sum of the rows that it changed.
     ///
     /// On PostgreSQL the statements are sent without waiting for each other's answers.
@@ -139,6 +180,28 @@ impl Tx<'_> {
             Way::Pg(trip) => trip.query_all(sql.pg, params).await,
         };
         self.0.keep(outcome)
+    }
+
+    /// Runs several statements, one after the other, and gives the rows of each.
+    ///
+    /// On PostgreSQL they are sent without waiting for each other's answers.
+    pub async fn query_each<const N: usize>(
+        &mut self,
+        asked: [(Sql, Vec<Value>); N],
+    ) -> Result<[Vec<Row>; N]> {
+        let outcome = match self.way()? {
+            Way::Lite(conn, writable) => {
+                let rows = asked.iter().map(|(sql, params)| conn.query(sql.lite, params, writable));
+                rows.collect()
+            }
+            Way::Pg(trip) => trip.query_each(&asked).await,
+        };
+        for (sql, params) in &asked {
+            self.0.hear(*sql, params);
+        }
+        let found: Vec<Vec<Row>> = self.0.keep(outcome)?;
+        <[Vec<Row>; N]>::try_from(found)
+            .map_err(|_| Error::Database("a statement was left without an answer".to_owned()))
     }
 
     /// Runs a statement that gives exactly one row; [`Error::NotFound`] when it gives none.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::error::Result;
-use crate::pg::Listener;
+use crate::pg_listener::Listener;
 
 /// Waits for wakes on one channel; several wakes that come while nobody waits count as one.
 #[derive(Debug)]

@@ -32,8 +32,9 @@ use accede_domain::policy::{
 use accede_domain::request::{State, Type};
 use accede_domain::schedule::{Expiration, Schedule};
 use accede_domain::{SignedDuration, Timestamp, assignment};
+use accede_store::attempts::{self, Attempt};
 use accede_store::catalogs::{self, Catalog, CatalogType};
-use accede_store::deliveries::{self, Attempt, DeliveryRow};
+use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::groups::{self, Group, Tie};
 use accede_store::packages::{self, Package};
 use accede_store::resources::{self, Resource, Role, Scope};
@@ -647,7 +648,7 @@ impl World {
     pub async fn attempts(&self, person: &Somebody, role: &Given) -> Vec<String> {
         let id = self.delivery(person, role).await.id;
         let attempts: Vec<Attempt> =
-            self.store.read(async |tx| deliveries::attempts(tx, id, 100).await).await.unwrap();
+            self.store.read(async |tx| attempts::of_delivery(tx, id, 100).await).await.unwrap();
         attempts
             .iter()
             .rev()

@@ -2,13 +2,15 @@
 
 use accede_domain::delivery::{Action, Delivery, Observed, Phase};
 use accede_domain::fault::Class;
+use accede_domain::id::ResourceRoleId;
 use accede_domain::permission::Reach;
 use accede_domain::poison::Poison;
 use accede_domain::request::State;
+use accede_store::attempts::{self, Attempt};
 use accede_store::causes::{self, NewCause};
-use accede_store::deliveries::{self, Attempt, Backlog, DeliveryRow, LastFault};
+use accede_store::deliveries::{self, Backlog, DeliveryRow, LastFault};
 use accede_store::testing::stores;
-use accede_store::{Error, Tx, assignments, targets};
+use accede_store::{Error, Tx, assignments, params, targets};
 
 use crate::desk::{Desk, later, no_scan, nobody, set, within};
 use crate::shelf::{at, nth};
@@ -231,7 +233,7 @@ async fn deliveries_are_shown_with_their_names() {
         within(&store, async |tx| {
             let delivering = State::Delivering { first_completed: None };
             let (_, assignment) = desk.assign(tx, 300, desk.uma.subject, delivering).await?;
-            let mut row = full(&desk, true, Phase::Due { at: at(7) });
+            let row = full(&desk, true, Phase::Due { at: at(7) });
             desk.deliver(tx, &row, Some(assignment)).await?;
 
             let named = deliveries::named_of_assignment(tx, assignment).await?;
@@ -247,8 +249,9 @@ async fn deliveries_are_shown_with_their_names() {
             let named = deliveries::named_of_assignment(tx, assignment).await?;
             assert!(!named.first().unwrap().is_live, "{engine}");
             assert_eq!(deliveries::get_named(tx, nobody()).await?, None, "{engine}");
-            row.role = nobody();
-            deliveries::save(tx, &row, 5).await?;
+            // As if the role was deleted since.
+            let gone = "update deliveries set role_id = $2 where id = $1";
+            tx.execute(gone, params![row.id, nobody::<ResourceRoleId>()]).await?;
             let named = deliveries::get_named(tx, row.id).await?.unwrap();
             assert_eq!((named.role_name, named.resource_name), (None, None), "{engine}");
             let catalogs = deliveries::catalogs_of(tx, row.id).await?;
@@ -400,13 +403,13 @@ async fn attempts_are_kept_newest_first() {
                 batch: 2,
             };
             let (old, new) = (attempt(900, at(10), Some("http-403")), attempt(901, at(20), None));
-            deliveries::insert_attempt(tx, &new).await?;
-            deliveries::insert_attempt(tx, &old).await?;
+            attempts::insert(tx, &new).await?;
+            attempts::insert(tx, &old).await?;
 
-            let attempts = deliveries::attempts(tx, row.id, 10).await?;
+            let attempts = attempts::of_delivery(tx, row.id, 10).await?;
             assert_eq!(attempts, [new.clone(), old], "{engine}");
-            assert_eq!(deliveries::attempts(tx, row.id, 1).await?, [new], "{engine}");
-            assert!(deliveries::attempts(tx, nobody(), 10).await?.is_empty(), "{engine}");
+            assert_eq!(attempts::of_delivery(tx, row.id, 1).await?, [new], "{engine}");
+            assert!(attempts::of_delivery(tx, nobody(), 10).await?.is_empty(), "{engine}");
             Ok(())
         })
         .await;
@@ -443,7 +446,7 @@ async fn nothing_that_delivery_does_reads_all_deliveries() {
                 .await?;
             no_scan(tx, "backlog", async |tx| deliveries::backlog(tx, target).await).await?;
             no_scan(tx, "counts", async |tx| deliveries::counts(tx).await).await?;
-            no_scan(tx, "attempts", async |tx| deliveries::attempts(tx, nth(1), 200).await).await
+            no_scan(tx, "attempts", async |tx| attempts::of_delivery(tx, nth(1), 200).await).await
         })
         .await;
     }

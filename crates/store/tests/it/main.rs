@@ -28,6 +28,7 @@ mod people;
 mod plans;
 mod poison;
 mod policies;
+mod posted;
 mod request_list;
 mod requests;
 mod resources;

@@ -84,6 +84,23 @@ async fn saving_counts_the_version_and_refuses_what_was_changed_meanwhile() {
                 .unwrap();
             assert_eq!(read, saved, "{engine}");
         }
+        within(&store, async |tx| {
+            assignments::insert(tx, &desk.assignment(300, assignment::State::Delivering)).await?;
+            let mut request = requests::lock(tx, nth(200)).await?;
+            request.assignment = Some(nth(300));
+            requests::save(tx, &mut request).await?;
+            assert_eq!(requests::lock(tx, nth(200)).await?.assignment, None, "{engine}");
+            requests::save_assigned(tx, &mut request).await?;
+            assert_eq!(requests::lock(tx, nth(200)).await?, request, "{engine}");
+            Ok(())
+        })
+        .await;
+        let stale = store
+            .write(async |tx| {
+                requests::save_assigned(tx, &mut desk.request(200, State::Submitted)).await
+            })
+            .await;
+        assert_eq!(stale, Err(Error::Stale), "{engine}");
         let stale = store
             .write(async |tx| requests::save(tx, &mut desk.request(200, State::Submitted)).await)
             .await;
