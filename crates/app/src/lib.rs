@@ -34,7 +34,6 @@ pub mod hands;
 pub mod health;
 pub mod instance;
 pub mod keys;
-mod lanes;
 mod letters;
 pub mod list;
 pub mod notices;

@@ -5,6 +5,8 @@
 //! has its own lane with its own number of calls in flight, and no lane takes more than a quarter of
 //! all calls. A crash between any two steps is found by the lease running out.
 
+mod lanes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,7 +35,7 @@ use tokio::sync::mpsc;
 use crate::deed::Deed;
 use crate::deployment::{self, Rounds};
 use crate::hands::Broken;
-use crate::lanes::Lanes;
+use crate::worker::lanes::Lanes;
 use crate::{App, Caller, Error, Result};
 
 /// Longest sleep of an idle worker: what no wake-up announced is found after so long.
@@ -57,7 +59,7 @@ const AWAY_PAUSE: Duration = Duration::from_secs(1);
 /// Most targets that are worked for.
 pub const MAX_TARGETS: usize = 1_000;
 /// Most deliveries in one claim.
-pub(crate) const CLAIM_LIMIT: usize = 512;
+const CLAIM_LIMIT: usize = 512;
 
 /// A claimed delivery with what its call needs.
 #[derive(Debug, Clone)]
@@ -111,7 +113,7 @@ impl App {
 
     /// Like [`App::claim`], if the target is still as it was read: what was paused or given other
     /// settings since is not called as it was before. `None`: it changed.
-    pub(crate) async fn claim_as(
+    async fn claim_as(
         &self,
         target: TargetId,
         version: Option<i64>,
@@ -442,7 +444,7 @@ impl App {
     }
 
     /// The connector of a target; one that only answers with the reason if it cannot be opened.
-    pub(crate) fn hand(&self, target: &TargetRow) -> Arc<dyn Connector> {
+    fn hand(&self, target: &TargetRow) -> Arc<dyn Connector> {
         match self.hands().get(target) {
             Ok(connector) => connector,
             Err(fault) => Arc::new(Broken(fault)),
