@@ -372,26 +372,29 @@ impl App {
             })
             .await?;
         let caller = Caller::system();
+        let mut done = 0;
         for (id, target, subject, retry) in &held {
-            self.store()
+            let is_given_up = self
+                .store()
                 .write(async |tx| {
                     people::lock(tx, *subject).await?;
-                    let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(()) };
+                    let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(false) };
                     let circuit = circuits::get(tx, *target).await?;
                     let given_up = delivery::give_up(row.delivery, retry, now);
                     if row.delivery == given_up || circuit.circuit.state == State::Closed {
-                        return Ok(());
+                        return Ok(false);
                     }
                     if let Some(fault) = circuit.fault {
                         row.fault = Some(self.remember(tx, *target, &fault, now).await?);
                     }
                     let mut deed = Deed { app: self, tx, caller: &caller, now };
-                    deed.change(row, given_up, None).await
+                    deed.change(row, given_up, None).await.map(|()| true)
                 })
                 .await?;
             point(Point::CircuitGaveUp);
+            done += usize::from(is_given_up);
         }
-        Ok(held.len())
+        Ok(done)
     }
 }
 

@@ -38,19 +38,31 @@ impl App {
         Ok(done)
     }
 
-    /// Moves everything whose time has come until nothing is left, or `stop`.
+    /// Moves everything whose time has come until nothing is left, or `stop`; nothing while the
+    /// deployment is paused.
     pub(crate) async fn sweep_all_due(&self, stop: &AtomicBool) -> Result<()> {
-        while !stop.load(Ordering::Relaxed) && SWEEP_BATCH <= self.sweep_due().await? {}
+        while !stop.load(Ordering::Relaxed) && !self.is_held() {
+            let sweep = self.sweep().await?;
+            // More may wait behind what was taken; a sweep that moved nothing would only meet the same.
+            if !sweep.is_full || sweep.moved == 0 {
+                return sweep.end().map(drop);
+            }
+        }
         Ok(())
     }
 
     /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
     pub(crate) async fn sweep_due(&self) -> Result<usize> {
+        self.sweep().await?.end()
+    }
+
+    async fn sweep(&self) -> Result<Sweep> {
+        let mut sweep = Sweep::default();
         // Leases run out by any clock, so what breaks workers down is set apart by any clock too.
-        let apart = self.sort_out_poison().await;
+        sweep.note(self.sort_out_poison().await.map_err(|error| (0, error)));
         if self.clock_is_suspect() {
             // A clock that jumped must neither end nor begin anybody's access by itself.
-            return apart;
+            return Ok(sweep);
         }
         let now = self.now();
         let (begins, ends, overdue) = self
@@ -63,25 +75,19 @@ impl App {
                 ))
             })
             .await?;
+        sweep.is_full =
+            [begins.len(), ends.len(), overdue.len()].iter().any(|found| SWEEP_BATCH <= *found);
         let turns = ends.iter().map(|(id, subject)| self.end_due(*id, *subject, now));
-        let ended = each(turns.collect()).await;
+        sweep.note(each(turns.collect()).await);
         let turns = begins.iter().map(|(id, subject)| self.begin_due(*id, *subject, now));
-        let begun = each(turns.collect()).await;
+        sweep.note(each(turns.collect()).await);
         let turns = overdue.iter().map(|(id, subject)| self.time_out(*id, *subject, now));
-        let late = each(turns.collect()).await;
-        let held = self.give_up_held().await;
-        // What went well counts, whatever failed beside it.
-        let (mut done, mut fault) = (0, None);
-        for outcome in [apart, ended, begun, late, held] {
-            match outcome {
-                Ok(moved) => done += moved,
-                Err(error) => fault = fault.or(Some(error)),
-            }
-        }
-        if 0 < done || fault.is_some() {
+        sweep.note(each(turns.collect()).await);
+        sweep.note(self.give_up_held().await.map_err(|error| (0, error)));
+        if 0 < sweep.moved {
             self.wake();
         }
-        fault.map_or(Ok(done), Err)
+        Ok(sweep)
     }
 
     /// Takes back what has come to its end; whether it had not been moved since.
@@ -142,18 +148,45 @@ impl App {
     }
 }
 
-/// Gives each thing its turn, some beside each other since they share commits; how many moved, or the
-/// first fault. What cannot be moved does not hold up what comes after it.
-async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> Result<usize> {
+/// What one sweep came to.
+#[derive(Default)]
+struct Sweep {
+    moved: usize,
+    /// As much of a kind was found as one sweep takes.
+    is_full: bool,
+    /// The first fault that was met.
+    fault: Option<Error>,
+}
+
+impl Sweep {
+    /// Takes in how much of a kind moved, and what that met.
+    fn note(&mut self, outcome: Result<usize, (usize, Error)>) {
+        match outcome {
+            Ok(moved) => self.moved += moved,
+            Err((moved, error)) => {
+                self.moved += moved;
+                self.fault.get_or_insert(error);
+            }
+        }
+    }
+
+    fn end(self) -> Result<usize> {
+        self.fault.map_or(Ok(self.moved), Err)
+    }
+}
+
+/// Gives each thing its turn, some beside each other since they share commits; how many moved, and the
+/// first fault. What cannot be moved does not hold up the others.
+async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> Result<usize, (usize, Error)> {
     let mut turns = stream::iter(turns).buffer_unordered(BESIDE);
-    let (mut moved, mut outcome) = (0, Ok(()));
+    let (mut moved, mut fault) = (0, None);
     while let Some(turn) = turns.next().await {
         match turn {
             Ok(is_moved) => moved += usize::from(is_moved),
             // The others would meet the same.
-            Err(error) if error.is_outage() => return Err(error),
-            Err(error) => outcome = outcome.and(Err(error)),
+            Err(error) if error.is_outage() => return Err((moved, error)),
+            Err(error) => fault = fault.or(Some(error)),
         }
     }
-    outcome.map(|()| moved)
+    fault.map_or(Ok(moved), |error| Err((moved, error)))
 }

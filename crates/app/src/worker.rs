@@ -490,13 +490,19 @@ impl App {
         report("recover", self.recover().await);
         point(Point::OpenRecovered);
         // What came to its end while nobody worked is taken back before anything is given.
-        report("sweep", self.sweep_all_due(&stop).await);
+        let caught_up = Arc::new(AtomicBool::new(false));
         loop {
             let away = !stopping && self.is_away().await;
             if !stopping && !away && !self.go_rounds(&mut rounds).await {
                 if sweep.is_due() {
-                    let (app, stop) = (self.clone(), Arc::clone(&stop));
-                    due.begin(async move { report("sweep", app.sweep_all_due(&stop).await) });
+                    let (app, stop, caught_up) =
+                        (self.clone(), Arc::clone(&stop), Arc::clone(&caught_up));
+                    due.begin(async move {
+                        report("sweep", app.sweep_all_due(&stop).await);
+                        if !caught_up.swap(true, Ordering::Relaxed) {
+                            app.wake();
+                        }
+                    });
                     let app = self.clone();
                     holders.begin(async move { report("holders", app.sweep_holders().await) });
                     match self.circuits_to_check().await {
@@ -540,7 +546,7 @@ impl App {
                 }
                 let (app, stop) = (self.clone(), Arc::clone(&stop));
                 jobs.begin(async move { app.run_jobs(&stop).await });
-                if self.fill_lanes(&mut lanes, &sender).await {
+                if caught_up.load(Ordering::Relaxed) && self.fill_lanes(&mut lanes, &sender).await {
                     // A target changed since it was read: read them anew before anything else.
                     read_targets.at_once();
                     continue;

@@ -162,8 +162,15 @@ async fn ends_wait_for_the_pause_to_end_and_are_found_then() {
     world.pass(minutes(5)).await;
     restore(&world, dir.path()).await;
     world.sleep(days(9));
+    let a_while = async {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    world.app.clone().run_worker(a_while).await;
     world.work().await;
     assert!(hr.has(&uma, "staff"));
+    assert_eq!(world.assignment_state(request).await, "delivered");
 
     resume(&world, WhatIsGiven::Nothing).await;
     world.pass(minutes(5)).await;
