@@ -1,7 +1,8 @@
 //! PostgreSQL: each write is one READ COMMITTED transaction on a pooled connection.
 //!
 //! A transaction begins together with its first statement, in one round trip; what is posted goes out
-//! with the next statement, likewise. A transaction that is dropped half-way takes its connection with it, so the pool never sees an open transaction.
+//! with the next statement, likewise. A transaction that is dropped half-way takes its connection with
+//! it, so the pool never sees an open transaction.
 
 use std::error::Error as StdError;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! How many calls each target has in flight, and how many it may have: additive increase, halving.
-//! One target's trouble takes no more than its own lane.
+//! How many calls each target has in flight, and how many it may have: additive increase, halving; and
+//! what fills them. One target's trouble takes no more than its own lane, and no other one's time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
