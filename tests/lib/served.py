@@ -141,7 +141,7 @@ class Server:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=15)
+            self.process.wait(timeout=60)
 
     def token(self, *more):
         command = [BINARY, "token", "--data", self.data, "--app", "crash", "--lifetime", "PT4H", *more, *self.arguments()]

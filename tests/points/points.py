@@ -35,7 +35,7 @@ from targets import Targets  # noqa: E402
 
 LIST = ROOT / "crates/store/src/crash.rs"
 # How long a point may take to be reached, and everything to come to its end. After a crash in a call its lease must run out.
-REACHED_WITHIN, SETTLED_WITHIN = 45, 120
+REACHED_WITHIN, SETTLED_WITHIN = 90, 180
 PEOPLE = 400
 
 

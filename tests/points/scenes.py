@@ -409,7 +409,9 @@ def drift(world):
             one["holder"]["id"] for one in world.api.pages("/accede/v1/drift?$filter=state eq 'open'")
             if one.get("holder")].count(account) == 1))
 
-    # The turn of a server that ended belongs to it for a quarter of an hour.
+    # The next turn after one that came to its end is a minute away, and a comparison that runs ends before another begins:
+    # the server may have had a turn since the last point. That of a server that ended belongs to it for a quarter of an hour.
+    world.down.append(lambda: world.sql("update drift_sweeps set turn_at_ms = 1, is_running = (1 = 0)"))
     world.dead.append(lambda: world.sql("update drift_sweeps set turn_at_ms = 1"))
     return compare, again
 
@@ -427,7 +429,7 @@ def born(world, point, nth):
     try:
         with contextlib.suppress(Failure):
             server.start()
-        if server.process.wait(timeout=30) != -signal.SIGABRT or f"crash point `{point}`" not in (data / "serve.log").read_text():
+        if server.process.wait(timeout=60) != -signal.SIGABRT or f"crash point `{point}`" not in (data / "serve.log").read_text():
             raise Failure(f"{point} was not reached by a new deployment")
         world.crashes += 1
         server.environment = {}
@@ -580,7 +582,7 @@ def doubtful(world, point, nth):
         with contextlib.suppress(Failure, OSError, ValueError):
             server.start()
             wait("the end", go_on)
-        if server.process.wait(timeout=30) != -signal.SIGABRT or f"crash point `{point}`" not in (data / "serve.log").read_text():
+        if server.process.wait(timeout=60) != -signal.SIGABRT or f"crash point `{point}`" not in (data / "serve.log").read_text():
             raise Failure(f"{point} was not reached")
         world.crashes += 1
         del server.environment["ACCEDE_CRASH_AT"]

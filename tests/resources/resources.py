@@ -31,7 +31,7 @@ FILES = 64
 HOUR, DAY = 3600, 86400
 
 
-def wait(what, holds, seconds=40):
+def wait(what, holds, seconds=90):
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         if time.monotonic() > deadline:
