@@ -38,6 +38,8 @@ struct Watch {
     alone_had_turn: bool,
     /// The last claim was let through as a trial.
     is_trial: bool,
+    /// The last claim left somebody's grant where it was, since another one of theirs is on its way.
+    has_passed_over: bool,
 }
 
 /// What this process has heard lately, by target.
@@ -60,6 +62,15 @@ impl Watches {
 
     pub(crate) fn set_turn(&self, target: TargetId, alone: bool) {
         self.lock().entry(target).or_default().alone_had_turn = alone;
+    }
+
+    pub(crate) fn set_passed_over(&self, target: TargetId, has: bool) {
+        self.lock().entry(target).or_default().has_passed_over = has;
+    }
+
+    /// Whether the last claim left something that may be free once a call has come to its end.
+    pub(crate) fn has_passed_over(&self, target: TargetId) -> bool {
+        self.lock().get(&target).is_some_and(|watch| watch.has_passed_over)
     }
 
     /// Whether a target served somebody lately.

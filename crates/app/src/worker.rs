@@ -7,6 +7,7 @@
 
 mod lanes;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use accede_store::circuits;
 use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow, LastFault};
 use accede_store::targets::{self, TargetRow};
-use accede_store::{assignments, people};
+use accede_store::{assignments, flights, people};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
@@ -127,7 +128,7 @@ impl App {
             .store()
             .write(async |tx| {
                 if deployment::is_paused(tx).await? {
-                    return Ok(Some((Admission::Nothing, Vec::new())));
+                    return Ok(Some((Admission::Nothing, Vec::new(), false)));
                 }
                 let Some(found) = targets::get(tx, target).await? else { return Ok(None) };
                 if version.is_some_and(|version| found.is_paused || found.version != version) {
@@ -136,12 +137,13 @@ impl App {
                 let retry = self.retry_of(&found);
                 let admission = circuits::get(tx, target).await?.circuit.admits(now);
                 let limit = match admission {
-                    Admission::Nothing => return Ok(Some((admission, Vec::new()))),
+                    Admission::Nothing => return Ok(Some((admission, Vec::new(), false))),
                     Admission::One => 1,
                     Admission::All => limit,
                 };
                 let mut claimed = Vec::new();
                 let mut saves = Vec::new();
+                let mut is_passed_over = false;
                 let size = connector.batch_size();
                 // What may break down again is not what a target in trouble is tried with.
                 let alone_first =
@@ -149,6 +151,11 @@ impl App {
                 let turns = self.take_turns(tx, target, (limit, size), alone_first, now).await?;
                 let subjects: Vec<SubjectId> = turns.iter().map(|row| row.key.subject).collect();
                 let known = people::by_subjects(tx, &subjects).await?;
+                // What is claimed at once goes to one connector, which makes one account.
+                let busy = match connector.makes_accounts() {
+                    true => flights::granted_now(tx, target, &subjects, now).await?,
+                    false => HashSet::new(),
+                };
                 for (mut row, facts) in turns.into_iter().zip(known) {
                     let epoch = row.delivery.epoch;
                     let Some((next, action)) = delivery::claim(row.delivery, can_observe, now)
@@ -165,17 +172,22 @@ impl App {
                         continue;
                     };
                     let Some(facts) = facts else { continue };
+                    if action == Action::Grant && busy.contains(&facts.subject) {
+                        is_passed_over = true;
+                        continue;
+                    }
                     row.delivery = next;
                     row.attempted_at = Some(now);
                     saves.push((row.clone(), epoch));
                     claimed.push(Claimed { row, action, person: person(facts), at: now, retry });
                 }
                 deliveries::save_all(tx, &saves).await?;
-                Ok::<_, Error>(Some((admission, claimed)))
+                Ok::<_, Error>(Some((admission, claimed, is_passed_over)))
             })
             .await?;
-        let Some((admission, claimed)) = claimed else { return Ok(None) };
+        let Some((admission, claimed, is_passed_over)) = claimed else { return Ok(None) };
         self.watches().set_trial(target, admission == Admission::One);
+        self.watches().set_passed_over(target, is_passed_over);
         if !claimed.is_empty() {
             point(Point::DeliveryClaimed);
             let alone = claimed.iter().any(|claimed| claimed.row.delivery.poison.is_alone());

@@ -465,6 +465,10 @@ impl Connector for Chaos {
         self.state().observable
     }
 
+    fn makes_accounts(&self) -> bool {
+        self.state().creates_accounts
+    }
+
     async fn check(&self) -> Result<Health, Fault> {
         self.question(Verb::Check).await?;
         let state = self.state();

@@ -201,6 +201,13 @@ pub trait Connector: Send + Sync {
     /// Whether `observe` can tell present from absent in this target.
     fn can_observe(&self) -> bool;
 
+    /// Whether giving somebody a role may first make an account for them. Two calls for one person, from
+    /// two servers, could then make two, as not every target refuses the second; so whoever calls it
+    /// has one such call in flight for a person, or one connector makes them all.
+    fn makes_accounts(&self) -> bool {
+        false
+    }
+
     /// Answers whether the target can be reached with these settings and secrets.
     async fn check(&self) -> Result<Health, Fault>;
 

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use crate::settings::{Field, Problem, Reader};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What a call that waited for its turn has left at least, so that it is not cut off for want of time
+/// that our own pace took.
+const ROOM: Duration = Duration::from_secs(3);
 /// Most calls a minute that can be set; more is no limit to speak of.
 const MOST: u64 = 60_000;
 
@@ -45,8 +48,8 @@ impl Pace {
     ///
     /// # Errors
     ///
-    /// Throttled, with the wait until there is a turn, when there is none before the deadline: the
-    /// call was not made.
+    /// Throttled, with the wait until there is a turn, when there is none in time for the call to be
+    /// answered before the deadline: the call was not made.
     pub async fn turn(&self, deadline: Instant) -> Result<(), Fault> {
         if let Some(turn) = self.reserve(Instant::now(), deadline)? {
             tokio::time::sleep_until(turn).await;
@@ -59,7 +62,9 @@ impl Pace {
         let Some(gap) = self.gap else { return Ok(None) };
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = next.map_or(now, |next| next.max(now));
-        if deadline <= turn {
+        // A turn that is free now is taken whatever is left: it was not our pace that took the time.
+        let is_cut_off = now < turn && deadline < turn + ROOM;
+        if is_cut_off || deadline <= turn {
             let message = "`callsPerMinute` leaves no turn in time for this call; it was not made";
             let fault = Fault::new(Class::Throttled, "paced", message);
             return Err(fault.after(Some(turn.saturating_duration_since(now))));
@@ -108,6 +113,20 @@ mod tests {
         assert_eq!((refused.class, refused.code.as_str()), (Class::Throttled, "paced"));
         assert_eq!(refused.retry_after, Some(MINUTE));
         assert_eq!(pace.reserve(now, now + 2 * MINUTE).unwrap(), Some(now + MINUTE));
+    }
+
+    #[test]
+    fn a_turn_that_leaves_no_time_for_an_answer_is_not_waited_for() {
+        let (pace, now) = (pace(60), Instant::now());
+        let second = Duration::from_secs(1);
+        pace.reserve(now, now + MINUTE).unwrap();
+
+        let refused = pace.reserve(now, now + 2 * second).unwrap_err();
+
+        assert_eq!(refused.code, "paced", "and not cut off after it was sent");
+        assert_eq!(pace.reserve(now, now + second + ROOM).unwrap(), Some(now + second));
+        let later = now + 2 * second;
+        assert_eq!(pace.reserve(later, later + second).unwrap(), Some(later), "it is free now");
     }
 
     #[test]

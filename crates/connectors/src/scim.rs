@@ -377,6 +377,10 @@ impl Connector for Scim {
         self.batch_members
     }
 
+    fn makes_accounts(&self) -> bool {
+        self.creates_accounts
+    }
+
     fn can_observe(&self) -> bool {
         true
     }

@@ -30,6 +30,7 @@ mod error;
 pub mod extra_plans;
 pub mod filter;
 pub mod findings;
+pub mod flights;
 pub mod groups;
 pub mod guard_plans;
 pub mod guards;

@@ -192,6 +192,9 @@ impl App {
             // The slot is free as soon as the target has answered.
             let _ = sender.send((target, is_strained(&answers)));
             app.settle_all(&batch, &answers, connector.can_observe()).await;
+            if app.watches().has_passed_over(target) {
+                app.wake();
+            }
         });
     }
 

@@ -520,3 +520,71 @@ async fn somebody_who_is_disabled_while_they_get_a_package_does_not_have_it() {
         }
     }
 }
+
+/// A person who is to get two roles at a target in which a grant may first make their account.
+async fn newcomer(world: &World, round: usize) -> (Somebody, Arc<Fake>, [Given; 2]) {
+    let person = world.person(&format!("p{round}")).await;
+    let target = Arc::new(Fake::with_accounts(&format!("t{round}")));
+    target.set_id(world.target_with(&format!("t{round}"), target.clone()).await);
+    let roles = [world.role(target.id(), "staff").await, world.role(target.id(), "desk").await];
+    (person, target, roles)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_servers_never_reach_a_newcomer_at_once() {
+    for (engine, world) in worlds().await {
+        for round in 0..ROUNDS {
+            let (person, target, [staff, desk]) = newcomer(&world, round).await;
+            let package = world.package(&format!("P{round}"), &[&staff, &desk]).await;
+            let request = world.submit(&person, package).await;
+            let barrier = Arc::new(Barrier::new(2));
+            let claims: Vec<_> = [world.another_app(), world.another_app()]
+                .into_iter()
+                .map(|app| {
+                    let (barrier, target) = (barrier.clone(), target.clone());
+                    tokio::spawn(async move {
+                        barrier.wait().await;
+                        app.claim(target.id(), &*target, 1).await.unwrap()
+                    })
+                })
+                .collect();
+
+            let mut claimed = Vec::new();
+            for claim in claims {
+                claimed.extend(claim.await.unwrap());
+            }
+
+            assert_eq!(claimed.len(), 1, "{engine}");
+            let answers = world.app.carry(&*target, &claimed[0]).await;
+            world.app.settle(&claimed[0][0], &answers[0], true, 1).await.unwrap();
+            world.pass(minutes(2)).await;
+            assert_eq!(world.state(request).await, "delivered", "{engine}: none is left behind");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_waits_for_their_first_grant_only_where_accounts_are_made() {
+    for (engine, world) in worlds().await {
+        let (person, target, [staff, desk]) = newcomer(&world, 0).await;
+        let other = world.target("other").await;
+        let others = [world.role(other.id(), "a").await, world.role(other.id(), "b").await];
+        let first = world.package("First", &[&staff, &others[0]]).await;
+        let second = world.package("Second", &[&desk, &others[1]]).await;
+        let (one, two) = (world.another_app(), world.another_app());
+
+        world.submit(&person, first).await;
+        let mine = one.claim(target.id(), &*target, 9).await.unwrap();
+        let elsewhere = one.claim(other.id(), &*other, 9).await.unwrap();
+        world.submit(&person, second).await;
+        let theirs = two.claim(target.id(), &*target, 9).await.unwrap();
+        let also_elsewhere = two.claim(other.id(), &*other, 9).await.unwrap();
+        let answers = one.carry(&*target, &mine[0]).await;
+        one.settle(&mine[0][0], &answers[0], true, 1).await.unwrap();
+        let then = two.claim(target.id(), &*target, 9).await.unwrap();
+
+        assert_eq!((mine.len(), theirs.len(), then.len()), (1, 0, 1), "{engine}");
+        assert_eq!((elsewhere.len(), also_elsewhere.len()), (1, 1), "{engine}");
+        assert_eq!(then[0][0].row.key.resource, "desk", "{engine}");
+    }
+}

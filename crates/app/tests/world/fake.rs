@@ -81,6 +81,7 @@ pub struct Fake {
     name: String,
     id: Mutex<TargetId>,
     can_observe: bool,
+    makes_accounts: bool,
     truth: Mutex<Truth>,
 }
 
@@ -90,6 +91,7 @@ impl Fake {
             name: name.to_owned(),
             id: Mutex::new(TargetId::from_uuid(uuid::Uuid::nil())),
             can_observe: true,
+            makes_accounts: false,
             truth: Mutex::default(),
         }
     }
@@ -97,6 +99,11 @@ impl Fake {
     /// A target that cannot be read.
     pub fn blind(name: &str) -> Fake {
         Fake { can_observe: false, ..Fake::new(name) }
+    }
+
+    /// A target in which a grant may first make an account.
+    pub fn with_accounts(name: &str) -> Fake {
+        Fake { makes_accounts: true, ..Fake::new(name) }
     }
 
     pub fn set_id(&self, id: TargetId) {
@@ -202,6 +209,10 @@ impl Connector for Fake {
 
     fn can_observe(&self) -> bool {
         self.can_observe
+    }
+
+    fn makes_accounts(&self) -> bool {
+        self.makes_accounts
     }
 
     async fn check(&self) -> Result<Health, Fault> {
