@@ -114,13 +114,17 @@ class World:
     def name(self, target):
         return NAMES[target] if target < len(NAMES) else f"healthy-{target - len(NAMES) + 1}"
 
+    def pace(self):
+        """What each server may call in a minute at a target that admits two calls a second."""
+        return 110 // len(self.nodes)
+
     def build(self):
         """Packages of two roles each: every tenth has a role in each of the targets that are hurt, the rest in healthy ones."""
         api, options = self.apis[0], self.options
         healthy = list(range(len(NAMES), options.targets))
         for target in range(options.targets):
-            # Who connects a target that admits two calls a second says so.
-            pace = {"callsPerMinute": 110} if target == THROTTLED and not options.unpaced else {}
+            # Who connects a target that admits two calls a second says so, to each of the servers.
+            pace = {"callsPerMinute": self.pace()} if target == THROTTLED and not options.unpaced else {}
             connect(api, self.name(target), self.targets.bases[target], externalId="objectId", **pace)
         self.places, self.packages = [], []
         catalog = catalog_of(api, "Soak")
@@ -513,7 +517,7 @@ class Findings:
         admitted = sum(1 for at, _, status in log if self.began <= at and status not in (0, 1, 429))
         refused = sum(1 for at, _, status in log if self.began <= at and status == 429)
         changes = sum(1 for at, kind, _, _ in self.events[THROTTLED] if self.began <= at < until and kind != "again")
-        pace = "not set" if self.world.options.unpaced else "110"
+        pace = "not set" if self.world.options.unpaced else self.world.pace()
         self.bar(f"target that takes 2 calls a second, `callsPerMinute` {pace}", f"{admitted} calls taken, {refused} refused "
                  f"({refused / max(1, refused + admitted):.0%}), {changes} changes made, {left} waiting at the end",
                  "none waiting at the end", left == 0)

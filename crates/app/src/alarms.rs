@@ -312,7 +312,7 @@ impl App {
         let settled = |at: Timestamp| retry::before(at, SETTLED_AFTER);
         let rested = alarms::came_to_rest(tx, settled(since), settled(now)).await?;
         let found = self.undelivered(tx, &Reach::Everywhere, &rested, since, now).await?;
-        if found.requests == 0 && found.failures.iter().all(|f| f.cause.first_seen <= since) {
+        if found.requests == 0 && found.new == 0 {
             return Ok(());
         }
         let letter = letters::failures(&found, true, self.links());
@@ -364,7 +364,11 @@ impl App {
             }
             Reach::Catalogs(_) => None,
         };
-        Ok(Undelivered { since, requests, failures, stuck })
+        // What is known since the last digest is new in this one; requests are counted once they have
+        // rested a while, so theirs is an earlier time.
+        let new = failures.iter().filter(|failure| since < failure.cause.first_seen).count();
+        let since = retry::before(since, SETTLED_AFTER);
+        Ok(Undelivered { since, requests, new, failures, stuck })
     }
 
     /// A delivery was laid down.

@@ -4,6 +4,8 @@
 //! Everything here runs with the subject's row locked, so that no two decide about one person at
 //! once. The order below it is request → assignment → deliveries.
 
+use std::collections::HashSet;
+
 use accede_domain::Timestamp;
 use accede_domain::delivery::{self, Delivery};
 use accede_domain::id::{AssignmentId, DeliveryId, RequestId, SubjectId};
@@ -510,21 +512,22 @@ impl Deed<'_, '_> {
         why: &str,
     ) -> Result<()> {
         let concerned = assignments::concerned(self.tx, row.id).await?;
+        let mut rested = HashSet::new();
         for assignment in &concerned {
             for request in requests::under_way(self.tx, *assignment).await? {
                 self.note(&request, kind, why.to_owned()).await?;
             }
+            let all = requests::of_assignment(self.tx, *assignment).await?;
+            rested.extend(all.iter().filter(|one| is_short(one)).map(|one| one.id));
         }
         let is_moved = row.delivery.part() != resolved.part();
         self.change(row, resolved, None).await?;
         for id in concerned {
             let is_live = assignments::lock(self.tx, id).await?.state.is_live();
             for mut request in requests::of_assignment(self.tx, id).await? {
-                let is_short = matches!(
-                    request.state,
-                    State::PartiallyDelivered { .. } | State::DeliveryFailed { .. }
-                );
-                if !is_short || !is_live || request.request_type.wish() != Wish::Add {
+                // One that has come to rest by this was told of it when it was under way.
+                let has_rested = rested.contains(&request.id) && is_short(&request);
+                if !has_rested || !is_live || request.request_type.wish() != Wish::Add {
                     continue;
                 }
                 let open = requests::open_of(self.tx, request.subject, request.package).await?;
@@ -734,6 +737,11 @@ impl Deed<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Whether a request rests without all that was asked for.
+const fn is_short(request: &Request) -> bool {
+    matches!(request.state, State::PartiallyDelivered { .. } | State::DeliveryFailed { .. })
 }
 
 /// Brings a live assignment to where its deliveries stand: open, or settled with an outcome.

@@ -1,12 +1,12 @@
 //! Deliveries as people see them: the per-role truth of a request, its attempts, try now.
 
 use accede_domain::delivery::STUCK_AFTER;
-use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId};
+use accede_domain::id::{CauseId, DeliveryId, RequestId, SubjectId, TargetId};
 use accede_domain::pending;
 use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_domain::retry;
-use accede_store::{Tx, attempts, deliveries, history, people};
+use accede_store::{Tx, attempts, deliveries, history, people, targets};
 
 use crate::approvals::StageView;
 use crate::deed::Deed;
@@ -135,7 +135,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Not found, forbidden, or refused when there is nothing to try.
+    /// Not found, forbidden, or refused when there is nothing to try or its target is paused.
     pub async fn retry_delivery(&self, caller: &Caller, id: DeliveryId) -> Result<bool> {
         let now = self.now();
         let (target, changed) = self
@@ -153,6 +153,7 @@ impl App {
                             .to_owned(),
                     }));
                 }
+                refuse_paused(tx, row.key.target).await?;
                 let mut deed = Deed { app: self, tx, caller, now };
                 let changed = match pending::waits_for_person(&row.delivery) {
                     // Who tries it now takes it back from the person who has it.
@@ -186,7 +187,7 @@ impl App {
     /// # Errors
     ///
     /// Not found unless it holds something up that the caller may read; forbidden unless they may
-    /// reprocess in one of the catalogs whose packages it holds up.
+    /// reprocess in one of the catalogs whose packages it holds up; refused while its target is paused.
     pub async fn retry_cause(&self, caller: &Caller, cause: CauseId) -> Result<usize> {
         let target = self.get_failure(caller, cause).await?.cause.target;
         let reach = caller.may_somewhere(Action::Reprocess)?;
@@ -194,6 +195,7 @@ impl App {
             return Err(caller.lacks(Action::Reprocess));
         }
         let now = self.now();
+        self.store().read(async |tx| refuse_paused(tx, target).await).await?;
         let (mut after, mut total) = (None, 0);
         loop {
             let (last, changed) = self
@@ -242,6 +244,20 @@ impl App {
                 Ok(found)
             })
             .await
+    }
+}
+
+/// Nothing is tried at a target that is paused, so nobody is told that it is.
+async fn refuse_paused(tx: &mut Tx<'_>, target: TargetId) -> Result<()> {
+    match targets::get(tx, target).await? {
+        Some(target) if target.is_paused => {
+            let sentence = format!(
+                "target system `{}` is paused, so nothing is tried there; resume it first",
+                target.name
+            );
+            Err(Error::from(Refusal::Rule { code: "TargetPaused", sentence }))
+        }
+        _ => Ok(()),
     }
 }
 

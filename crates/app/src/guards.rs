@@ -4,7 +4,7 @@
 //! What is held is not a list of calls but the wish to catch up: when it is released, the work is
 //! planned from the rows as they are then. Rejecting takes back what caused it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use accede_domain::Timestamp;
 use accede_domain::guard::Changes;
@@ -123,24 +123,46 @@ pub(crate) async fn roles_changed(
     }
 }
 
-/// People are about to be disabled by an import: the change that waits, if there are too many.
+/// People are about to be disabled by an import: the change that waits if there are too many, and whom
+/// it keeps. Who waits already goes on waiting there, and too many others join them: an import that
+/// comes every night is one change.
 pub(crate) async fn people_leave(
     app: &App,
     tx: &mut Tx<'_>,
     caller: &Caller,
     leaving: &[UserId],
     now: Timestamp,
-) -> Result<Option<GuardId>> {
-    let plan = guard_plans::of_people(tx, leaving).await?;
+) -> Result<Option<(GuardId, Vec<UserId>)>> {
     let cause = Cause::UserImport;
+    let held = match guards::held_import(tx).await? {
+        // Held, so that nobody decides about it meanwhile.
+        Some(guard) => guards::lock(tx, guard.id).await?.filter(|one| one.state == State::Held),
+        None => None,
+    };
+    let waiting: BTreeSet<UserId> = match &held {
+        Some(guard) => guards::leaving(tx, guard.id).await?.into_iter().collect(),
+        None => BTreeSet::new(),
+    };
+    let (kept, others): (Vec<UserId>, Vec<UserId>) =
+        leaving.iter().partition(|user| waiting.contains(user));
+    let plan = guard_plans::of_people(tx, &others).await?;
     let Some(counts) = measure(app, tx, cause, &plan, now).await? else {
         let_through(app, tx, cause, &plan, now).await?;
-        return Ok(None);
+        return Ok(held.filter(|_| !kept.is_empty()).map(|guard| (guard.id, kept)));
     };
-    let guard = begin(app, tx, cause, None, now).await?;
-    guards::add_people(tx, guard.id, leaving).await?;
+    let (guard, counts) = match held {
+        Some(mut guard) => {
+            // Whoever decides about the former ones is told that they are others.
+            guards::save(tx, &mut guard).await?;
+            let all: Vec<UserId> = waiting.iter().chain(&others).copied().collect();
+            let plan = guard_plans::of_people(tx, &all).await?;
+            (guard, measure(app, tx, cause, &plan, now).await?.unwrap_or(counts))
+        }
+        None => (begin(app, tx, cause, None, now).await?, counts),
+    };
+    guards::add_people(tx, guard.id, &others).await?;
     hold(app, tx, caller, &guard, &counts, now).await?;
-    Ok(Some(guard.id))
+    Ok(Some((guard.id, leaving.to_vec())))
 }
 
 /// Extra access was found at a target, whose policy is to take it away: the held change that it waits

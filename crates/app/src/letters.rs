@@ -52,6 +52,8 @@ pub(crate) struct Undelivered {
     pub since: Timestamp,
     /// How many requests came to rest since.
     pub requests: i64,
+    /// How many causes were not known when the last digest was written.
+    pub new: usize,
     /// Everything that is not delivered at present, by cause, the largest first.
     pub failures: Vec<Failure>,
     /// How many revocations are stuck; `None` for readers of some catalogs.
@@ -370,7 +372,7 @@ pub(crate) fn laid_down(stuck: &Stuck, wanted: bool, crashes: i64, links: Links<
 /// without what names things in them.
 pub(crate) fn failures(found: &Undelivered, quoted: bool, links: Links<'_>) -> Letter {
     let causes = len(&found.failures);
-    let new = len(&found.failures.iter().filter(|f| f.trend.is_new).collect::<Vec<_>>());
+    let new = i64::try_from(found.new).unwrap_or(i64::MAX);
     let head = match found.requests {
         0 => counted(new, "new cause holds deliveries up", "new causes hold deliveries up"),
         count => counted(count, "request was not delivered", "requests were not delivered"),

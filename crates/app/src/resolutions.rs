@@ -75,8 +75,8 @@ impl App {
         };
         let changed = self.settle_by_hand(caller, &named, resolution, seen, &justification).await?;
         let named = self.may_with_delivery(caller, id, Action::Reprocess).await?;
-        if let (Some(seen), false) = (seen, named.row.delivery.is_so()) {
-            return Err(contradicted(&named.row.delivery, seen.observed));
+        if seen.is_some() && !named.row.delivery.is_so() {
+            return Err(contradicted(&named.row.delivery, Way::Hand));
         }
         self.wake();
         Ok(Resolved { changed, named })
@@ -206,18 +206,27 @@ fn justified(typed: &str) -> Result<String> {
     })
 }
 
-pub(crate) fn contradicted(row: &Delivery, seen: Observed) -> Error {
-    let sentence = match (row.wanted, seen) {
-        (true, _) => {
-            "the target system was read just now and the person does not have the role; give it \
-             there first, or reprocess the request"
-        }
-        (false, _) => {
-            "the target system was read just now and the person still has the role; take it away \
-             there first, or try the removal again"
-        }
+/// How somebody said that a role was given or taken in the target system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// They settled a delivery.
+    Hand,
+    /// They completed their task.
+    Task,
+}
+
+pub(crate) fn contradicted(row: &Delivery, way: Way) -> Error {
+    let read = match row.wanted {
+        true => "the person does not have the role; give it there first",
+        false => "the person still has the role; take it away there first",
     };
-    Error::from(Refusal::Rule { code: "TargetSaysOtherwise", sentence: sentence.to_owned() })
+    let other = match (way, row.wanted) {
+        (Way::Task, _) => "or complete the task with `couldNot`",
+        (Way::Hand, true) => "or reprocess the request",
+        (Way::Hand, false) => "or try the removal again",
+    };
+    let sentence = format!("the target system was read just now and {read}, {other}");
+    Error::from(Refusal::Rule { code: "TargetSaysOtherwise", sentence })
 }
 
 /// What stands on the timelines of the requests.

@@ -12,6 +12,7 @@ use accede_domain::permission::{Action, Reach};
 use accede_domain::refusal::Refusal;
 use accede_store::Tx;
 use accede_store::circuits::{self, CircuitRow};
+use accede_store::deliveries;
 use accede_store::paces;
 use accede_store::targets::{self, Checked, DIRECTORY, TargetRow};
 use serde_json::{Map, Value, json};
@@ -330,7 +331,8 @@ impl App {
             Some(Some(given)) => Some(Some(text::description("description", given)?)),
             other => other.clone(),
         };
-        self.store()
+        let view = self
+            .store()
             .write(async |tx| {
                 let mut row = self.changeable(tx, caller, id).await?;
                 if change.expected.is_some_and(|expected| expected != row.version) {
@@ -393,9 +395,15 @@ impl App {
                     detail.insert("secretsChanged".to_owned(), json!(names));
                 }
                 self.audit_target(tx, caller, "target changed", id, detail).await?;
+                if is_technical {
+                    // What it refused to take away may be taken now; last, as it holds many rows.
+                    deliveries::try_stuck_at(tx, id, now).await?;
+                }
                 self.target_view(tx, caller, row).await
             })
-            .await
+            .await?;
+        self.wake();
+        Ok(view)
     }
 
     /// Deletes a target that nothing uses and nothing was ever delivered to.
@@ -533,6 +541,9 @@ impl App {
                     let action = if is_paused { "target paused" } else { "target resumed" };
                     let detail = json!({ "name": row.name });
                     self.audit_target(tx, caller, action, id, detail).await?;
+                    if !is_paused {
+                        deliveries::try_stuck_at(tx, id, now).await?;
+                    }
                 }
                 self.target_view(tx, caller, row).await
             })

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::deed::Deed;
 use crate::deliveries::Named;
 use crate::list::{Listing, Page, ask};
-use crate::resolutions::{contradicted, refuse_own};
+use crate::resolutions::{Way, contradicted, refuse_own};
 use crate::{App, Caller, Error, Principal, Result, audit, text};
 
 pub use accede_store::tasks::{Named as NamedTask, Task as TaskRow, Waiting};
@@ -200,7 +200,7 @@ impl App {
             Outcome::CouldNot => None,
         };
         let (outcome, now) = (completion.outcome, self.now());
-        let contradiction = self
+        let is_contradicted = self
             .store()
             .write(async |tx| {
                 people::lock(tx, row.key.subject).await?;
@@ -230,11 +230,11 @@ impl App {
                     row.attempted_at = Some(now);
                     attempts::insert(tx, &self.read_outside(&row, seen, now)).await?;
                 }
-                if let (Some(read), true) = (read, settled == row.delivery) {
+                if read.is_some() && settled == row.delivery {
                     // Who said so stands in the audit log, though nothing came of it.
                     let mut deed = Deed { app: self, tx, caller, now };
                     deed.audit_task("taskContradicted", &task, note.as_deref()).await?;
-                    return Ok(Some(read));
+                    return Ok(true);
                 }
                 task.state = outcome.state();
                 task.closed_by = Some(caller.name.clone());
@@ -253,11 +253,11 @@ impl App {
                 let mut deed = Deed { app: self, tx, caller, now };
                 deed.audit_task(kind, &task, note.as_deref()).await?;
                 deed.resolve(row, settled, kind, &why).await?;
-                Ok(None)
+                Ok(false)
             })
             .await?;
-        if let Some(read) = contradiction {
-            return Err(contradicted(&row.delivery, read));
+        if is_contradicted {
+            return Err(contradicted(&row.delivery, Way::Task));
         }
         self.wake();
         self.get_task(caller, id).await
@@ -276,6 +276,7 @@ impl App {
         to: &Handover,
     ) -> Result<TaskView> {
         let before = self.get_task(caller, id).await?;
+        task::must_be_open(before.named.task.state)?;
         if !before.may_reassign {
             return Err(caller.lacks(Action::Reprocess));
         }

@@ -376,6 +376,20 @@ pub async fn release_leases(tx: &mut Tx<'_>, zombie_ms: i64) -> Result<u64> {
     .await
 }
 
+/// Has the revocations that a target refused tried again at that time, unless they are tried before;
+/// says how many. Those that somebody holds are left: something is done about them at this moment.
+pub async fn try_stuck_at(tx: &mut Tx<'_>, target: TargetId, at: Timestamp) -> Result<u64> {
+    let sql = Sql {
+        lite: "update deliveries set ready_at_ms = $2
+               where target_id = $1 and wanted = false and phase = 'stuck' and ready_at_ms > $2",
+        pg: "update deliveries set ready_at_ms = $2
+             where id in (select id from deliveries
+                 where target_id = $1 and wanted = false and phase = 'stuck' and ready_at_ms > $2
+                 for update skip locked)",
+    };
+    tx.execute(sql, params![target, at]).await
+}
+
 /// Deliveries of a target that are ready, revocations first, oldest first, but for those
 /// that are tried alone; held until the
 /// transaction ends, leaving out what others hold.

@@ -237,6 +237,18 @@ pub async fn held_extra(tx: &mut Tx<'_>, target: TargetId) -> Result<Option<Guar
     tx.query_opt(sql, params![target]).await?.map(|row| Guard::from_row(&row)).transpose()
 }
 
+/// The import whose people wait, if one does; the oldest of several.
+pub async fn held_import(tx: &mut Tx<'_>) -> Result<Option<Guard>> {
+    let sql = concat!(
+        "select ",
+        columns!(),
+        " from guards g left join packages p on p.id = g.package_id
+         where g.cause = 'userImport' and g.state = 'held'
+         order by g.created_at_ms, g.id limit 1"
+    );
+    tx.query_opt(sql, &[]).await?.map(|row| Guard::from_row(&row)).transpose()
+}
+
 /// The newest changes that were held, those that wait first.
 pub async fn list(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Guard>> {
     let mut found = Vec::new();
@@ -371,6 +383,14 @@ pub async fn add_people(tx: &mut Tx<'_>, id: GuardId, people: &[UserId]) -> Resu
     )
     .await?;
     Ok(())
+}
+
+/// Everybody who is to be disabled.
+pub async fn leaving(tx: &mut Tx<'_>, id: GuardId) -> Result<Vec<UserId>> {
+    let rows = tx
+        .query("select user_id from guard_people where guard_id = $1 order by user_id", params![id])
+        .await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// How many people are to be disabled, and how many of them had their turn.

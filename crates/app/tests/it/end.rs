@@ -1,6 +1,8 @@
 //! Taking access back: at the end, by hand, when somebody leaves, and never too much or too little.
 
+use accede_app::targets::TargetChange;
 use accede_domain::delivery::Phase;
+use serde_json::{Map, json};
 
 use crate::world::{Trouble, World, at, code, days, from, hours, minutes, until};
 
@@ -480,4 +482,42 @@ async fn what_a_target_refuses_to_take_back_is_over_when_it_was_never_there() {
 
     assert_eq!(refused, "deliveryFailed");
     assert_eq!(world.state(request).await, "canceled");
+}
+
+#[tokio::test]
+async fn a_refused_revocation_is_tried_at_once_when_its_target_is_changed_or_resumed() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let uma = world.person("uma").await;
+    let request = world.submit(&uma, package).await;
+    world.pass(minutes(5)).await;
+    hr.trouble("staff", Trouble::permanent("last-member"));
+    world.remove(world.assignment(request).await.id).await.unwrap();
+    world.pass(minutes(5)).await;
+    let id = world.delivery(&uma, &staff).await.id;
+    hr.calls();
+
+    let change = TargetChange {
+        settings: Map::from_iter([("concurrency".to_owned(), json!(3))]),
+        ..TargetChange::default()
+    };
+    world.app.change_target(&world.admin(), hr.id(), &change).await.unwrap();
+    world.work().await;
+    let after_change = hr.calls();
+    let renamed = TargetChange { display_name: Some("HR".to_owned()), ..TargetChange::default() };
+    world.app.change_target(&world.admin(), hr.id(), &renamed).await.unwrap();
+    world.work().await;
+    let after_new_name = hr.calls();
+    world.pause(hr.id(), true).await;
+    let tried = world.app.retry_delivery(&world.admin(), id).await;
+    hr.heal();
+    world.pause(hr.id(), false).await;
+    world.work().await;
+
+    assert_eq!(after_change.first().map(String::as_str), Some("revoke uma staff"));
+    assert!(after_new_name.is_empty(), "that changes nothing about its calls");
+    assert_eq!(code(&tried), "TargetPaused", "nothing is tried there, so nobody is told it is");
+    assert!(!hr.has(&uma, "staff"));
 }

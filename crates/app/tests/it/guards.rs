@@ -218,3 +218,33 @@ async fn an_import_that_disables_many_waits_and_whoever_comes_back_is_spared() {
     company.pass().await;
     assert_eq!(company.having("staff"), 0);
 }
+
+#[tokio::test]
+async fn who_waits_for_a_second_person_is_not_held_twice_and_others_join_them() {
+    let company = company(60).await;
+    let (app, rita) = (&company.world.app, company.world.admin());
+    let import = async |people: &[Somebody]| {
+        let file = csv(people, false);
+        app.import_users(&rita, &file, OnBadLine::Refuse).await.unwrap()
+    };
+    let first = import(&company.people[..26]).await;
+    let version = company.guards().await[0].guard.version;
+    let again = import(&company.people[..26]).await;
+    let one_more = import(&company.people[..27]).await;
+    company.pass().await;
+
+    assert_eq!((first.held, again.held, one_more.held), (26, 26, 26), "who waits goes on waiting");
+    assert_eq!(company.having("staff"), 59, "one person is no mass");
+    assert_eq!((first.guard, again.guard), (again.guard, one_more.guard));
+    assert_eq!(company.guards().await[0].guard.version, version, "it is what it was");
+
+    let many_more = import(&company.people).await;
+    let held = company.guards().await;
+    assert_eq!((many_more.held, many_more.guard), (59, first.guard));
+    assert_eq!((held.len(), held[0].leaving.clone().unwrap().total), (1, 59));
+    assert_ne!(held[0].guard.version, version, "whoever decides is told that it is more");
+    assert_eq!(held[0].targets[0].0.changes.revocations, 59);
+    company.rule(&company.bo, true).await.unwrap();
+    company.pass().await;
+    assert_eq!(company.having("staff"), 0);
+}

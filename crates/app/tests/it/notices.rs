@@ -185,6 +185,18 @@ async fn what_newly_fails_is_told_by_cause_and_managers_only_of_their_catalogs()
     assert!(told[0].body.contains("NEW HR:"), "{}", told[0].body);
     world.pass(hours(1)).await;
     assert_eq!(raise(&world).await, 0, "nothing is new");
+
+    hr.heal();
+    let dora = world.person("dora").await;
+    let request = world.submit(&dora, package).await;
+    world.pass(minutes(5)).await;
+    hr.trouble("staff", Trouble::permanent("last-member"));
+    world.remove(world.assignment(request).await.id).await.unwrap();
+    world.pass(hours(1)).await;
+    raise(&world).await;
+    let latest = self::told(&world).await.pop().unwrap();
+    let title = "1 new cause holds deliveries up, 2 causes in all";
+    assert_eq!(latest.title, title, "the other one was told before, though it is of today");
 }
 
 #[tokio::test]

@@ -289,6 +289,8 @@ async fn a_task_goes_to_somebody_else_and_never_to_the_person_it_is_about() {
     complete(&world, &max, &task, Outcome::Done).await.unwrap();
     assert_eq!(world.state(request).await, "delivered");
     assert_eq!(world.audits("task reassigned").await, 1);
+    let over = world.app.reassign_task(&world.admin(), id, &to(&ada)).await;
+    assert_eq!(code(&over), "TaskClosed", "whatever else they may do with it");
 }
 
 #[tokio::test]
@@ -398,16 +400,22 @@ async fn who_tries_it_now_takes_it_back_from_the_person() {
 #[tokio::test]
 async fn giving_up_what_a_person_has_closes_their_task() {
     let world = World::new().await;
-    let (_, _, _, named) = refused(&world).await;
+    let (_, subject, _, named) = refused(&world).await;
     let max = world.person("max").await;
     world.app.hand_to_person(&world.admin(), named.row.id, &to(&max)).await.unwrap();
 
     let (admin, why) = (world.admin(), "not worth it");
+    let request = world.requests_of(&subject).await[0].id;
+    let before = world.history(request).await.len();
     let up = world.app.resolve_delivery(&admin, named.row.id, Resolution::GiveUp, why).await;
     let Resolved { changed, named } = up.unwrap();
+    let lines = world.history(request).await.split_off(before);
 
     assert!(changed && matches!(named.row.delivery.phase, Phase::Failed { .. }));
     assert_eq!(mine(&world, &max).await[0].named.task.state, State::Withdrawn);
+    for kind in ["resolved", "deliveryFailed"] {
+        assert_eq!(lines.iter().filter(|line| *line == kind).count(), 1, "{kind}: {lines:?}");
+    }
 }
 
 #[tokio::test]

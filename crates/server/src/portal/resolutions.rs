@@ -46,6 +46,10 @@ fn back(request: Option<RequestId>) -> String {
     }
 }
 
+/// What follows when somebody did it themselves.
+const LOOKED_UP: &str =
+    "It is looked up there at once; where nothing can be looked up, what you say counts.";
+
 fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> FormPage {
     let row = &named.row;
     let role = named.role_name.as_deref().unwrap_or(&row.key.role);
@@ -66,7 +70,7 @@ fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> Form
     let lead = if row.delivery.wanted {
         choices.push(option(
             Resolution::DoneOutside,
-            format!("Somebody gave the role in {target} itself. It is looked up there at once."),
+            format!("Somebody gave the role in {target} itself. {LOOKED_UP}"),
         ));
         choices.push(hand_over.clone());
         choices.push(option(
@@ -78,9 +82,7 @@ fn form(session: &Session, named: &Named, typed: &Fields, wrong: &Wrong) -> Form
     } else {
         choices.push(choice(
             Resolution::DoneOutside.name(),
-            format!(
-                "Somebody took the role away in {target} itself. It is looked up there at once."
-            ),
+            format!("Somebody took the role away in {target} itself. {LOOKED_UP}"),
             chosen != Some(HAND_TO_PERSON),
         ));
         choices.push(hand_over.clone());
