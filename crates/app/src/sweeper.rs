@@ -60,6 +60,7 @@ impl App {
         let mut sweep = Sweep::default();
         // Leases run out by any clock, so what breaks workers down is set apart by any clock too.
         sweep.note(self.sort_out_poison().await.map_err(|error| (0, error)));
+        sweep.note(self.take_up_put_off().await.map_err(|error| (0, error)));
         if self.clock_is_suspect() {
             // A clock that jumped must neither end nor begin anybody's access by itself.
             return Ok(sweep);
@@ -177,7 +178,9 @@ impl Sweep {
 
 /// Gives each thing its turn, some beside each other since they share commits; how many moved, and the
 /// first fault. What cannot be moved does not hold up the others.
-async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> Result<usize, (usize, Error)> {
+pub(crate) async fn each(
+    turns: Vec<impl Future<Output = Result<bool>>>,
+) -> Result<usize, (usize, Error)> {
     let mut turns = stream::iter(turns).buffer_unordered(BESIDE);
     let (mut moved, mut fault) = (0, None);
     while let Some(turn) = turns.next().await {

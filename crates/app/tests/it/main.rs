@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod ahead;
 mod approve;
 mod circuits;
 mod deliver;
