@@ -153,10 +153,8 @@ impl App {
             let turns = concerned
                 .iter()
                 .map(|row| self.move_delivery_back(row, watched, retry(row.key.target), now));
-            match each(turns.collect()).await {
-                Ok(more) => moved += more,
-                Err((_, error)) => return Err(error),
-            }
+            let batch = each(turns.collect(), BATCH).await;
+            moved += batch.end()?;
             if page.len() < BATCH {
                 break;
             }
