@@ -14,6 +14,7 @@ mod drift;
 mod drift_extra;
 mod end;
 mod guards;
+mod lanes;
 mod notices;
 mod outage;
 mod plan;
