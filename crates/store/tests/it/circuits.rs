@@ -200,6 +200,13 @@ async fn a_target_is_worth_a_claim_while_something_is_ready_and_it_is_called() {
                 circuits::save(tx, target, &CircuitRow { circuit: quiet, fault: None }).await?;
                 assert_eq!(ready(tx, 599).await?, Vec::new(), "{engine}: it asked for quiet");
                 assert_eq!(ready(tx, 600).await?, vec![target], "{engine}");
+                circuits::save(tx, target, &open()).await?;
+                assert_eq!(circuits::to_check(tx, at(600), 9).await?, vec![target], "{engine}");
+                assert_eq!(ready(tx, 600).await?, Vec::new(), "{engine}: it is to be checked");
+                let answers =
+                    circuit::checked(open().circuit, None, &Retry::default(), 0.0, at(600));
+                circuits::save(tx, target, &CircuitRow { circuit: answers, fault: None }).await?;
+                assert_eq!(ready(tx, 600).await?, vec![target], "{engine}: it is tried");
                 let mut row = targets::lock(tx, target).await?.unwrap();
                 row.is_paused = true;
                 targets::save(tx, &mut row).await?;
