@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use accede_domain::circuit::{self, Circuit, Heard, Reason, Recent, State};
 use accede_domain::delivery::{self, Answer};
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::TargetId;
+use accede_domain::id::{DeliveryId, SubjectId, TargetId};
 use accede_domain::permission::Reach;
-use accede_domain::retry::after;
+use accede_domain::retry::{Retry, after};
 use accede_domain::{SignedDuration, Timestamp};
 use accede_store::circuits::{self, CircuitRow};
 use accede_store::crash::{Point, point};
@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::deed::Deed;
 use crate::reprocess::Selection;
 use crate::resources::within_deadline;
+use crate::sweeper::{Batch, each};
 use crate::worker::{MAX_TARGETS, report};
 use crate::{App, Caller, Error, Result, audit};
 
@@ -359,12 +360,12 @@ impl App {
         Ok(())
     }
 
-    /// Gives grants up whose window ended while their target could not be called; says how many.
-    ///
-    /// # Errors
-    ///
-    /// The database's.
-    pub(crate) async fn give_up_held(&self) -> Result<usize> {
+    /// Gives grants up whose window ended while their target could not be called, at each target but for
+    /// the first that are to be skipped there.
+    pub(crate) async fn give_up_held(
+        &self,
+        skip: &BTreeMap<TargetId, usize>,
+    ) -> Result<Vec<(TargetId, Batch)>> {
         let now = self.now();
         let held = self
             .store()
@@ -374,38 +375,51 @@ impl App {
                     let Some(row) = targets::get(tx, target).await? else { continue };
                     let retry = self.retry_of(&row);
                     let Ok(since) = now.checked_sub(retry.grant_window) else { continue };
-                    let found = circuits::held_since(tx, target, since, now, GIVE_UP_BATCH).await?;
-                    held.extend(
-                        found.into_iter().map(|(id, subject)| (id, target, subject, retry)),
-                    );
+                    let part = (skip.get(&target).copied().unwrap_or_default(), GIVE_UP_BATCH);
+                    let found = circuits::held_since(tx, target, since, now, part).await?;
+                    held.push((target, retry, found));
                 }
                 Ok::<_, Error>(held)
             })
             .await?;
-        let caller = Caller::system();
-        let mut done = 0;
-        for (id, target, subject, retry) in &held {
-            let is_given_up = self
-                .store()
-                .write(async |tx| {
-                    people::lock(tx, *subject).await?;
-                    let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(false) };
-                    let circuit = circuits::get(tx, *target).await?;
-                    let given_up = delivery::give_up(row.delivery, retry, now);
-                    if row.delivery == given_up || circuit.circuit.state == State::Closed {
-                        return Ok(false);
-                    }
-                    if let Some(fault) = circuit.fault {
-                        row.fault = Some(self.remember(tx, *target, &fault, now).await?);
-                    }
-                    let mut deed = Deed { app: self, tx, caller: &caller, now };
-                    deed.change(row, given_up, None).await.map(|()| true)
-                })
-                .await?;
-            point(Point::CircuitGaveUp);
-            done += usize::from(is_given_up);
+        let mut batches = Vec::with_capacity(held.len());
+        for (target, retry, found) in held {
+            let turns = found
+                .iter()
+                .map(|(id, subject)| self.give_up(*id, *subject, (target, &retry), now));
+            batches.push((target, each(turns.collect(), GIVE_UP_BATCH).await));
         }
-        Ok(done)
+        Ok(batches)
+    }
+
+    /// Gives a grant up that its target's circuit held for too long; whether it was to be.
+    async fn give_up(
+        &self,
+        id: DeliveryId,
+        subject: SubjectId,
+        (target, retry): (TargetId, &Retry),
+        now: Timestamp,
+    ) -> Result<bool> {
+        let caller = Caller::system();
+        let is_given_up = self
+            .store()
+            .write(async |tx| {
+                people::lock(tx, subject).await?;
+                let Some(mut row) = deliveries::lock(tx, id).await? else { return Ok(false) };
+                let circuit = circuits::get(tx, target).await?;
+                let given_up = delivery::give_up(row.delivery, retry, now);
+                if row.delivery == given_up || circuit.circuit.state == State::Closed {
+                    return Ok(false);
+                }
+                if let Some(fault) = circuit.fault {
+                    row.fault = Some(self.remember(tx, target, &fault, now).await?);
+                }
+                let mut deed = Deed { app: self, tx, caller: &caller, now };
+                deed.change(row, given_up, None).await.map(|()| true)
+            })
+            .await?;
+        point(Point::CircuitGaveUp);
+        Ok(is_given_up)
     }
 }
 

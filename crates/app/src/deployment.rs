@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::ahead::Ahead;
 use crate::comparison::{self, Comparison};
 use crate::open::OpenError;
 use crate::worker::{Beside, Every, report};
@@ -31,7 +32,7 @@ pub use accede_domain::deployment::{Doubt as PauseReason, Regrant as WhatIsGiven
 const INSTANCE: &str = "instance";
 const EPOCH: &str = "epoch";
 const HOME: &str = "home";
-const LATEST: &str = "latest_at_ms";
+pub(crate) const LATEST: &str = "latest_at_ms";
 /// How often a server looks whether its database is still the same.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the epoch is counted up.
@@ -131,6 +132,7 @@ struct Known {
     /// The clock and the monotonic one when they were last looked at.
     clocks: Option<(Timestamp, tokio::time::Instant)>,
     suspect_until: Option<tokio::time::Instant>,
+    ahead: Ahead,
 }
 
 /// What the worker does about the deployment now and then.
@@ -420,7 +422,16 @@ impl App {
             patience.as_mins()
         );
         let until = tokio::time::Instant::now() + patience.unsigned_abs();
-        self.watch().known(|known| known.suspect_until = Some(until));
+        self.watch().known(|known| {
+            known.suspect_until = Some(until);
+            known.ahead = Ahead::Owed;
+        });
+    }
+
+    /// Whether it is to be looked for what a clock that ran ahead left behind, as far as this process
+    /// knows.
+    pub(crate) fn ahead<T>(&self, look: impl FnOnce(&mut Ahead) -> T) -> T {
+        self.watch().known(|known| look(&mut known.ahead))
     }
 
     /// Whether the clock jumped or stood behind not long ago, so that nothing is brought about that

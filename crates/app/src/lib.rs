@@ -3,6 +3,7 @@
 //! A verb authorises, reads the clock once, opens one transaction, lets the rules decide, saves,
 //! records effects and history, commits. Nothing that is necessary happens after the commit.
 
+mod ahead;
 mod alarms;
 pub mod approvals;
 pub mod apps;

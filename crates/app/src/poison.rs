@@ -4,7 +4,7 @@
 use accede_domain::Timestamp;
 use accede_domain::delivery;
 use accede_domain::fault::{Class, Fault};
-use accede_domain::id::TargetId;
+use accede_domain::id::{DeliveryId, SubjectId, TargetId};
 use accede_domain::poison::ALONE_AFTER_CRASHES;
 use accede_store::crash::{Point, point};
 use accede_store::deliveries::{self, DeliveryRow};
@@ -12,6 +12,7 @@ use accede_store::{Tx, circuits, people, poison, targets};
 use serde_json::json;
 
 use crate::deed::Deed;
+use crate::sweeper::{Batch, each};
 use crate::{App, Caller, Error, Result, audit};
 
 /// Deliveries that are set apart or laid down in one sweep.
@@ -40,54 +41,52 @@ fn laid_down(row: &DeliveryRow) -> Fault {
 }
 
 impl App {
-    /// Sets apart what workers break down on, and lays down what they break down on even alone; says
-    /// how many.
-    ///
-    /// # Errors
-    ///
-    /// The database's.
-    pub(crate) async fn sort_out_poison(&self) -> Result<usize> {
+    /// Sets apart what workers break down on, and lays down what they break down on even alone, but for the
+    /// first `skip`.
+    pub(crate) async fn sort_out_poison(&self, skip: usize) -> Result<Batch> {
         let now = self.now();
         let found = self
             .store()
             .read(async |tx| {
                 let crashes = ALONE_AFTER_CRASHES - 1;
-                Ok::<_, Error>(poison::broken_down(tx, crashes, now, BATCH).await?)
+                Ok::<_, Error>(poison::broken_down(tx, crashes, now, (skip, BATCH)).await?)
             })
             .await?;
+        let turns = found.iter().map(|(id, subject)| self.sort_out(*id, *subject, now));
+        Ok(each(turns.collect(), BATCH).await)
+    }
+
+    /// Sets a delivery apart or lays it down; whether it was to be.
+    async fn sort_out(&self, id: DeliveryId, subject: SubjectId, now: Timestamp) -> Result<bool> {
         let caller = Caller::system();
-        let mut done = 0;
-        for (id, subject) in &found {
-            let changed = self
-                .store()
-                .write(async |tx| {
-                    people::lock(tx, *subject).await?;
-                    let Some(mut row) = deliveries::lock(tx, *id).await? else { return Ok(false) };
-                    let Some(target) = targets::get(tx, row.key.target).await? else {
-                        return Ok(false);
-                    };
-                    let retry = self.retry_of(&target);
-                    let before = row.delivery;
-                    if let Some(down) = delivery::lay_down(before, &retry, now) {
-                        row.delivery = down;
-                        self.tell_poison(tx, &mut row).await?;
-                    } else if let Some(apart) = delivery::set_apart(before, now) {
-                        row.delivery = apart;
-                        let why = set_apart(&row);
-                        row.fault = Some(self.remember(tx, row.key.target, &why, now).await?);
-                    } else {
-                        return Ok(false);
-                    }
-                    let changed = std::mem::replace(&mut row.delivery, before);
-                    let mut deed = Deed { app: self, tx, caller: &caller, now };
-                    deed.change(row, changed, None).await?;
-                    Ok::<_, Error>(true)
-                })
-                .await?;
-            point(Point::PoisonSorted);
-            done += usize::from(changed);
-        }
-        Ok(done)
+        let changed = self
+            .store()
+            .write(async |tx| {
+                people::lock(tx, subject).await?;
+                let Some(mut row) = deliveries::lock(tx, id).await? else { return Ok(false) };
+                let Some(target) = targets::get(tx, row.key.target).await? else {
+                    return Ok(false);
+                };
+                let retry = self.retry_of(&target);
+                let before = row.delivery;
+                if let Some(down) = delivery::lay_down(before, &retry, now) {
+                    row.delivery = down;
+                    self.tell_poison(tx, &mut row).await?;
+                } else if let Some(apart) = delivery::set_apart(before, now) {
+                    row.delivery = apart;
+                    let why = set_apart(&row);
+                    row.fault = Some(self.remember(tx, row.key.target, &why, now).await?);
+                } else {
+                    return Ok(false);
+                }
+                let changed = std::mem::replace(&mut row.delivery, before);
+                let mut deed = Deed { app: self, tx, caller: &caller, now };
+                deed.change(row, changed, None).await?;
+                Ok::<_, Error>(true)
+            })
+            .await?;
+        point(Point::PoisonSorted);
+        Ok(changed)
     }
 
     /// Gives a delivery that was laid down its cause, and raises the alarm.

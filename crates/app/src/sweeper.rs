@@ -1,10 +1,11 @@
 //! What the clock brings about: starts, ends, deadlines. Rows say what is due; an event that was
 //! missed is found here.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accede_domain::Timestamp;
-use accede_domain::id::{AssignmentId, RequestId, SubjectId};
+use accede_domain::id::{AssignmentId, RequestId, SubjectId, TargetId};
 use accede_domain::request::Event;
 use accede_store::crash::{Point, point};
 use accede_store::{approvals, assignments, people, requests};
@@ -41,25 +42,32 @@ impl App {
     /// Moves everything whose time has come until nothing is left, or `stop`; nothing while the
     /// deployment is paused.
     pub(crate) async fn sweep_all_due(&self, stop: &AtomicBool) -> Result<()> {
+        let (mut behind, mut all) = (Behind::default(), Sweep::default());
         while !stop.load(Ordering::Relaxed) && !self.is_held() {
-            let sweep = self.sweep().await?;
-            // More may wait behind what was taken; a sweep that moved nothing would only meet the same.
-            if !sweep.is_full || sweep.moved == 0 {
-                return sweep.end().map(drop);
+            let sweep = self.sweep(&mut behind).await?;
+            let goes_on = sweep.is_full && !sweep.fault.as_ref().is_some_and(Error::is_outage);
+            all.note(sweep.end().map_err(|error| (0, error)));
+            if !goes_on {
+                break;
             }
         }
-        Ok(())
+        all.end().map(drop)
     }
 
     /// Moves everything whose time has come, at most `SWEEP_BATCH` of each kind; says how much.
     pub(crate) async fn sweep_due(&self) -> Result<usize> {
-        self.sweep().await?.end()
+        self.sweep(&mut Behind::default()).await?.end()
     }
 
-    async fn sweep(&self) -> Result<Sweep> {
+    /// Moves what is due behind what could not be moved.
+    async fn sweep(&self, behind: &mut Behind) -> Result<Sweep> {
         let mut sweep = Sweep::default();
         // Leases run out by any clock, so what breaks workers down is set apart by any clock too.
-        sweep.note(self.sort_out_poison().await.map_err(|error| (0, error)));
+        match self.sort_out_poison(behind.poison).await {
+            Ok(batch) => sweep.take(batch, &mut behind.poison),
+            Err(error) => sweep.note(Err((0, error))),
+        }
+        sweep.note(self.take_up_put_off().await.map_err(|error| (0, error)));
         if self.clock_is_suspect() {
             // A clock that jumped must neither end nor begin anybody's access by itself.
             return Ok(sweep);
@@ -69,21 +77,24 @@ impl App {
             .store()
             .read(async |tx| {
                 Ok::<_, Error>((
-                    requests::due_to_begin(tx, now, SWEEP_BATCH).await?,
-                    assignments::due_to_end(tx, now, SWEEP_BATCH).await?,
-                    approvals::overdue(tx, now, SWEEP_BATCH).await?,
+                    requests::due_to_begin(tx, now, (behind.begins, SWEEP_BATCH)).await?,
+                    assignments::due_to_end(tx, now, (behind.ends, SWEEP_BATCH)).await?,
+                    approvals::overdue(tx, now, (behind.overdue, SWEEP_BATCH)).await?,
                 ))
             })
             .await?;
-        sweep.is_full =
-            [begins.len(), ends.len(), overdue.len()].iter().any(|found| SWEEP_BATCH <= *found);
         let turns = ends.iter().map(|(id, subject)| self.end_due(*id, *subject, now));
-        sweep.note(each(turns.collect()).await);
+        sweep.take(each(turns.collect(), SWEEP_BATCH).await, &mut behind.ends);
         let turns = begins.iter().map(|(id, subject)| self.begin_due(*id, *subject, now));
-        sweep.note(each(turns.collect()).await);
+        sweep.take(each(turns.collect(), SWEEP_BATCH).await, &mut behind.begins);
         let turns = overdue.iter().map(|(id, subject)| self.time_out(*id, *subject, now));
-        sweep.note(each(turns.collect()).await);
-        sweep.note(self.give_up_held().await.map_err(|error| (0, error)));
+        sweep.take(each(turns.collect(), SWEEP_BATCH).await, &mut behind.overdue);
+        match self.give_up_held(&behind.held).await {
+            Ok(batches) => batches.into_iter().for_each(|(target, batch)| {
+                sweep.take(batch, behind.held.entry(target).or_default());
+            }),
+            Err(error) => sweep.note(Err((0, error))),
+        }
         if 0 < sweep.moved {
             self.wake();
         }
@@ -148,6 +159,17 @@ impl App {
     }
 }
 
+/// How many of each kind could not be moved and stand before the others, in one sweep of everything; the
+/// next one tries them again.
+#[derive(Default)]
+struct Behind {
+    begins: usize,
+    ends: usize,
+    overdue: usize,
+    poison: usize,
+    held: BTreeMap<TargetId, usize>,
+}
+
 /// What one sweep came to.
 #[derive(Default)]
 struct Sweep {
@@ -159,6 +181,17 @@ struct Sweep {
 }
 
 impl Sweep {
+    /// Takes in what became of a batch; what was not moved counts to what is to be skipped.
+    fn take(&mut self, batch: Batch, skip: &mut usize) {
+        // What somebody else moved meanwhile is counted too: what is skipped for that, the next sweep finds.
+        *skip += batch.found.saturating_sub(batch.moved);
+        self.is_full |= batch.is_full;
+        self.note(match batch.fault {
+            None => Ok(batch.moved),
+            Some(error) => Err((batch.moved, error)),
+        });
+    }
+
     /// Takes in how much of a kind moved, and what that met.
     fn note(&mut self, outcome: Result<usize, (usize, Error)>) {
         match outcome {
@@ -175,18 +208,42 @@ impl Sweep {
     }
 }
 
-/// Gives each thing its turn, some beside each other since they share commits; how many moved, and the
-/// first fault. What cannot be moved does not hold up the others.
-async fn each(turns: Vec<impl Future<Output = Result<bool>>>) -> Result<usize, (usize, Error)> {
+/// What became of the first rows of a kind.
+pub(crate) struct Batch {
+    found: usize,
+    moved: usize,
+    /// There may be more behind them.
+    is_full: bool,
+    fault: Option<Error>,
+}
+
+impl Batch {
+    /// How many moved.
+    ///
+    /// # Errors
+    ///
+    /// The first fault.
+    pub(crate) fn end(self) -> Result<usize> {
+        self.fault.map_or(Ok(self.moved), Err)
+    }
+}
+
+/// Gives each thing its turn, some beside each other since they share commits. What cannot be moved does
+/// not hold up the others.
+pub(crate) async fn each(turns: Vec<impl Future<Output = Result<bool>>>, limit: usize) -> Batch {
+    let found = turns.len();
+    let mut batch = Batch { found, moved: 0, is_full: limit <= found, fault: None };
     let mut turns = stream::iter(turns).buffer_unordered(BESIDE);
-    let (mut moved, mut fault) = (0, None);
     while let Some(turn) = turns.next().await {
         match turn {
-            Ok(is_moved) => moved += usize::from(is_moved),
+            Ok(is_moved) => batch.moved += usize::from(is_moved),
             // The others would meet the same.
-            Err(error) if error.is_outage() => return Err((moved, error)),
-            Err(error) => fault = fault.or(Some(error)),
+            Err(error) if error.is_outage() => {
+                batch.fault = Some(error);
+                break;
+            }
+            Err(error) => batch.fault = batch.fault.or(Some(error)),
         }
     }
-    fault.map_or(Ok(moved), |error| Err((moved, error)))
+    batch
 }

@@ -73,19 +73,23 @@ pub struct Claimed {
     pub person: Person,
     /// When it was claimed.
     pub at: Timestamp,
+    /// The same by a clock that nobody sets.
+    pub instant: tokio::time::Instant,
     /// How its target is tried again.
     pub retry: Retry,
 }
 
 impl Claimed {
-    /// How long a call for it may still take.
+    /// How long a call for it may still take, by whichever clock says less: one that was set back since
+    /// must not have it made when others take it for over.
     fn time_left(&self, now: Timestamp) -> Duration {
-        match self.row.delivery.phase {
+        let left = match self.row.delivery.phase {
             delivery::Phase::InFlight { deadline, .. } => {
                 Duration::try_from(deadline.duration_since(now)).unwrap_or(Duration::ZERO)
             }
             _ => Duration::ZERO,
-        }
+        };
+        left.min(CALL_DEADLINE.saturating_sub(self.instant.elapsed()))
     }
 
     fn role(&self) -> Role {
@@ -121,7 +125,7 @@ impl App {
         connector: &dyn Connector,
         limit: usize,
     ) -> Result<Option<Vec<Batch>>> {
-        let now = self.now();
+        let (now, instant) = (self.now(), tokio::time::Instant::now());
         let can_observe = connector.can_observe();
         point(Point::DeliveryClaim);
         let claimed = self
@@ -179,7 +183,8 @@ impl App {
                     row.delivery = next;
                     row.attempted_at = Some(now);
                     saves.push((row.clone(), epoch));
-                    claimed.push(Claimed { row, action, person: person(facts), at: now, retry });
+                    let person = person(facts);
+                    claimed.push(Claimed { row, action, person, at: now, instant, retry });
                 }
                 deliveries::save_all(tx, &saves).await?;
                 Ok::<_, Error>(Some((admission, claimed, is_passed_over)))
@@ -201,7 +206,7 @@ impl App {
         let Some(first) = batch.first() else { return Vec::new() };
         let action = first.action;
         // What is sent after the deadline could overtake what others do after the lease.
-        let time = first.time_left(self.now()).min(CALL_DEADLINE);
+        let time = first.time_left(self.now());
         if time.is_zero() {
             let text = "the server was too late to make this call; it is made anew";
             let late = Fault::new(Class::Transient, Fault::LATE, text);

@@ -62,7 +62,7 @@ impl Reason {
 
     /// First and largest wait between two checks: half a minute and a quarter of an hour, or five
     /// minutes and an hour, unless the back-off of grants was set otherwise.
-    fn waits(self, retry: &Retry) -> (SignedDuration, SignedDuration) {
+    pub(crate) fn waits(self, retry: &Retry) -> (SignedDuration, SignedDuration) {
         match self {
             Reason::Unavailable => (retry.base.saturating_mul(6), retry.cap / 4),
             Reason::Credentials => (retry.base.saturating_mul(60), retry.cap),

@@ -194,6 +194,8 @@ pub const CONTEST_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 pub const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// The shortest time between two turns of comparing one target.
 pub const TURN: SignedDuration = SignedDuration::from_mins(1);
+/// Longer than a turn waits whose calls were as many as may be.
+pub const LONGEST_TURN: SignedDuration = SignedDuration::from_hours(24);
 /// The share of a target's calls that comparing may take, in percent.
 pub const SHARE_PERCENT: i64 = 5;
 

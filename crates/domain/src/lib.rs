@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, rolls dice, logs, or panics. Time and chance come in as
 //! arguments; what should happen next goes out as data.
 
+pub mod ahead;
 pub mod approval;
 pub mod assignment;
 pub mod cause;

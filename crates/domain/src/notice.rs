@@ -124,7 +124,7 @@ pub const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// The first wait between two tries; it doubles.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
 /// The longest wait between two tries.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// When a notice is tried again that was not taken `tries` times, the last time at `now`; `None`: it
 /// is given up. `chance` in `[0, 1)` spreads the next try.
@@ -147,6 +147,8 @@ pub struct Reminders(&'static [SignedDuration]);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const FOUR_HOURS: SignedDuration = SignedDuration::from_hours(4);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The longest time after which what stays so is told once more.
+pub const TOLD_AGAIN: SignedDuration = DAY;
 
 /// A revocation that is not done (delivery.md 3.4: 60 minutes, 4 hours, 24 hours, then daily).
 pub const STUCK: Reminders = Reminders(&[HOUR, FOUR_HOURS, DAY]);

@@ -175,19 +175,19 @@ pub async fn involves(tx: &mut Tx<'_>, request: RequestId, user: UserId) -> Resu
     Ok(found.is_some())
 }
 
-/// Stages nobody decided in time: request and its subject, oldest first.
+/// Stages nobody decided in time: request and its subject, oldest first, but for the first `skip`.
 pub async fn overdue(
     tx: &mut Tx<'_>,
     now: Timestamp,
-    limit: usize,
+    (skip, limit): (usize, usize),
 ) -> Result<Vec<(RequestId, SubjectId)>> {
     let rows = tx
         .query(
             "select r.id, r.subject_id
              from approval_stages t join requests r on r.id = t.request_id
              where t.status = 'InProgress' and t.due_at_ms <= $1
-             order by t.due_at_ms limit $2",
-            params![now, limit_value(limit)],
+             order by t.due_at_ms, r.id limit $2 offset $3",
+            params![now, limit_value(limit), limit_value(skip)],
         )
         .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

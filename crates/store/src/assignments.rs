@@ -217,19 +217,19 @@ pub async fn live_of_subject(tx: &mut Tx<'_>, subject: SubjectId) -> Result<Vec<
     rows.iter().map(Assignment::from_row).collect()
 }
 
-/// Live assignments whose end has come: id and subject, oldest end first.
+/// Live assignments whose end has come: id and subject, oldest end first, but for the first `skip`.
 pub async fn due_to_end(
     tx: &mut Tx<'_>,
     now: Timestamp,
-    limit: usize,
+    (skip, limit): (usize, usize),
 ) -> Result<Vec<(AssignmentId, SubjectId)>> {
     let rows = tx
         .query(
             "select id, subject_id from assignments
              where state not in ('ending', 'expired') and end_at_ms is not null
                  and end_at_ms <= $1
-             order by end_at_ms limit $2",
-            params![now, limit_value(limit)],
+             order by end_at_ms, id limit $2 offset $3",
+            params![now, limit_value(limit), limit_value(skip)],
         )
         .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

@@ -151,7 +151,8 @@ pub async fn blame(tx: &mut Tx<'_>, target: TargetId, fault: &LastFault) -> Resu
     .await
 }
 
-/// Grants that are wanted since before `since` and wait at a target whose circuit is open.
+/// Grants that are wanted since before `since` and wait at a target whose circuit is open: the oldest, but
+/// for the first `skip`.
 //
 // SQLite takes an index over a part of a table only where the part's condition stands in the question:
 // so `phase <> 'settled'` beside `phase = 'due'`, here and elsewhere.
@@ -160,7 +161,7 @@ pub async fn held_since(
     target: TargetId,
     since: Timestamp,
     now: Timestamp,
-    limit: usize,
+    (skip, limit): (usize, usize),
 ) -> Result<Vec<(DeliveryId, SubjectId)>> {
     let rows = tx
         .query(
@@ -172,8 +173,8 @@ pub async fn held_since(
                  and (d.awaited is null
                      or d.awaited = 'target' and d.awaited_until_at_ms <= $3)
                  and (d.uncertain_until_at_ms is null or d.uncertain_until_at_ms <= $3)
-             order by d.since_at_ms limit $4",
-            params![target, since, now, limit_value(limit)],
+             order by d.since_at_ms, d.id limit $4 offset $5",
+            params![target, since, now, limit_value(limit), limit_value(skip)],
         )
         .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

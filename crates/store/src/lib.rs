@@ -5,6 +5,7 @@
 //! that read and write its rows. Nothing here decides anything: the rules are in `accede-domain`.
 
 pub mod accounts;
+pub mod ahead;
 pub mod alarms;
 pub mod approval_list;
 pub mod approvals;

@@ -52,20 +52,21 @@ pub async fn ready_alone(
     row.map(|row| DeliveryRow::from_row(&row)).transpose()
 }
 
-/// Deliveries that had `crashes` crashes in a row or more, and whose lease has run out once more.
+/// Deliveries that had `crashes` crashes in a row or more, and whose lease has run out once more: those
+/// whose lease ran out first, but for the first `skip`.
 pub async fn broken_down(
     tx: &mut Tx<'_>,
     crashes: i64,
     now: Timestamp,
-    limit: usize,
+    (skip, limit): (usize, usize),
 ) -> Result<Vec<(DeliveryId, SubjectId)>> {
     let rows = tx
         .query(
             "select d.id, d.subject_id from deliveries d
              where d.crashes > 0 and d.phase = 'inFlight' and d.ready_at_ms <= $1
                  and d.crashes >= $2
-             order by d.ready_at_ms limit $3",
-            params![now, crashes, limit_value(limit)],
+             order by d.ready_at_ms, d.id limit $3 offset $4",
+            params![now, crashes, limit_value(limit), limit_value(skip)],
         )
         .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

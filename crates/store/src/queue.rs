@@ -46,12 +46,14 @@ pub async fn undone(tx: &mut Tx<'_>) -> Result<Vec<Undone>> {
 }
 
 /// The targets that may be called and at which something is ready: where a claim is worth its
-/// transaction. What a claim may take is for the claim to say.
+/// transaction. One whose circuit is open is not called, also while its check is due. What a claim may
+/// take is for the claim to say.
 pub async fn ready_targets(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<TargetId>> {
     let rows = tx
         .query(
             "select t.id from targets t left join circuits c on c.target_id = t.id
-             where not t.is_paused and (c.held_until_ms is null or c.held_until_ms <= $1)
+             where not t.is_paused and (c.state is null or c.state <> 'open')
+                 and (c.held_until_ms is null or c.held_until_ms <= $1)
                  and (exists (select 1 from deliveries d
                       where d.target_id = t.id and d.wanted = false and d.ready_at_ms <= $1)
                   or exists (select 1 from deliveries d

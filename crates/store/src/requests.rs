@@ -329,18 +329,18 @@ pub async fn of_assignment(tx: &mut Tx<'_>, assignment: AssignmentId) -> Result<
     rows.iter().map(Request::from_row).collect()
 }
 
-/// Scheduled requests whose time has come: id and subject, oldest first.
+/// Scheduled requests whose time has come: id and subject, oldest first, but for the first `skip`.
 pub async fn due_to_begin(
     tx: &mut Tx<'_>,
     now: Timestamp,
-    limit: usize,
+    (skip, limit): (usize, usize),
 ) -> Result<Vec<(RequestId, SubjectId)>> {
     let rows = tx
         .query(
             "select id, subject_id from requests
              where state = 'scheduled' and begins_at_ms <= $1
-             order by begins_at_ms limit $2",
-            params![now, limit_value(limit)],
+             order by begins_at_ms, id limit $2 offset $3",
+            params![now, limit_value(limit), limit_value(skip)],
         )
         .await?;
     rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()

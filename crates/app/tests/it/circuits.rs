@@ -3,6 +3,7 @@
 use accede_app::targets::TargetChange;
 use accede_domain::circuit::State;
 use accede_domain::id::RequestId;
+use accede_store::{Tx, params};
 use serde_json::{Map, json};
 
 use crate::world::{Somebody, Trouble, World, days, hours, minutes};
@@ -130,4 +131,34 @@ async fn a_process_that_starts_anew_does_not_call_what_another_found_in_trouble(
     other.work_once().await.unwrap();
 
     assert_eq!(hr.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_cannot_be_given_up_hides_nothing_behind_it() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let (uma, max) = (world.person("uma").await, world.person("max").await);
+    hr.trouble("*", Trouble::target("http-401"));
+    world.submit(&uma, package).await;
+    let behind = world.submit(&max, package).await;
+    world.work().await;
+    let first = world.delivery(&uma, &staff).await.id;
+    let set = async |tx: &mut Tx<'_>, class: &str| {
+        let sql = "update deliveries set fault_class = $2 where id = $1 and cause_id is not null";
+        assert_eq!(tx.execute(sql, params![first, class]).await?, 1);
+        Ok::<_, accede_store::Error>(())
+    };
+    world.store.write(async |tx| set(tx, "nonsense").await).await.unwrap();
+    world.sleep(hours(25));
+
+    let swept = world.another_app().sweep_once().await;
+
+    assert!(swept.is_err(), "it is told");
+    assert_eq!(world.state(behind).await, "deliveryFailed");
+    world.store.write(async |tx| set(tx, "target").await).await.unwrap();
+    hr.heal();
+    world.pass(hours(2)).await;
+    assert!(hr.has(&uma, "staff") && hr.has(&max, "staff"));
 }

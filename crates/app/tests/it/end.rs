@@ -2,6 +2,8 @@
 
 use accede_app::targets::TargetChange;
 use accede_domain::delivery::Phase;
+use accede_domain::id::{PackageId, RequestId};
+use accede_store::{Tx, params};
 use serde_json::{Map, json};
 
 use crate::world::{Trouble, World, at, code, days, from, hours, minutes, until};
@@ -88,6 +90,54 @@ async fn a_server_that_starts_takes_back_everything_that_ended_meanwhile_before_
     assert!(calls.iter().all(|call| call.starts_with("revoke")), "{calls:?}");
     world.pass(minutes(1)).await;
     assert_eq!(world.state(later).await, "delivered");
+}
+
+/// Has every request begin with a fault that is in `package`, or be sound again.
+async fn damage(world: &World, package: PackageId, is_damaged: bool) {
+    let now = if is_damaged { "nonsense" } else { "userAdd" };
+    let sql = "update requests set request_type = $2 where package_id = $1";
+    let set = async |tx: &mut Tx<'_>| tx.execute(sql, params![package, now]).await;
+    assert_eq!(world.store.write(async |tx| set(tx).await).await.unwrap(), 201);
+}
+
+/// Until it is so, or a serving process had time enough for it.
+async fn until_is(world: &World, request: RequestId, state: &str) {
+    for _ in 0..1_000 {
+        if world.state(request).await == state {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_moved_hides_nothing_behind_it_and_is_tried_again() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let (staff, vip) = (world.role(hr.id(), "staff").await, world.role(hr.id(), "vip").await);
+    let package = world.package("Staff", &[&staff]).await;
+    let other = world.package("VIP", &[&vip]).await;
+    let begins = at("2026-03-04T17:00:00Z");
+    // A sweep takes 200 at once.
+    let mut stays = None;
+    for n in 0..201 {
+        let person = world.person(&format!("p{n}")).await;
+        stays = Some(world.try_submit_for(&person, package, from(begins)).await.unwrap());
+    }
+    let stays = stays.unwrap();
+    let after = begins.checked_add(minutes(1)).unwrap();
+    let uma = world.person("uma").await;
+    let behind = world.try_submit_for(&uma, other, from(after)).await.unwrap();
+    damage(&world, package, true).await;
+    world.clock.set(after);
+
+    world.app.clone().run_worker(until_is(&world, behind, "delivered")).await;
+    assert_eq!(world.state(behind).await, "delivered");
+
+    damage(&world, package, false).await;
+    assert_eq!(world.state(stays).await, "scheduled");
+    world.app.clone().run_worker(until_is(&world, stays, "delivered")).await;
+    assert_eq!(world.state(stays).await, "delivered");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod ahead;
 mod approve;
 mod circuits;
 mod deliver;
@@ -13,6 +14,7 @@ mod drift;
 mod drift_extra;
 mod end;
 mod guards;
+mod lanes;
 mod notices;
 mod outage;
 mod plan;

@@ -2,6 +2,7 @@
 
 use accede_connectors::Connector;
 use accede_domain::delivery::Phase;
+use accede_store::{Tx, params};
 
 use crate::world::{Fake, Somebody, Trouble, World, hours, minutes};
 
@@ -11,6 +12,36 @@ async fn die(world: &World, fake: &Fake) {
     app.sweep_once().await.unwrap();
     app.claim(fake.id(), fake, 1).await.unwrap();
     world.sleep(minutes(2));
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_apart_hides_nothing_behind_it() {
+    let world = World::new().await;
+    let hr = world.target("hr").await;
+    let staff = world.role(hr.id(), "staff").await;
+    let package = world.package("Staff", &[&staff]).await;
+    let (uma, max) = (world.person("uma").await, world.person("max").await);
+    for person in [&uma, &max] {
+        world.submit(person, package).await;
+    }
+    for _ in 0..3 {
+        world.another_app().claim(hr.id(), &*hr, 2).await.unwrap();
+        world.sleep(minutes(2));
+    }
+    let first = world.delivery(&uma, &staff).await.id;
+    let set = async |tx: &mut Tx<'_>, before: &str| {
+        let sql = "update deliveries set observed_before = $2 where id = $1";
+        tx.execute(sql, params![first, before]).await
+    };
+    world.store.write(async |tx| set(tx, "nonsense").await).await.unwrap();
+
+    let swept = world.another_app().sweep_once().await;
+
+    assert!(swept.is_err(), "it is told");
+    assert!(world.delivery(&max, &staff).await.delivery.poison.is_alone());
+    world.store.write(async |tx| set(tx, "never").await).await.unwrap();
+    world.pass(minutes(10)).await;
+    assert!(hr.has(&uma, "staff") && hr.has(&max, "staff"));
 }
 
 #[tokio::test]

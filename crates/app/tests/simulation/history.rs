@@ -49,6 +49,8 @@ struct Families {
     clock: Option<Dice>,
     /// Who edits policies.
     policies: Option<Dice>,
+    /// Whether the machine's clock runs ahead, where it does anything.
+    ahead: Option<Dice>,
 }
 
 impl Families {
@@ -61,6 +63,7 @@ impl Families {
             guards: next(59),
             clock: next(61),
             policies: next(37),
+            ahead: next(31),
         }
     }
 }

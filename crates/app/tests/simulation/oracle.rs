@@ -52,11 +52,19 @@ pub struct Oracle {
     unreadable: BTreeSet<DeliveryId>,
     /// How often in a row work on a delivery ended without a result, in the trial that began then.
     crashes: BTreeMap<DeliveryId, (i64, Timestamp, i64)>,
+    /// A late answer came in: what it did is looked at once, whatever broke down before.
+    late: BTreeSet<DeliveryId>,
     last: Snapshot,
     /// Until when what a target accepted may be done, as its answers said.
     promised: BTreeMap<DeliveryId, Timestamp>,
     /// Whether the clock stepped, so that what has not begun or is over by it may go on all the same.
     pub is_lenient: bool,
+    /// Whether it is to be looked for what a clock that ran ahead left behind.
+    pub is_owed: bool,
+    /// The latest instant that the clock showed: what has begun by then has begun.
+    latest: Timestamp,
+    /// When it was last looked for: what happened later than that may have happened earlier.
+    pub moved_back: Option<Timestamp>,
     /// I16: how many derived changes may go out within an hour, and those that did.
     pub guard: Guarded,
     /// Access that nothing gave when we began to take it away.
@@ -91,9 +99,13 @@ impl Oracle {
             due_since: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             crashes: BTreeMap::new(),
+            late: BTreeSet::new(),
             last: Snapshot::default(),
             promised: BTreeMap::new(),
             is_lenient: false,
+            is_owed: false,
+            latest: Timestamp::MIN,
+            moved_back: None,
             guard: Guarded::default(),
             extra: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -144,7 +156,8 @@ impl Oracle {
                 assignment.subject == subject
                     && assignment.is_live()
                     && (self.is_lenient
-                        || (assignment.start <= now && assignment.end.is_none_or(|end| now < end)))
+                        || (assignment.start <= now.max(self.latest)
+                            && assignment.end.is_none_or(|end| now < end)))
                     && self.roles[&assignment.package][assignment.roles]
                         .contains(&(target, resource.to_owned()))
             })
@@ -200,7 +213,9 @@ impl Oracle {
             }
             let broken = self.crashed(id, &row.delivery);
             must!(
-                broken < 5 || !row.delivery.wanted,
+                broken < 5
+                    || !row.delivery.wanted
+                    || (action == Action::Observe && self.late.remove(&id)),
                 "poison: {id} is tried by itself after {broken} break-downs"
             );
             let last = self.epochs.insert(id, epoch).unwrap_or(0);
@@ -242,12 +257,33 @@ impl Oracle {
         }
     }
 
-    /// The clock is about to step: what is over by it is over for good.
-    pub fn clock_steps(&mut self, now: Timestamp) {
-        let leases = self.leases.values_mut().map(|lease| &mut lease.until);
-        for until in leases.chain(self.doubtful.values_mut()).filter(|until| **until <= now) {
-            *until = Timestamp::MIN;
+    /// The clock is about to step: what is over by it is over for good, and what is not lasts no longer
+    /// because the clock goes back.
+    pub fn clock_steps(&mut self, now: Timestamp, step: SignedDuration) {
+        self.latest = self.latest.max(now);
+        let leases = self.leases.values_mut().flat_map(|one| [&mut one.until, &mut one.deadline]);
+        for until in leases.chain(self.doubtful.values_mut()) {
+            if *until <= now {
+                *until = Timestamp::MIN;
+            } else if step.is_negative() {
+                *until = until.checked_add(step).unwrap();
+            }
         }
+    }
+
+    /// Whether something happened when a row says so; if it was moved back since, it is known so from
+    /// here on.
+    fn happened(
+        moved_back: Option<Timestamp>,
+        known: Option<&mut Timestamp>,
+        said: Option<Timestamp>,
+    ) -> bool {
+        let (Some(known), Some(said)) = (known, said) else { return said.is_none() };
+        let is_moved = moved_back.is_some_and(|at| at < *known && said <= at);
+        if is_moved {
+            *known = said;
+        }
+        *known == said
     }
 
     /// Every worker of the only process died and its leases were taken over.
@@ -282,9 +318,10 @@ impl Oracle {
                 "I7: the late answer {answer:?} changed what is observed of {id}"
             );
             must!(after.acknowledged == before.acknowledged, "I7: a late answer acknowledged {id}");
+            self.late.insert(id);
             return Ok(());
         }
-        self.leases.remove(&id);
+        let lease = self.leases.remove(&id);
         match answer {
             Answer::Fault(fault) if fault.code == "panic" => {
                 self.crash(id, &claimed.row.delivery);
@@ -313,10 +350,8 @@ impl Oracle {
                 self.doubtful.remove(&id);
             }
             Answer::Fault(fault) => {
-                let deadline = match claimed.row.delivery.phase {
-                    Phase::InFlight { deadline, .. } => deadline,
-                    _ => now,
-                };
+                // By a clock that stepped since it lies elsewhere than the claim says.
+                let deadline = lease.map_or(now, |lease| lease.deadline);
                 if fault.class == Class::Permanent && claimed.action == Action::Observe {
                     self.unreadable.insert(id);
                 }

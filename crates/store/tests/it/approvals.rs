@@ -126,11 +126,12 @@ async fn what_nobody_decided_in_time_is_overdue() {
             approvals::insert(tx, &stage(500, nth(200), 0, due(at(60)))).await?;
             approvals::insert(tx, &stage(501, nth(201), 0, due(at(50)))).await?;
 
-            let overdue = approvals::overdue(tx, at(60), 10).await?;
+            let overdue = approvals::overdue(tx, at(60), (0, 10)).await?;
             let expected = [(nth(201), desk.max.subject), (nth(200), desk.uma.subject)];
             assert_eq!(overdue, expected, "{engine}");
-            assert_eq!(approvals::overdue(tx, at(60), 1).await?, expected[..1], "{engine}");
-            assert!(approvals::overdue(tx, at(49), 10).await?.is_empty(), "{engine}");
+            assert_eq!(approvals::overdue(tx, at(60), (0, 1)).await?, expected[..1], "{engine}");
+            assert_eq!(approvals::overdue(tx, at(60), (1, 9)).await?, expected[1..], "{engine}");
+            assert!(approvals::overdue(tx, at(49), (0, 10)).await?.is_empty(), "{engine}");
             Ok(())
         })
         .await;
@@ -146,7 +147,8 @@ async fn nothing_reads_all_stages() {
             no_scan(tx, "of_request", async |tx| approvals::of_request(tx, nth(1)).await).await?;
             no_scan(tx, "approvers", async |tx| approvals::approvers(tx, nth(1)).await).await?;
             no_scan(tx, "involves", async |tx| approvals::involves(tx, nth(1), max).await).await?;
-            no_scan(tx, "overdue", async |tx| approvals::overdue(tx, later(), 200).await).await?;
+            no_scan(tx, "overdue", async |tx| approvals::overdue(tx, later(), (0, 200)).await)
+                .await?;
             let own = desk.uma.subject;
             for involved in [
                 Involved::Awaited(max),

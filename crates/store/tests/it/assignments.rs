@@ -108,10 +108,11 @@ async fn live_assignments_end_at_their_instant_oldest_end_first() {
                 assignments::insert(tx, &assignment).await?;
             }
 
-            let due = assignments::due_to_end(tx, at(60), 10).await?;
+            let due = assignments::due_to_end(tx, at(60), (0, 10)).await?;
             assert_eq!(due, [(nth(301), max), (nth(300), uma)], "{engine}");
-            assert_eq!(assignments::due_to_end(tx, at(60), 1).await?, due[..1], "{engine}");
-            assert!(assignments::due_to_end(tx, at(49), 10).await?.is_empty(), "{engine}");
+            assert_eq!(assignments::due_to_end(tx, at(60), (0, 1)).await?, due[..1], "{engine}");
+            assert_eq!(assignments::due_to_end(tx, at(60), (1, 9)).await?, due[1..], "{engine}");
+            assert!(assignments::due_to_end(tx, at(49), (0, 10)).await?.is_empty(), "{engine}");
             Ok(())
         })
         .await;
@@ -172,8 +173,10 @@ async fn nothing_reads_all_assignments() {
             no_scan(tx, "live_of", async |tx| assignments::live_of(tx, uma, package).await).await?;
             no_scan(tx, "live_of_subject", async |tx| assignments::live_of_subject(tx, uma).await)
                 .await?;
-            no_scan(tx, "due_to_end", async |tx| assignments::due_to_end(tx, later(), 200).await)
-                .await?;
+            no_scan(tx, "due_to_end", async |tx| {
+                assignments::due_to_end(tx, later(), (0, 200)).await
+            })
+            .await?;
             no_scan(tx, "concerned", async |tx| assignments::concerned(tx, nth(1)).await).await?;
             no_scan(tx, "drop_reasons", async |tx| assignments::drop_reasons(tx, nth(1)).await)
                 .await?;

@@ -146,9 +146,11 @@ async fn what_waits_is_blamed_held_and_released() {
                 assert_eq!(hold.reason, Some(Reason::Credentials), "{engine}");
                 assert_eq!(hold.until, open().circuit.held_until(), "{engine}");
 
-                let held = circuits::held_since(tx, target, at(0), at(300), 9).await?;
+                let held = circuits::held_since(tx, target, at(0), at(300), (0, 9)).await?;
                 let ids: Vec<_> = held.iter().map(|(id, _)| *id).collect();
                 assert_eq!(ids, vec![one], "{engine}: what may still happen is not given up");
+                let behind = circuits::held_since(tx, target, at(0), at(300), (1, 9)).await?;
+                assert_eq!(behind, [], "{engine}: behind the first is nothing");
 
                 assert_eq!(circuits::release(tx, target, at(300)).await?, 1, "{engine}");
                 let ready = async |tx: &mut Tx<'_>, id: DeliveryId| {
@@ -198,6 +200,13 @@ async fn a_target_is_worth_a_claim_while_something_is_ready_and_it_is_called() {
                 circuits::save(tx, target, &CircuitRow { circuit: quiet, fault: None }).await?;
                 assert_eq!(ready(tx, 599).await?, Vec::new(), "{engine}: it asked for quiet");
                 assert_eq!(ready(tx, 600).await?, vec![target], "{engine}");
+                circuits::save(tx, target, &open()).await?;
+                assert_eq!(circuits::to_check(tx, at(600), 9).await?, vec![target], "{engine}");
+                assert_eq!(ready(tx, 600).await?, Vec::new(), "{engine}: it is to be checked");
+                let answers =
+                    circuit::checked(open().circuit, None, &Retry::default(), 0.0, at(600));
+                circuits::save(tx, target, &CircuitRow { circuit: answers, fault: None }).await?;
+                assert_eq!(ready(tx, 600).await?, vec![target], "{engine}: it is tried");
                 let mut row = targets::lock(tx, target).await?.unwrap();
                 row.is_paused = true;
                 targets::save(tx, &mut row).await?;
@@ -237,7 +246,7 @@ async fn what_is_asked_every_second_reads_what_waits_and_not_what_is_settled() {
                     message: fault.message,
                 };
                 let work = async |tx: &mut Tx<'_>| {
-                    circuits::held_since(tx, target, at(0), at(300), 9).await?;
+                    circuits::held_since(tx, target, at(0), at(300), (0, 9)).await?;
                     circuits::blame(tx, target, &last).await
                 };
                 for plan in plans(tx, work).await? {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod accounts;
+mod ahead;
 mod approvals;
 mod apps;
 mod assignment_list;

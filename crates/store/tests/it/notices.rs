@@ -16,7 +16,7 @@ use crate::desk::{first, no_scan, set, within};
 use crate::shelf::{at, nth};
 use crate::users::{add, person};
 
-fn notice(n: u128, event: &str, recipient: &str) -> Notice {
+pub fn notice(n: u128, event: &str, recipient: &str) -> Notice {
     Notice {
         id: nth(n),
         event: event.to_owned(),

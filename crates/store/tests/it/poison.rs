@@ -53,11 +53,13 @@ async fn what_is_tried_alone_has_its_turn_alone_and_what_broke_down_is_found() {
                 "{engine}: its lease is over"
             );
 
-            let found = poison::broken_down(tx, 3, at(69), 9).await?;
+            let found = poison::broken_down(tx, 3, at(69), (0, 9)).await?;
             assert_eq!(found, [], "{engine}: its lease holds");
-            let found = poison::broken_down(tx, 3, at(70), 9).await?;
+            let found = poison::broken_down(tx, 3, at(70), (0, 9)).await?;
             assert_eq!(found, [(two.id, two.key.subject)], "{engine}");
-            assert_eq!(poison::broken_down(tx, 4, at(70), 9).await?, [], "{engine}");
+            let behind = poison::broken_down(tx, 3, at(70), (1, 9)).await?;
+            assert_eq!(behind, [], "{engine}: behind the first is nothing");
+            assert_eq!(poison::broken_down(tx, 4, at(70), (0, 9)).await?, [], "{engine}");
             assert_ne!(one.id, two.id);
             Ok(())
         })

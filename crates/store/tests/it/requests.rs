@@ -201,11 +201,12 @@ async fn scheduled_requests_begin_at_their_instant_oldest_first() {
                 requests::insert(tx, &request).await?;
             }
 
-            let due = requests::due_to_begin(tx, at(30), 10).await?;
+            let due = requests::due_to_begin(tx, at(30), (0, 10)).await?;
             assert_eq!(due, [(nth(201), max), (nth(200), uma)], "{engine}");
-            let one = requests::due_to_begin(tx, at(30), 1).await?;
+            let one = requests::due_to_begin(tx, at(30), (0, 1)).await?;
             assert_eq!(one, [(nth(201), max)], "{engine}");
-            assert!(requests::due_to_begin(tx, at(19), 10).await?.is_empty(), "{engine}");
+            assert_eq!(requests::due_to_begin(tx, at(30), (1, 9)).await?, due[1..], "{engine}");
+            assert!(requests::due_to_begin(tx, at(19), (0, 10)).await?.is_empty(), "{engine}");
             Ok(())
         })
         .await;
@@ -261,8 +262,10 @@ async fn nothing_reads_all_requests() {
             no_scan(tx, "under_way", async |tx| requests::under_way(tx, nth(1)).await).await?;
             no_scan(tx, "of_assignment", async |tx| requests::of_assignment(tx, nth(1)).await)
                 .await?;
-            no_scan(tx, "due_to_begin", async |tx| requests::due_to_begin(tx, later(), 200).await)
-                .await?;
+            no_scan(tx, "due_to_begin", async |tx| {
+                requests::due_to_begin(tx, later(), (0, 200)).await
+            })
+            .await?;
             no_scan(tx, "place", async |tx| requests::place(tx, nth(1)).await).await?;
             no_scan(tx, "delete", async |tx| requests::delete(tx, nth(1)).await).await
         })

@@ -1,12 +1,13 @@
 //! What the machine's clock does: it leaps forward, as that of a machine that was suspended; it steps back,
-//! and forward again when it is mended; and processes start again meanwhile.
+//! and forward again when it is mended; it runs ahead, and is set back; and processes start again meanwhile.
 //!
-//! A clock that ran ahead and is set back is not here: what was put off while it was ahead waits until it is
-//! there again. And it leaps forward only while no target has anything under way: by a clock that leaps, the
-//! time is over that a call may still take effect in.
+//! It leaps forward only while no target has anything under way: by a clock that leaps, the time is over
+//! that a call may still take effect in. And it is set right only then: of what a target does late by a
+//! clock that stepped nobody can say when it is looked at.
 
 use accede_app::App;
 use accede_domain::{SignedDuration, Timestamp};
+use accede_store::deployment;
 
 use crate::dice::Dice;
 use crate::oracle::{Verdict, must};
@@ -27,7 +28,7 @@ const STEPS: &[i64] = &[1, 60, 290, 310, 3 * 3_600, 26 * 3_600, 8 * 86_400, 400 
 pub(super) struct Clocks {
     /// What a data directory remembers of its database.
     home: Option<tempfile::TempDir>,
-    /// By how much it is behind the time.
+    /// By how much it is behind the time, or ahead of it if that is negative.
     behind: SignedDuration,
     /// How much time has passed, whatever the clock says.
     passed: SignedDuration,
@@ -63,6 +64,11 @@ impl History {
     /// Every process looks at the clock, perhaps after it stepped.
     pub(super) async fn tell_time(&mut self, dice: &mut Dice) -> Verdict {
         self.look_at_clocks();
+        if let Some(mut own) = self.families.ahead.take() {
+            let outcome = self.run_ahead(&mut own).await;
+            self.families.ahead = Some(own);
+            outcome?;
+        }
         match dice.below(30) {
             0..2 => {
                 let step = SignedDuration::from_secs(*dice.pick(STEPS));
@@ -88,6 +94,20 @@ impl History {
         self.look().await
     }
 
+    /// The clock runs ahead, perhaps, or is set back.
+    async fn run_ahead(&mut self, dice: &mut Dice) -> Verdict {
+        match dice.below(12) {
+            0 if self.is_quiet() && !self.clocks.behind.is_negative() => {
+                let step = SignedDuration::from_secs(*dice.pick(STEPS));
+                self.clocks.behind -= step;
+                self.step_clock(step, "it runs ahead").await?;
+            }
+            1 if self.clocks.behind.is_negative() => self.set_right().await?,
+            _ => return Ok(()),
+        }
+        self.look().await
+    }
+
     fn apps(&self) -> Vec<App> {
         let workers = self.workers.iter().map(|worker| worker.app.clone());
         workers.chain([self.world.app.clone()]).collect()
@@ -101,11 +121,11 @@ impl History {
 
     /// The clock steps, and everybody who looks at it sees that, if it is far enough.
     async fn step_clock(&mut self, step: SignedDuration, what: &str) -> Verdict {
-        if step.is_positive() && !self.sims.values().all(|sim| sim.is_quiet()) {
+        if step.is_positive() && !self.is_quiet() {
             return Ok(());
         }
         self.look_at_clocks();
-        self.oracle.clock_steps(self.world.now());
+        self.oracle.clock_steps(self.world.now(), step);
         self.world.clock.set(self.world.now().checked_add(step).unwrap());
         for sim in self.sims.values() {
             sim.shift(step);
@@ -127,11 +147,16 @@ impl History {
 
     /// Somebody sets the clock right.
     async fn set_right(&mut self) -> Verdict {
-        if !self.sims.values().all(|sim| sim.is_quiet()) {
+        if !self.is_quiet() {
             return Ok(());
         }
         let step = std::mem::take(&mut self.clocks.behind);
-        self.step_clock(step, "it is set right").await
+        let what = if step.is_negative() { "it is set back" } else { "it is set right" };
+        self.step_clock(step, what).await
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.sims.values().all(|sim| sim.is_quiet())
     }
 
     /// All processes end and start again; a clock that stands behind the latest time is suspected.
@@ -180,7 +205,60 @@ impl History {
         }
         app.look_at_clock();
         self.oracle.is_lenient = app.clock_is_suspect() || !self.clocks.behind.is_zero();
+        self.oracle.is_owed = self.is_put_off().await;
         Snapshot::take(&self.world.store).await
+    }
+
+    /// What the deployment keeps under a name.
+    async fn kept(&self, name: &str) -> Option<String> {
+        let read = self.world.store.read(async |tx| deployment::get(tx, name).await);
+        read.await.unwrap_or_else(|error: accede_store::Error| panic!("{error}"))
+    }
+
+    /// Whether a clock was suspected, and what it put off was not taken up since.
+    pub(super) async fn is_put_off(&self) -> bool {
+        self.kept("clock_suspected").await.is_some()
+    }
+
+    /// What a clock that ran ahead put off may have been taken up by a sweep.
+    pub(super) async fn see_put_off(&mut self) -> Verdict {
+        if !self.oracle.is_owed {
+            return Ok(());
+        }
+        let now = self.world.now();
+        // Some of it, if that broke off.
+        self.oracle.moved_back = Some(now);
+        if self.is_put_off().await {
+            return Ok(());
+        }
+        self.oracle.is_owed = false;
+        self.oracle.guard.moved_back(now);
+        self.count("what was put off was taken up");
+        if self.clocks.latest.is_some_and(|latest| OFF < latest.duration_since(now)) {
+            self.clocks.latest = Some(now);
+        }
+        let latest = self.kept("latest_at_ms").await.and_then(|at| at.parse().ok());
+        let latest = latest.and_then(|at| Timestamp::from_millisecond(at).ok());
+        must!(
+            latest.is_none_or(|latest| latest.duration_since(now) <= OFF),
+            "the latest time that was seen is {latest:?} still, at {now}"
+        );
+        // Nothing waits longer than the rules have anything wait: a look at what is settled at most a week,
+        // when a target may still do what it accepted; the next try not even a day.
+        let longest = |settled| SignedDuration::from_hours(if settled { 7 * 24 + 1 } else { 23 });
+        let snapshot = Snapshot::take(&self.world.store).await;
+        for row in snapshot.deliveries.values() {
+            must!(
+                row.phase == "inFlight"
+                    || row.ready_at.is_none_or(|at| {
+                        at.duration_since(now) < longest(row.phase == "settled")
+                    }),
+                "{} is put off until {:?} still, at {now}: {row:?}",
+                row.id,
+                row.ready_at
+            );
+        }
+        Ok(())
     }
 
     /// While the clock is suspect, nobody's access begins or ends by it.

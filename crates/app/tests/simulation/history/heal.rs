@@ -83,7 +83,11 @@ impl History {
                 return Ok(());
             }
             let step = now.checked_add(SignedDuration::from_mins(10)).unwrap();
-            let next = self.world.next_event().await.unwrap_or(until);
+            // What a clock that ran ahead put off is looked for while nothing is due.
+            let next = match self.is_put_off().await {
+                true => now,
+                false => self.world.next_event().await.unwrap_or(until),
+            };
             self.set_clock(next.max(step).min(until)).await;
         }
     }
@@ -91,8 +95,10 @@ impl History {
     /// What [`App::work_once`] does, under the oracle's eyes.
     pub(super) async fn round(&mut self, app: &App) -> Result<usize, String> {
         let broke = |error: Error| format!("work broke: {error:?}");
+        self.see_clock(app).await;
         let mut done = app.sweep_once().await.map_err(broke)?;
         self.see_leavers().await;
+        self.see_put_off().await?;
         done += app.work_jobs().await.map_err(broke)?;
         done += app.check_circuits().await.map_err(broke)?;
         let sims: Vec<(TargetId, Arc<Sim>)> =

@@ -52,12 +52,14 @@ impl History {
         let polls = if behind && self.dice.below(3) == 0 { self.dice.below(9) } else { usize::MAX };
         let Some(swept) = drop_after(polls, app.sweep_once()).await else {
             self.see_leavers().await;
+            self.see_put_off().await?;
             self.note(format!("worker {n}: dies in a sweep"));
             self.count("crash during a sweep");
             return self.die(n).await;
         };
         let now = self.world.now();
         self.see_leavers().await;
+        self.see_put_off().await?;
         // Whoever could not take back what came to its end gives nothing before that.
         let Some(swept) = self.unless_befallen("sweep", swept)? else { return Ok(()) };
         self.check_swept(&app, &unswept, now).await?;

@@ -49,14 +49,14 @@ impl Oracle {
                 "I17: {id} is {} without evidence",
                 delivery.observed
             );
+            let moved_back = self.moved_back;
             must!(
-                delivery.acknowledged.is_none()
-                    || delivery.acknowledged == self.acknowledged.get(&id).copied(),
+                Oracle::happened(moved_back, self.acknowledged.get_mut(&id), delivery.acknowledged),
                 "I17: {id} was never acknowledged at {:?}",
                 delivery.acknowledged
             );
             must!(
-                delivery.verified.is_none() || delivery.verified == self.verified.get(&id).copied(),
+                Oracle::happened(moved_back, self.verified.get_mut(&id), delivery.verified),
                 "I17: {id} was never read at {:?}",
                 delivery.verified
             );

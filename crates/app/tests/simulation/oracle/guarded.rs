@@ -24,6 +24,18 @@ pub struct Guarded {
     former: BTreeMap<PackageId, BTreeSet<(TargetId, String)>>,
 }
 
+impl Guarded {
+    /// What went out later than now, by a clock that ran ahead, counts as having gone out now.
+    pub fn moved_back(&mut self, now: Timestamp) {
+        let differ = SignedDuration::from_mins(10);
+        for (at, ..) in &mut self.went_out {
+            if differ < at.duration_since(now) {
+                *at = now;
+            }
+        }
+    }
+}
+
 impl Oracle {
     /// The roles of a package changed: it waits if it is too much, and only then.
     pub fn roles_changed(
