@@ -38,6 +38,7 @@ pub struct BackupArgs {
 impl BackupArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.load(&[])?;
+        self.place.must_hold_database(&config)?;
         if self.to.exists() && !self.force {
             let sentence = format!(
                 "`{}` exists; name another file, or replace it with --force",
@@ -93,13 +94,6 @@ impl BackupArgs {
     }
 
     fn copy(&self, draft: &Path) -> Result<String, Failure> {
-        if !deployment::has_database(&self.place.data) {
-            let sentence = format!(
-                "`{}` holds no database; name its data directory with --data",
-                self.place.data.display()
-            );
-            return Err(Failure::new(sentence).with(Code::NotFound));
-        }
         let file = self.place.data.join(deployment::DATABASE_FILE);
         let schema = deployment::back_up(&file, draft, SystemClock.now())?;
         let size = fs::metadata(draft)?.len();
@@ -200,8 +194,9 @@ impl RestoreArgs {
         println!(
             "\nIt starts paused, because what was revoked since the backup must not be given again."
         );
-        println!("Next: accede serve --data {}", data.display());
-        println!("      accede confirm --data {}   compares it with the targets", data.display());
+        let (again, _) = self.place.again();
+        println!("Next: accede serve {again}");
+        println!("      accede confirm {again}   compares it with the targets");
         Ok(())
     }
 }
@@ -248,11 +243,16 @@ pub struct ConfirmArgs {
 impl ConfirmArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.load(&[])?;
-        let app = self.place.open(&config, false).await?;
+        let app = self.place.open_existing(&config, false).await?;
         let operator = Caller::system();
         let mut found = app.get_deployment(&operator).await?;
         let Some(pause) = &found.pause else {
-            println!("The deployment is not paused; there is nothing to confirm.");
+            let why = "deployment is not paused; there is nothing to confirm. A copy or a restored \
+                       database pauses when `accede serve` is started on it";
+            if self.resume || self.new_instance {
+                return Err(Failure::new(format!("the {why}")).with(Code::Refused));
+            }
+            println!("The {why}.");
             return Ok(());
         };
         println!("Paused: {}.", pause.reason.sentence());
@@ -273,10 +273,13 @@ impl ConfirmArgs {
             tell(&app, &operator, &found).await?;
         }
         if !self.resume && !self.new_instance {
-            let data = self.place.data.display();
+            let (again, note) = self.place.again();
             println!("\nNothing was changed. Next, one of:");
-            println!("  accede confirm --data {data} --resume         holds what was not seen");
-            println!("  accede confirm --data {data} --new-instance   it is a copy");
+            println!("  accede confirm {again} --resume         holds what was not seen");
+            println!("  accede confirm {again} --new-instance   it is a copy");
+            if let Some(note) = note {
+                println!("{note}");
+            }
             return Ok(());
         }
         app.confirm_deployment(&operator, choice).await?;

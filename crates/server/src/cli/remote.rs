@@ -155,7 +155,8 @@ pub struct CreateArgs {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A setting of its connector, again and again: `baseUrl=https://hr.example/scim`
+    /// A setting of its connector, again and again: `baseUrl=https://hr.example/scim`; a list as
+    /// JSON: 'resources=["keys: Keys"]'
     #[arg(long, value_name = "NAME=VALUE")]
     setting: Vec<String>,
     /// A secret of its connector, again and again: bearerToken=@FILE reads it from a file
