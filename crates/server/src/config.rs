@@ -465,6 +465,17 @@ pub fn load(
     sources.read()
 }
 
+/// An address to listen on, from a flag.
+///
+/// # Errors
+///
+/// It is none.
+pub fn listen(text: &str, flag: &str) -> Result<String, ConfigError> {
+    let mut sources = Sources::default();
+    sources.flag("server.listen", text, flag)?;
+    sources.listen()
+}
+
 /// `docs/settings.md`.
 pub fn document() -> String {
     let mut text = String::from(

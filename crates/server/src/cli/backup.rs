@@ -2,7 +2,7 @@
 //! the word that lets a restored or copied deployment go on.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -181,6 +181,14 @@ impl RestoreArgs {
         }
         let own_key = key_file(data);
         let key = self.key.as_ref().filter(|_| !own_key.exists()).unwrap_or(&own_key);
+        must_be_sqlite(&self.from)?;
+        if !key.exists() {
+            let sentence = format!(
+                "there is no key `{}`; name the key file that the backup was sealed with, with --key FILE",
+                key.display()
+            );
+            return Err(Failure::new(sentence).with(Code::Usage));
+        }
         let schema = deployment::check_backup(&self.from, key)?;
         let aside = deployment::put_back(&self.from, data, SystemClock.now())?;
         if key != &own_key {
@@ -199,6 +207,29 @@ impl RestoreArgs {
         println!("      accede confirm {again}   compares it with the targets");
         Ok(())
     }
+}
+
+/// Refuses a file that no SQLite wrote.
+fn must_be_sqlite(file: &Path) -> Result<(), Failure> {
+    let usage = |sentence: String| Failure::new(sentence).with(Code::Usage);
+    let mut head = Vec::new();
+    File::open(file)
+        .and_then(|opened| opened.take(16).read_to_end(&mut head))
+        .map_err(|error| usage(format!("`{}` cannot be read: {error}", file.display())))?;
+    if head.starts_with(b"PGDMP") {
+        return Err(usage(format!(
+            "`{}` is a PostgreSQL archive; put it back with pg_restore, see `accede restore` with \
+             --database",
+            file.display()
+        )));
+    }
+    if head != b"SQLite format 3\0" {
+        return Err(usage(format!(
+            "`{}` is no backup; name a file that `accede backup` wrote",
+            file.display()
+        )));
+    }
+    Ok(())
 }
 
 fn copy_key(from: &Path, to: &Path) -> Result<(), Failure> {

@@ -139,6 +139,33 @@ fn a_directory_that_is_mistyped_is_refused_and_not_made() {
 }
 
 #[test]
+fn what_is_no_backup_is_not_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, from) = (dir.path().join("data"), dir.path().join("from"));
+    let restore = ["restore", "--from", from.to_str().unwrap()];
+    for (bytes, says) in [
+        (None, "cannot be read"),
+        (Some(&b"Dear diary"[..]), "is no backup"),
+        (Some(&b"PGDMP\x01\x0e"[..]), "pg_restore"),
+        (Some(&b"SQLite format 3\0"[..]), "with --key FILE"),
+    ] {
+        if let Some(bytes) = bytes {
+            std::fs::write(&from, bytes).unwrap();
+        }
+        let told = said(&run(&data, &restore), 2);
+        assert!(told.contains(says), "{told}");
+        assert!(!data.exists());
+    }
+}
+
+#[test]
+fn a_demo_does_not_listen_on_what_is_no_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = said(&run(dir.path(), &["demo", "--listen", "foo"]), 2);
+    assert!(told.contains("`foo`") && told.contains("--listen"), "{told}");
+}
+
+#[test]
 fn what_is_not_paused_is_not_confirmed() {
     let dir = tempfile::tempdir().unwrap();
     said(&run(dir.path(), &["init"]), 0);
