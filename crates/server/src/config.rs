@@ -136,7 +136,8 @@ impl Sources {
                     toml::Value::Integer(number) => Raw::Number(number),
                     toml::Value::Array(items) => texts(&items),
                     toml::Value::Float(_) => Raw::Other("a number with a fraction"),
-                    toml::Value::Boolean(_) => Raw::Other("true or false"),
+                    toml::Value::Boolean(true) => Raw::Other("true"),
+                    toml::Value::Boolean(false) => Raw::Other("false"),
                     toml::Value::Datetime(_) => Raw::Other("a date"),
                     toml::Value::Table(_) => Raw::Other("a table"),
                 };
@@ -462,6 +463,17 @@ pub fn load(
         }
     }
     sources.read()
+}
+
+/// An address to listen on, from a flag.
+///
+/// # Errors
+///
+/// It is none.
+pub fn listen(text: &str, flag: &str) -> Result<String, ConfigError> {
+    let mut sources = Sources::default();
+    sources.flag("server.listen", text, flag)?;
+    sources.listen()
 }
 
 /// `docs/settings.md`.

@@ -11,7 +11,7 @@ use accede_app::clock::{SystemClock, SystemEntropy};
 use accede_app::crash::{Point, point};
 use accede_server::api::Web;
 use accede_server::cli::{self, Cli, Command, DemoArgs, Failure, data::ServeArgs};
-use accede_server::config::{Config, LogFormat};
+use accede_server::config::{self, Config, LogFormat};
 use accede_server::portal::Portal;
 use accede_server::{demo, serve};
 use axum::Router;
@@ -93,6 +93,7 @@ fn deaf(address: &str, error: &std::io::Error) -> Failure {
 
 /// Plays the demo's story, or serves its organization until told to stop.
 async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
+    let listen = config::listen(&args.listen, "--listen")?;
     eprintln!("Making an organization with {} requests …", demo::REQUESTS);
     let demo = demo::prepare().await?;
     if args.once {
@@ -100,9 +101,13 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
         return if good { Ok(()) } else { Err(Failure::new("the story did not end as it should")) };
     }
     demo.mend().await?;
-    let listener = match TcpListener::bind(&args.listen).await {
+    let listener = match TcpListener::bind(&listen).await {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind("127.0.0.1:0").await?,
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            eprintln!("Another process listens on {listen}; a free port is taken.");
+            TcpListener::bind("127.0.0.1:0").await?
+        }
+        Err(error) => return Err(deaf(&listen, &error)),
     };
     let personas = demo.organization.sign_ins();
     let web =

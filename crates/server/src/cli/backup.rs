@@ -2,7 +2,7 @@
 //! the word that lets a restored or copied deployment go on.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +38,7 @@ pub struct BackupArgs {
 impl BackupArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.load(&[])?;
+        self.place.must_hold_database(&config)?;
         if self.to.exists() && !self.force {
             let sentence = format!(
                 "`{}` exists; name another file, or replace it with --force",
@@ -93,13 +94,6 @@ impl BackupArgs {
     }
 
     fn copy(&self, draft: &Path) -> Result<String, Failure> {
-        if !deployment::has_database(&self.place.data) {
-            let sentence = format!(
-                "`{}` holds no database; name its data directory with --data",
-                self.place.data.display()
-            );
-            return Err(Failure::new(sentence).with(Code::NotFound));
-        }
         let file = self.place.data.join(deployment::DATABASE_FILE);
         let schema = deployment::back_up(&file, draft, SystemClock.now())?;
         let size = fs::metadata(draft)?.len();
@@ -187,6 +181,14 @@ impl RestoreArgs {
         }
         let own_key = key_file(data);
         let key = self.key.as_ref().filter(|_| !own_key.exists()).unwrap_or(&own_key);
+        must_be_sqlite(&self.from)?;
+        if !key.exists() {
+            let sentence = format!(
+                "there is no key `{}`; name the key file that the backup was sealed with, with --key FILE",
+                key.display()
+            );
+            return Err(Failure::new(sentence).with(Code::Usage));
+        }
         let schema = deployment::check_backup(&self.from, key)?;
         let aside = deployment::put_back(&self.from, data, SystemClock.now())?;
         if key != &own_key {
@@ -200,10 +202,34 @@ impl RestoreArgs {
         println!(
             "\nIt starts paused, because what was revoked since the backup must not be given again."
         );
-        println!("Next: accede serve --data {}", data.display());
-        println!("      accede confirm --data {}   compares it with the targets", data.display());
+        let (again, _) = self.place.again();
+        println!("Next: accede serve {again}");
+        println!("      accede confirm {again}   compares it with the targets");
         Ok(())
     }
+}
+
+/// Refuses a file that no SQLite wrote.
+fn must_be_sqlite(file: &Path) -> Result<(), Failure> {
+    let usage = |sentence: String| Failure::new(sentence).with(Code::Usage);
+    let mut head = Vec::new();
+    File::open(file)
+        .and_then(|opened| opened.take(16).read_to_end(&mut head))
+        .map_err(|error| usage(format!("`{}` cannot be read: {error}", file.display())))?;
+    if head.starts_with(b"PGDMP") {
+        return Err(usage(format!(
+            "`{}` is a PostgreSQL archive; put it back with pg_restore, see `accede restore` with \
+             --database",
+            file.display()
+        )));
+    }
+    if head != b"SQLite format 3\0" {
+        return Err(usage(format!(
+            "`{}` is no backup; name a file that `accede backup` wrote",
+            file.display()
+        )));
+    }
+    Ok(())
 }
 
 fn copy_key(from: &Path, to: &Path) -> Result<(), Failure> {
@@ -248,11 +274,16 @@ pub struct ConfirmArgs {
 impl ConfirmArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.load(&[])?;
-        let app = self.place.open(&config, false).await?;
+        let app = self.place.open_existing(&config, false).await?;
         let operator = Caller::system();
         let mut found = app.get_deployment(&operator).await?;
         let Some(pause) = &found.pause else {
-            println!("The deployment is not paused; there is nothing to confirm.");
+            let why = "deployment is not paused; there is nothing to confirm. A copy or a restored \
+                       database pauses when `accede serve` is started on it";
+            if self.resume || self.new_instance {
+                return Err(Failure::new(format!("the {why}")).with(Code::Refused));
+            }
+            println!("The {why}.");
             return Ok(());
         };
         println!("Paused: {}.", pause.reason.sentence());
@@ -273,10 +304,13 @@ impl ConfirmArgs {
             tell(&app, &operator, &found).await?;
         }
         if !self.resume && !self.new_instance {
-            let data = self.place.data.display();
+            let (again, note) = self.place.again();
             println!("\nNothing was changed. Next, one of:");
-            println!("  accede confirm --data {data} --resume         holds what was not seen");
-            println!("  accede confirm --data {data} --new-instance   it is a copy");
+            println!("  accede confirm {again} --resume         holds what was not seen");
+            println!("  accede confirm {again} --new-instance   it is a copy");
+            if let Some(note) = note {
+                println!("{note}");
+            }
             return Ok(());
         }
         app.confirm_deployment(&operator, choice).await?;

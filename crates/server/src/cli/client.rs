@@ -163,6 +163,25 @@ impl Client {
         self.send(request.header("content-type", "text/csv").body(csv)).await
     }
 
+    /// Where a page of the server's portal is, for people.
+    pub(super) fn page(&self, path: &str) -> Result<String, Failure> {
+        Ok(self.address(path)?.to_string())
+    }
+
+    /// The name of a target system that is named by name or id. Who may not read target systems has
+    /// what they wrote taken for its name.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or like [`Client::get`].
+    pub(super) async fn target_name(&self, target: &str) -> Result<String, Failure> {
+        match self.get(&super::remote::target_path(target, ""), &[]).await {
+            Ok(found) => Ok(super::table::at(&found, "/name")),
+            Err(failure) if failure.code == Code::NotAllowed => Ok(target.to_owned()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     fn address(&self, path: &str) -> Result<Url, Failure> {
         let mut url = self.base.clone();
         let whole = format!("{}{path}", self.base.path().trim_end_matches('/'));

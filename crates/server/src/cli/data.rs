@@ -6,16 +6,21 @@ use std::sync::Arc;
 
 use accede_app::App;
 use accede_app::clock::{SystemClock, SystemEntropy};
+use accede_app::deployment;
 use accede_app::open::{Database, Opening};
 use accede_app::sign_in::MIN_PASSWORD;
 use accede_app::tokens::Wish;
-use accede_domain::duration::Duration;
+use accede_domain::duration::{Duration, MalformedDuration};
 use clap::Args;
 use jiff::SignedDuration;
+use url::Url;
 
 use super::{Code, Failure};
 use crate::api::Web;
 use crate::config::{self, Config};
+
+/// What the API calls the password of a user.
+const PASSWORD: &str = "passwordProfile.password";
 
 /// Where a deployment is.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +41,48 @@ impl Place {
         let mut flags = vec![("database.url", self.database.as_deref(), "--database")];
         flags.extend_from_slice(more);
         Ok(config::load(&self.data, self.config.as_ref(), &flags)?)
+    }
+
+    /// Refuses a directory without a database, which is a name that was mistyped: only `serve` and
+    /// `init` make one.
+    pub(super) fn must_hold_database(&self, config: &Config) -> Result<(), Failure> {
+        if config.database_url.is_some() || deployment::has_database(&self.data) {
+            return Ok(());
+        }
+        let sentence = format!(
+            "`{}` holds no database; name its data directory with --data",
+            self.data.display()
+        );
+        Err(Failure::new(sentence).with(Code::NotFound))
+    }
+
+    /// The deployment that is there; none is made.
+    pub(super) async fn open_existing(&self, config: &Config, alone: bool) -> Result<App, Failure> {
+        self.must_hold_database(config)?;
+        self.open(config, alone).await
+    }
+
+    /// The options that name the same deployment in a command to type next, and what must be said of
+    /// them. A password is not repeated.
+    pub(super) fn again(&self) -> (String, Option<&'static str>) {
+        let mut options = format!("--data {}", self.data.display());
+        if let Some(config) = &self.config {
+            options.push_str(&format!(" --config {}", config.display()));
+        }
+        let Some(database) = &self.database else { return (options, None) };
+        let shown = Url::parse(database).ok().filter(|url| {
+            url.password().is_none() && !url.query_pairs().any(|(name, _)| name == "password")
+        });
+        match shown {
+            Some(_) => (format!("{options} --database '{database}'"), None),
+            None => (
+                format!("{options} --database URL"),
+                Some(
+                    "URL is the address of the database as you gave it; its password is not shown \
+                     here.",
+                ),
+            ),
+        }
     }
 
     pub(super) async fn open(&self, config: &Config, alone: bool) -> Result<App, Failure> {
@@ -133,7 +180,14 @@ impl InitArgs {
         let app = self.place.open(&config, false).await?;
         let mut out = std::io::stdout();
         if let (Some(admin), Some(password)) = (&self.admin, &password) {
-            let user = app.create_administrator(admin, password).await?;
+            let user =
+                app.create_administrator(admin, password).await.map_err(|error| match error {
+                    // The API's name of the property says nothing to who types a password.
+                    accede_app::Error::Invalid { path, sentence } if path == PASSWORD => {
+                        Failure::new(format!("the password {sentence}")).with(Code::Usage)
+                    }
+                    error => error.into(),
+                })?;
             writeln!(out, "Global Administrator: {}", user.user_principal_name)?;
         }
         let data = self.place.data.display();
@@ -148,13 +202,17 @@ impl InitArgs {
             "Key: accede.key in the data directory unless ACCEDE_KEY_FILE names another. Without it \
              the database cannot be used: keep a copy elsewhere."
         )?;
-        writeln!(out, "\nNext: accede serve --data {data}")?;
+        let (again, note) = self.place.again();
+        writeln!(out, "\nNext: accede serve {again}")?;
         let next = match &self.admin {
             // The address is serve's to tell: it may be given another, or take a free port.
             Some(admin) => format!("then sign in as {admin} at the address that it prints"),
-            None => format!("and: accede init --data {data} --admin UPN, to be able to sign in"),
+            None => format!("and: accede init {again} --admin UPN, to be able to sign in"),
         };
         writeln!(out, "      {next}")?;
+        if let Some(note) = note {
+            writeln!(out, "{note}")?;
+        }
         Ok(())
     }
 }
@@ -225,7 +283,7 @@ pub struct MigrateArgs {
 impl MigrateArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.load(&[])?;
-        let app = self.place.open(&config, true).await?;
+        let app = self.place.open_existing(&config, true).await?;
         let version = app.schema_version().await?;
         println!("The database has schema {version}, the newest that this program knows.");
         Ok(())
@@ -263,7 +321,7 @@ impl TokenArgs {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let lifetime = self.lifetime.as_deref().map(lifetime).transpose()?;
         let config = self.place.load(&[])?;
-        let app = self.place.open(&config, false).await?;
+        let app = self.place.open_existing(&config, false).await?;
         let wish = Wish { roles: self.role, scopes: self.scope, lifetime };
         let issued = match (&self.user, &self.app) {
             (Some(user), _) => app.issue_user_token(user, &wish).await?,
@@ -288,10 +346,41 @@ impl TokenArgs {
 
 fn lifetime(text: &str) -> Result<SignedDuration, Failure> {
     let wrong = |why: String| Failure::new(format!("--lifetime: {why}")).with(Code::Usage);
-    let duration: Duration = text
-        .parse()
-        .map_err(|error: accede_domain::duration::MalformedDuration| wrong(error.to_string()))?;
+    let duration: Duration = text.parse().map_err(|error| match error {
+        // The example is one that is taken here: others take months, too.
+        MalformedDuration::NotIso(text) => wrong(format!(
+            "`{text}` is not a duration; write it as in ISO 8601, such as PT8H or P14D"
+        )),
+        error => wrong(error.to_string()),
+    })?;
     let fixed =
         duration.fixed().ok_or_else(|| wrong("write it without months and years".into()))?;
     SignedDuration::try_from(fixed).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(database: Option<&str>, config: Option<&str>) -> (String, Option<&'static str>) {
+        let database = database.map(ToOwned::to_owned);
+        Place { data: "d".into(), config: config.map(PathBuf::from), database }.again()
+    }
+
+    #[test]
+    fn a_next_command_names_the_same_database_and_never_a_password() {
+        assert_eq!(again(None, None), ("--data d".to_owned(), None));
+        let open = "postgres://accede@db.example/accede";
+        let (told, note) = again(Some(open), Some("a.toml"));
+        assert_eq!(told, format!("--data d --config a.toml --database '{open}'"));
+        assert_eq!(note, None);
+        for hidden in [
+            "postgres://accede:canary@db.example/accede",
+            "postgres://db.example/accede?password=canary",
+        ] {
+            let (told, note) = again(Some(hidden), None);
+            assert_eq!(told, "--data d --database URL");
+            assert!(note.is_some_and(|note| note.contains("as you gave it")));
+        }
+    }
 }

@@ -140,23 +140,27 @@ fn there(delivery: &Value) -> &'static str {
 }
 
 impl ListArgs {
-    fn keeps(&self, delivery: &Value) -> bool {
+    fn keeps(&self, target: &Option<String>, delivery: &Value) -> bool {
         let is = |wanted: &Option<String>, pointer| {
             wanted.as_ref().is_none_or(|wanted| {
                 delivery.pointer(pointer).and_then(Value::as_str) == Some(wanted.as_str())
             })
         };
-        is(&self.target, "/target/name") && is(&self.state, "/state")
+        is(target, "/target/name") && is(&self.state, "/state")
     }
 
     async fn run(self) -> Result<(), Failure> {
         let client = self.connection.client()?;
+        let target = match &self.target {
+            Some(target) => Some(client.target_name(target).await?),
+            None => None,
+        };
         let path = match &self.request {
             Some(id) => format!("/accede/v1/requests/{}/deliveries", segment(id)),
             None => "/accede/v1/revocations/stuck".to_owned(),
         };
         let mut found = client.list(&path, &[], usize::MAX).await?;
-        found.retain(|delivery| self.keeps(delivery));
+        found.retain(|delivery| self.keeps(&target, delivery));
         if self.connection.output == Output::Json {
             return say_json(&Value::Array(found));
         }
@@ -187,7 +191,8 @@ impl ListArgs {
             header.extend(["PERSON", "SINCE"]);
         }
         header.extend(["STATE", "ATTEMPTS", "NEXT ATTEMPT", "WHAT IS WRONG"]);
-        say(&table(&header, rows, "No such delivery."))
+        let is_all = self.stuck && self.target.is_none() && self.state.is_none();
+        say(&table(&header, rows, if is_all { "Nothing is stuck." } else { "No such delivery." }))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::client::{Connection, Output};
-use super::remote::{quoted, say, say_json, segment};
+use super::remote::{at_least_one, quoted, say, say_json, segment};
 use super::table::{at, table, when};
 
 /// Most findings in one answer.
@@ -56,7 +56,7 @@ pub struct ListArgs {
     #[arg(long, value_parser = ["missing", "cameBack", "extra", "contested"])]
     kind: Option<String>,
     /// Most findings to list
-    #[arg(long, value_name = "NUMBER", default_value_t = PAGE)]
+    #[arg(long, value_name = "NUMBER", default_value_t = PAGE, value_parser = at_least_one)]
     limit: usize,
     #[command(flatten)]
     connection: Connection,
@@ -73,19 +73,23 @@ impl Drift {
 }
 
 impl ListArgs {
-    fn filter(&self) -> String {
+    fn filter(&self, target: Option<&str>) -> String {
         let mut parts = Vec::new();
         if self.state != "all" {
             parts.push(format!("state eq {}", quoted(&self.state)));
         }
         parts.extend(self.kind.iter().map(|kind| format!("kind eq {}", quoted(kind))));
-        parts.extend(self.target.iter().map(|name| format!("targetName eq {}", quoted(name))));
+        parts.extend(target.iter().map(|name| format!("targetName eq {}", quoted(name))));
         parts.join(" and ")
     }
 
     async fn run(self) -> Result<(), Failure> {
         let client = self.connection.client()?;
-        let (filter, top) = (self.filter(), self.limit.clamp(1, PAGE).to_string());
+        let target = match &self.target {
+            Some(target) => Some(client.target_name(target).await?),
+            None => None,
+        };
+        let (filter, top) = (self.filter(target.as_deref()), self.limit.clamp(1, PAGE).to_string());
         let mut query = vec![("$top", top.as_str())];
         if !filter.is_empty() {
             query.push(("$filter", filter.as_str()));

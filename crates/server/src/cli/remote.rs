@@ -51,7 +51,7 @@ pub struct ListArgs {
     #[command(flatten)]
     which: Which,
     /// Most requests to list
-    #[arg(long, value_name = "NUMBER", default_value_t = PAGE)]
+    #[arg(long, value_name = "NUMBER", default_value_t = PAGE, value_parser = at_least_one)]
     limit: usize,
     #[command(flatten)]
     connection: Connection,
@@ -155,7 +155,8 @@ pub struct CreateArgs {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A setting of its connector, again and again: `baseUrl=https://hr.example/scim`
+    /// A setting of its connector, again and again: `baseUrl=https://hr.example/scim`; a list as
+    /// JSON: 'resources=["keys: Keys"]'
     #[arg(long, value_name = "NAME=VALUE")]
     setting: Vec<String>,
     /// A secret of its connector, again and again: bearerToken=@FILE reads it from a file
@@ -175,6 +176,14 @@ pub struct DiscoverArgs {
     search: Option<String>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// A number of things to list.
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("it is a whole number from 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 pub(super) fn say(text: &str) -> Result<(), Failure> {
@@ -442,8 +451,13 @@ impl ReprocessArgs {
         let selection = self.selection(&client).await?;
         let plan = client.post("/accede/v1/reprocessPlans", Some(&selection)).await?;
         let as_json = self.connection.output == Output::Json;
+        let second = second_person(&plan, &client.page(&plan_page(&plan))?);
         if self.dry_run {
-            return if as_json { say_json(&plan) } else { say(&summary(&plan)) };
+            if as_json {
+                return say_json(&plan);
+            }
+            say(&summary(&plan))?;
+            return second.map_or(Ok(()), |sentence| say(&format!("\n{sentence}.")));
         }
         if !as_json {
             say(&summary(&plan))?;
@@ -454,6 +468,12 @@ impl ReprocessArgs {
                 Some(0) => "no request matches; nothing was done",
                 _ => "none of these requests can be reprocessed; see the reasons above",
             };
+            if as_json {
+                say_json(&plan)?;
+            }
+            return Err(Failure::new(sentence).with(Code::Refused));
+        }
+        if let Some(sentence) = second {
             if as_json {
                 say_json(&plan)?;
             }
@@ -507,6 +527,21 @@ impl ReprocessArgs {
 
 fn number(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// Where a plan is in the portal.
+fn plan_page(plan: &Value) -> String {
+    format!("/governance/plans/{}", at(plan, "/id"))
+}
+
+/// What to do with a plan that its maker may not run, if it is one.
+fn second_person(plan: &Value, page: &str) -> Option<String> {
+    (plan.get("needsSecondPerson").and_then(Value::as_bool) == Some(true)).then(|| {
+        format!(
+            "so many requests are tried again by another person than who made the plan; let them run \
+             it at {page}"
+        )
+    })
 }
 
 /// A plan for people.
@@ -660,7 +695,7 @@ impl Targets {
     }
 }
 
-fn target_path(target: &str, tail: &str) -> String {
+pub(super) fn target_path(target: &str, tail: &str) -> String {
     format!("/accede/v1/targets/{}{tail}", segment(target))
 }
 
@@ -841,4 +876,20 @@ fn pair_of<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str), Failure>
     text.split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .ok_or_else(|| Failure::new(format!("{flag} takes NAME=VALUE")).with(Code::Usage))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_for_a_second_person_says_where_it_is_run() {
+        let plan = json!({ "id": "7", "needsSecondPerson": true });
+        assert_eq!(plan_page(&plan), "/governance/plans/7");
+        let told = second_person(&plan, "https://accede.example/governance/plans/7");
+        let end = "run it at https://accede.example/governance/plans/7";
+        assert!(told.as_ref().is_some_and(|told| told.ends_with(end)), "{told:?}");
+        let alone = json!({ "id": "7", "needsSecondPerson": false });
+        assert_eq!(second_person(&alone, "x"), None);
+    }
 }

@@ -87,6 +87,7 @@ impl ListArgs {
         let client = self.connection.client()?;
         let mut filter = format!("state eq '{}'", self.state.name());
         if let Some(target) = &self.target {
+            let target = client.target_name(target).await?;
             filter.push_str(&format!(" and target/name eq '{}'", target.replace('\'', "''")));
         }
         let whose = if self.everybody { "all" } else { "mine" };

@@ -60,7 +60,7 @@ impl ImportArgs {
             let on_bad_line =
                 if self.skip_bad_lines { OnBadLine::LeaveOut } else { OnBadLine::Refuse };
             let config = self.place.load(&[])?;
-            let app = self.place.open(&config, false).await?;
+            let app = self.place.open_existing(&config, false).await?;
             app.refresh_pause().await?;
             app.refuse_paused()?;
             let report = app.import_users(&Caller::system(), &csv, on_bad_line).await?;
@@ -115,6 +115,15 @@ fn tell(report: &Value, output: Output) -> Result<(), Failure> {
         let sentence =
             format!("{lines} wrong; nothing was imported. Mend them, or use --skip-bad-lines");
         return Err(Failure::new(sentence).with(Code::Usage));
+    }
+    // Some may be held and some lines left out: both are told.
+    let held = report.get("held").and_then(Value::as_u64).unwrap_or(0);
+    if held > 0 {
+        let left =
+            if bad > 0 { format!(", and wrong lines were left out: {bad}") } else { String::new() };
+        let sentence =
+            format!("people who are not disabled until a second person agrees: {held}{left}");
+        return Err(Failure::new(sentence).with(Code::Incomplete));
     }
     if bad > 0 {
         let sentence = format!("wrong lines were left out: {bad}");

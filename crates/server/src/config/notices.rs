@@ -54,11 +54,28 @@ impl Sources {
                 && url.username().is_empty()
         });
         let url = url.ok_or_else(|| self.misfit("notices.webhook"))?;
+        if url.scheme() == "http" && !is_near(&url) {
+            let text = "`notices.webhook` speaks `http` to another machine; write `https`";
+            return Err(ConfigError(text.to_owned()));
+        }
+        egress.permits_url(&url).map_err(|denied| {
+            ConfigError(format!("`notices.webhook` is refused: {denied}; see `egress.allow`"))
+        })?;
         if secret.is_empty() {
             return Err(needs("notices.webhook", "notices.webhook_secret"));
         }
         let secret = Secret::parse(&secret).ok_or_else(|| self.misfit("notices.webhook_secret"))?;
         Ok(Some(Webhook::new(url, secret, Arc::clone(egress))))
+    }
+}
+
+/// Whether an address is on this machine.
+fn is_near(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -94,6 +111,22 @@ mod tests {
         assert_eq!(notices.mail.unwrap().1, "Accede <accede@x.example>");
         assert!(notices.webhook.is_some() && notices.digest.is_none() && !notices.tells_managers);
         assert_eq!(notices.portal.as_deref(), Some("https://accede.example"));
+    }
+
+    #[test]
+    fn a_webhook_is_judged_like_the_address_of_a_target() {
+        let secret = "notices.webhook_secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        for (address, says) in [
+            ("http://hooks.example/canary", "speaks `http` to another machine"),
+            ("http://10.0.0.1/canary", "speaks `http` to another machine"),
+            ("https://169.254.169.254/canary", "`notices.webhook` is refused"),
+            ("http://127.0.0.1:9/canary", "see `egress.allow`"),
+        ] {
+            let told = read(&format!("notices.webhook={address}\n{secret}")).unwrap_err();
+            assert!(told.contains(says) && !told.contains("canary"), "{told}");
+        }
+        let near = "egress.allow=127.0.0.0/8\nnotices.webhook=http://127.0.0.1:9/x";
+        assert!(read(&format!("{near}\n{secret}")).unwrap().webhook.is_some());
     }
 
     #[test]

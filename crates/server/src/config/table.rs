@@ -56,9 +56,13 @@ impl Kind {
                 format!("a whole number from {from} to {to}, or `none`")
             }
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
-            Kind::Time => "a duration in ISO 8601, such as PT24H or PT0.5S".to_owned(),
+            Kind::Time => "a duration in ISO 8601, longer than zero, without months and years, such as \
+                           PT24H or PT0.5S"
+                .to_owned(),
             Kind::TimeOrNone => {
-                "a duration in ISO 8601, such as P14D or PT0.5S, or `none`".to_owned()
+                "a duration in ISO 8601, longer than zero, without months and years, such as P14D or \
+                 PT0.5S, or `none`"
+                    .to_owned()
             }
             Kind::Networks => {
                 "a list of networks such as 10.0.0.0/8 or 127.0.0.1 (in the environment, separated \
@@ -244,9 +248,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "egress.allow",
         Kind::Networks,
         "",
-        "Networks that targets may be in. Empty: public and private networks, never loopback. A \
-         loopback network, such as 127.0.0.0/8, is allowed only when it is listed; link-local and \
-         metadata addresses never are.",
+        "Networks that targets may be in. Empty: public and private networks, never loopback. As soon \
+         as it names a network that is not loopback, only what it names is allowed. A loopback \
+         network, such as 127.0.0.0/8, is allowed only when it is listed, and listing nothing else \
+         restricts nothing else; link-local and metadata addresses never are allowed.",
     ),
     setting("egress.deny", Kind::Networks, "", "Networks that targets may not be in."),
     setting(
@@ -280,7 +285,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         "PT1H",
         "How often it is told at most what is newly not delivered, by cause; `none`: never.",
     ),
-    setting("notices.webhook", Kind::Page, "", "A webhook that is told the same. Empty: none."),
+    setting(
+        "notices.webhook",
+        Kind::Page,
+        "",
+        "A webhook that is told the same: `https`, or `http` on this machine. An address that \
+         `egress.allow` and `egress.deny` do not permit is refused at the start and at each call. Empty: \
+         none.",
+    ),
     setting(
         "notices.webhook_secret",
         Kind::Secret,

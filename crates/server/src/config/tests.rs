@@ -77,9 +77,10 @@ fn an_unknown_setting_names_the_nearest() {
 fn a_value_that_does_not_fit_is_told_with_the_form() {
     for (name, value, told) in [
         ("ACCEDE_REPROCESS__WINDOW", "14 days", "such as P14D"),
-        ("ACCEDE_REPROCESS__WINDOW", "P1M", "such as P14D"),
+        ("ACCEDE_REPROCESS__WINDOW", "P1M", "without months and years, such as P14D"),
         ("ACCEDE_REPROCESS__WINDOW", "-P1D", "such as P14D"),
-        ("ACCEDE_DELIVERY__BACKOFF_BASE", "PT0S", "such as PT24H"),
+        ("ACCEDE_DELIVERY__BACKOFF_BASE", "PT0S", "longer than zero"),
+        ("ACCEDE_DELIVERY__BACKOFF_CAP", "P1Y", "without months and years, such as PT24H"),
         ("ACCEDE_DELIVERY__CALLS", "0", "from 1 to 1000"),
         ("ACCEDE_DELIVERY__CALLS", "many", "from 1 to 1000"),
         ("ACCEDE_EGRESS__ALLOW", "10.0.0.0/33", "egress.allow"),
@@ -102,7 +103,7 @@ fn a_value_that_does_not_fit_is_told_with_the_form() {
     let error = error.unwrap_err().to_string();
     assert!(error.contains("postgres://") && !error.contains("secret"), "{error}");
     let error = from_file("[log]\nlevel = true").unwrap_err().to_string();
-    assert!(error.contains("`log.level`") && error.contains("true or false"), "{error}");
+    assert!(error.contains("`log.level`") && error.contains("is `true`; it is"), "{error}");
     assert!(from_file("[log").unwrap_err().to_string().contains("not TOML"));
 }
 

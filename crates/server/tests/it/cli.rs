@@ -154,9 +154,22 @@ async fn access_that_is_not_taken_back_is_listed_with_its_person() {
     let stuck = terminal.says(&["deliveries", "list", "--stuck"], 0).await;
     let other = ["deliveries", "list", "--stuck", "--target", "hr"];
 
-    assert!(none.contains("No such delivery"), "{none}");
+    assert!(none.contains("Nothing is stuck"), "{none}");
     assert!(stuck.contains("uma@") && stuck.contains("stuck"), "{stuck}");
-    assert!(terminal.says(&other, 0).await.contains("No such delivery"));
+    for unknown in [
+        &other[..],
+        &["deliveries", "list", "--request", &request, "--target", "hr"],
+        &["drift", "list", "--target", "hr"],
+        &["tasks", "list", "--everybody", "--target", "hr"],
+    ] {
+        assert!(terminal.says(unknown, 4).await.contains("`hr`"), "{unknown:?}");
+    }
+    let known = ["deliveries", "list", "--stuck", "--target", "crm"];
+    assert!(terminal.says(&known, 0).await.contains("uma@"));
+    for list in ["requests", "drift"] {
+        let told = terminal.says(&[list, "list", "--limit", "0"], 2).await;
+        assert!(told.contains("a whole number from 1"), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -243,9 +243,7 @@ fn a_directory_that_cannot_be_used_is_named_with_what_to_do() {
     let line = told(&at("other"));
     assert!(line.contains("not a database") && line.contains("restore a backup"), "{line}");
 
-    assert!(
-        accede(&at("short"), &["token", "--app", "bot"], &[]).output().unwrap().status.success()
-    );
+    assert!(accede(&at("short"), &["init"], &[]).output().unwrap().status.success());
     fs::create_dir(at("garbled")).unwrap();
     for file in ["accede.db", "accede.key"] {
         fs::copy(at("short").join(file), at("garbled").join(file)).unwrap();
@@ -290,7 +288,7 @@ fn a_disk_that_is_read_only_or_full_at_the_start_is_named() {
     assert!(line.contains("Read-only file system") && line.contains("may write"), "{line}");
     assert!(line.contains(&data.display().to_string()), "{line}");
 
-    assert!(accede(&data, &["token", "--app", "bot"], &[]).output().unwrap().status.success());
+    assert!(accede(&data, &["init"], &[]).output().unwrap().status.success());
     let file = data.join("accede.db");
     let script = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && exec \"$2\" serve --data \"$3\"";
     let mut command = Command::new("unshare");

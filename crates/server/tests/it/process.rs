@@ -117,9 +117,71 @@ fn a_new_directory_is_served_and_tokens_are_made_beside_it() {
 }
 
 #[test]
-fn a_token_beside_nothing_makes_the_directory_and_an_app_keeps_what_it_got() {
+fn a_directory_that_is_mistyped_is_refused_and_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, csv) = (dir.path().join("ne3"), dir.path().join("u.csv"));
+    std::fs::write(&csv, "userPrincipalName,displayName\nada@h.example,Ada\n").unwrap();
+    let to = dir.path().join("backup");
+    for arguments in [
+        &["confirm"][..],
+        &["confirm", "--new-instance"],
+        &["migrate"],
+        &["token", "--app", "x"],
+        &["token", "--user", "x@y.example"],
+        &["users", "import", csv.to_str().unwrap()],
+        &["backup", "--to", to.to_str().unwrap()],
+    ] {
+        let told = said(&run(&data, arguments), 4);
+        assert!(told.contains("holds no database; name its data directory"), "{told}");
+        assert!(!data.exists(), "{arguments:?} made the directory");
+    }
+    assert!(!to.exists());
+}
+
+#[test]
+fn what_is_no_backup_is_not_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, from) = (dir.path().join("data"), dir.path().join("from"));
+    let restore = ["restore", "--from", from.to_str().unwrap()];
+    for (bytes, says) in [
+        (None, "cannot be read"),
+        (Some(&b"Dear diary"[..]), "is no backup"),
+        (Some(&b"PGDMP\x01\x0e"[..]), "pg_restore"),
+        (Some(&b"SQLite format 3\0"[..]), "with --key FILE"),
+    ] {
+        if let Some(bytes) = bytes {
+            std::fs::write(&from, bytes).unwrap();
+        }
+        let told = said(&run(&data, &restore), 2);
+        assert!(told.contains(says), "{told}");
+        assert!(!data.exists());
+    }
+}
+
+#[test]
+fn a_demo_does_not_listen_on_what_is_no_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = said(&run(dir.path(), &["demo", "--listen", "foo"]), 2);
+    assert!(told.contains("`foo`") && told.contains("--listen"), "{told}");
+}
+
+#[test]
+fn what_is_not_paused_is_not_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    said(&run(dir.path(), &["init"]), 0);
+
+    assert!(said(&run(dir.path(), &["confirm"]), 0).contains("nothing to confirm"));
+    for choice in ["--resume", "--new-instance"] {
+        let told = said(&run(dir.path(), &["confirm", choice]), 5);
+        assert!(told.contains("pauses when `accede serve` is started on it"), "{told}");
+    }
+}
+
+#[test]
+fn an_app_keeps_what_it_got() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("d");
+    said(&run(&data, &["init"]), 0);
 
     said(&run(&data, &["token", "--app", "bot", "--role", "Global Reader"]), 0);
     said(&run(&data, &["token", "--app", "bot"]), 0);
@@ -131,6 +193,8 @@ fn a_token_beside_nothing_makes_the_directory_and_an_app_keeps_what_it_got() {
     assert!(unknown.contains("there is no user `nobody@h.example`"), "{unknown}");
     let wrong = said(&run(&data, &["token", "--app", "bot", "--lifetime", "soon"]), 2);
     assert!(wrong.contains("--lifetime"), "{wrong}");
+    let bare = said(&run(&data, &["token", "--app", "bot", "--lifetime", "5"]), 2);
+    assert!(bare.contains("PT8H or P14D") && !bare.contains("P1M"), "{bare}");
     let wrong = said(&run(&data, &["token", "--app", "bot", "--scope", "User.Read"]), 2);
     assert!(wrong.contains("there is no scope `User.Read`"), "{wrong}");
 }
@@ -151,7 +215,9 @@ fn the_first_administrator_is_made_from_a_password_on_standard_input() {
         child.wait_with_output().unwrap()
     };
 
-    assert!(said(&init("short\n"), 2).contains("at least 15"));
+    let short = said(&init("short\n"), 2);
+    assert!(short.contains("the password has 5 characters"), "{short}");
+    assert!(short.contains("at least 15"), "{short}");
     assert!(said(&init(""), 2).contains("no password was given"));
     let told = said(&init("one two three four five\n"), 0);
     assert!(told.contains("accede serve --data"), "{told}");
