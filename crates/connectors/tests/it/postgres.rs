@@ -548,6 +548,11 @@ fn settings_are_read_strictly() {
         refused(json!({ "userName": "localPart" })).starts_with("`settings.domain` is missing")
     );
     assert!(refused(json!({ "domain": "harbourline.example" })).contains("remove it"));
+    for domain in ["@harbourline.example", "ann@harbourline.example"] {
+        let said = refused(json!({ "userName": "localPart", "domain": domain }));
+        assert!(said.contains("`settings.domain` is given without `@`"), "{said}");
+    }
+    assert!(refused(json!({ "allowPlain": "x" })).contains("`settings.allowPlain` must be"));
     assert!(refused(json!({ "formerClusters": ["prod"] })).contains("clusters' numbers"));
     assert!(refused(json!({ "passwort": "x" })).contains("is not known"));
 }
