@@ -139,9 +139,12 @@ pub(crate) fn open(
         false => None,
     };
     let port = reader.number("port", 5432, 1..=u64::from(u16::MAX))?;
-    let domain = reader.text("domain")?.map(str::to_lowercase);
+    let domain = reader.text("domain")?.map(|domain| domain.trim_start_matches('@').to_lowercase());
     if domain.as_ref().is_some_and(|domain| domain.contains('@')) {
-        return Err(problem("domain", "is given without `@`, like `harbourline.example`"));
+        return Err(problem(
+            "domain",
+            "is one domain and no name in it, like `harbourline.example`",
+        ));
     }
     let by_name = [("userPrincipalName", 0), ("localPart", 1), ("mail", 2), ("objectId", 3)];
     let user_name = match (reader.choice("userName", Some(0), &by_name)?, domain) {
