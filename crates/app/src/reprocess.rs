@@ -143,9 +143,6 @@ impl App {
             let sentence = "say what to reprocess: `ids`, `filter`, `causeId` or `target`";
             return Err(Error::invalid("ids", sentence));
         }
-        if selection.ids.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::invalid("ids", "the list is empty; name at least one request"));
-        }
         if let Some(cause) = selection.cause {
             // An empty plan would say that all is well where the id is only wrong.
             self.get_failure(caller, cause).await?;

@@ -105,6 +105,9 @@ async fn selection(app: &App, caller: &Caller, mut body: super::body::Object) ->
     let ids: Option<Vec<String>> = body.take("ids")?;
     let ids = match ids {
         None => None,
+        Some(list) if list.is_empty() => {
+            return Err(body.wrong("ids", "is empty; name at least one request"));
+        }
         Some(list) => {
             let mut ids: Vec<RequestId> = Vec::with_capacity(list.len());
             for (n, text) in list.iter().enumerate() {
