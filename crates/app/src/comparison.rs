@@ -18,7 +18,7 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::deed::Deed;
-use crate::deployment::{Choice, not_paused, note, refusal};
+use crate::deployment::{Choice, may_see_all, not_paused, note, refusal};
 use crate::resources::within_deadline;
 use crate::worker::{person, role};
 use crate::{App, Caller, Error, Page, Result};
@@ -236,8 +236,8 @@ impl App {
         after: Option<DeliveryId>,
         top: usize,
     ) -> Result<Page<Difference>> {
-        caller.may_everywhere(Action::ReadTargets)?;
-        caller.may_everywhere(Action::ReadRequests)?;
+        may_see_all(caller, Action::ReadTargets)?;
+        may_see_all(caller, Action::ReadRequests)?;
         if !(1..=MAX_DIFFERENCES).contains(&top) {
             let sentence = format!("ask for 1 to {MAX_DIFFERENCES} items on a page");
             return Err(Error::invalid("$top", sentence));

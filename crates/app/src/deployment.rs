@@ -200,6 +200,18 @@ async fn mark_of(tx: &mut Tx<'_>) -> Result<Option<Mark>> {
     Ok(Some(Mark { instance, epoch }))
 }
 
+/// Whether the caller may do it everywhere. What one needs who may do it in some catalog only is said:
+/// they have what the action's own words ask for.
+pub(crate) fn may_see_all(caller: &Caller, action: Action) -> Result<()> {
+    caller.may_somewhere(action)?;
+    match caller.reach(action) {
+        Reach::Everywhere => Ok(()),
+        Reach::Catalogs(_) => {
+            Err(Error::Forbidden { need: "a directory role that reads every catalog".to_owned() })
+        }
+    }
+}
+
 impl App {
     /// Takes up the service of a database from a data directory: looks whether it is the one that
     /// the directory knows, and pauses the deployment if that is in doubt.
@@ -447,7 +459,7 @@ impl App {
     ///
     /// Forbidden without a directory role.
     pub async fn get_deployment(&self, caller: &Caller) -> Result<Deployment> {
-        caller.may_everywhere(Action::ReadTargets)?;
+        may_see_all(caller, Action::ReadTargets)?;
         self.refresh_pause().await?;
         let clock_is_suspect = self.clock_is_suspect();
         self.store()

@@ -140,7 +140,7 @@ impl App {
             && selection.target.is_none()
             && selection.text.is_none();
         if nothing {
-            let sentence = "say what to reprocess: `ids`, `filter`, `cause` or `target`";
+            let sentence = "say what to reprocess: `ids`, `filter`, `causeId` or `target`";
             return Err(Error::invalid("ids", sentence));
         }
         if let Some(cause) = selection.cause {

@@ -497,7 +497,9 @@ pub fn address(
         Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         None => false,
     };
-    if url.scheme() == "http" && !near && !reader.flag("allowPlain", false)? {
+    // Read even where it is not needed: a wrong value is not kept.
+    let allows_plain = reader.flag("allowPlain", false)?;
+    if url.scheme() == "http" && !near && !allows_plain {
         let sentence = "would send secrets unencrypted; use `https://`, or set `allowPlain`";
         return Err(problem(name, sentence));
     }

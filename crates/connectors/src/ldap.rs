@@ -223,7 +223,9 @@ pub(crate) fn open(
         }
     }
     let near = bare.eq_ignore_ascii_case("localhost") || address.is_some_and(|a| a.is_loopback());
-    if tls == Encryption::None && !near && !reader.flag("allowPlain", false)? {
+    // Read even where it is not needed: a wrong value is not kept.
+    let allows_plain = reader.flag("allowPlain", false)?;
+    if tls == Encryption::None && !near && !allows_plain {
         return Err(problem(
             "url",
             "would send the password unencrypted; use `ldaps://`, or `startTls`, or set `allowPlain`",

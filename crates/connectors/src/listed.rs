@@ -82,8 +82,14 @@ fn one(item: &Value) -> Option<FoundResource> {
         }
         Some(_) => return None,
     };
-    let unlike: HashSet<&String> = names.iter().collect();
-    (unlike.len() == names.len()).then(|| resource(id, name, &names))
+    Some(resource(id, name, &names))
+}
+
+/// The first role that a resource names twice.
+fn named_twice(resource: &FoundResource) -> Option<&str> {
+    let mut names = HashSet::new();
+    let mut roles = resource.roles.iter().map(|role| role.display_name.as_str());
+    roles.find(|name| !names.insert(*name))
 }
 
 impl Listed {
@@ -91,7 +97,7 @@ impl Listed {
     ///
     /// # Errors
     ///
-    /// The first item that is no resource, ids that come twice, too many of them.
+    /// The first item that is no resource, ids and roles that come twice, too many of them.
     pub fn read(value: Option<&Value>) -> Result<Listed, Problem> {
         let name = RESOURCES.name;
         let items = match value {
@@ -113,6 +119,10 @@ impl Listed {
                 );
                 return Err(problem(name, sentence));
             };
+            if let Some(role) = named_twice(&resource) {
+                let sentence = format!("has the role `{role}` of `{}` twice", resource.origin_id);
+                return Err(problem(name, sentence));
+            }
             if !ids.insert(resource.origin_id.clone()) {
                 return Err(problem(name, format!("has the id `{}` twice", resource.origin_id)));
             }
@@ -200,7 +210,7 @@ mod tests {
             (json!([7]), "holds `7`"),
             (json!([{"name": "x"}]), "no resource"),
             (json!([{"id": "a", "rolls": []}]), "no resource"),
-            (json!([{"id": "a", "roles": ["x", "x"]}]), "no resource"),
+            (json!([{"id": "a", "roles": ["x", "x"]}]), "has the role `x` of `a` twice"),
             (json!(["a", "a: again"]), "`a` twice"),
         ] {
             let problem = Listed::read(Some(&wrong)).unwrap_err().to_string();

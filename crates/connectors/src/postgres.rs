@@ -121,7 +121,9 @@ pub(crate) fn open(
     let near = host.eq_ignore_ascii_case("localhost") || address.is_some_and(|a| a.is_loopback());
     let encrypts =
         reader.choice("sslMode", Some(true), &[("verify-full", true), ("disable", false)])?;
-    if !encrypts && !near && !reader.flag("allowPlain", false)? {
+    // Read even where it is not needed: a wrong value is not kept.
+    let allows_plain = reader.flag("allowPlain", false)?;
+    if !encrypts && !near && !allows_plain {
         return Err(problem(
             "sslMode",
             "would send what is asked unencrypted to another machine; use `verify-full`, or set \
@@ -138,6 +140,12 @@ pub(crate) fn open(
     };
     let port = reader.number("port", 5432, 1..=u64::from(u16::MAX))?;
     let domain = reader.text("domain")?.map(|domain| domain.trim_start_matches('@').to_lowercase());
+    if domain.as_ref().is_some_and(|domain| domain.contains('@')) {
+        return Err(problem(
+            "domain",
+            "is one domain and no name in it, like `harbourline.example`",
+        ));
+    }
     let by_name = [("userPrincipalName", 0), ("localPart", 1), ("mail", 2), ("objectId", 3)];
     let user_name = match (reader.choice("userName", Some(0), &by_name)?, domain) {
         (1, Some(domain)) => UserName::LocalPart { domain },

@@ -229,6 +229,11 @@ impl Scim {
         let wanted = first.wanted;
         let people: Vec<&Person> = batch.iter().map(|item| &item.person).collect();
         if let Some(part) = Part::of(&first.role.resource) {
+            if wanted == Wanted::Granted
+                && let Err(fault) = self.names(&first.role.resource)
+            {
+                return vec![Err(fault); batch.len()];
+            }
             let accounts = self.made_accounts(&people, wanted, until).await;
             return self.ensure_value(part, &first.role, accounts, &people, wanted, until).await;
         }

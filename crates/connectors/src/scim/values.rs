@@ -83,6 +83,18 @@ impl Scim {
         })
     }
 
+    /// That the settings name the value, so that it can be given. What they do not name any more can
+    /// still be taken away, and is not asked here.
+    pub(super) fn names(&self, resource: &str) -> Result<(), Fault> {
+        if self.values().any(|value| value.origin_id == resource) {
+            return Ok(());
+        }
+        let message = format!(
+            "the target's settings do not name `{resource}`; name it there, or remove the resource role"
+        );
+        Err(Fault::new(Class::Permanent, "resource-gone", message))
+    }
+
     /// Makes it true for accounts that they have a value, or have it not.
     pub(super) async fn ensure_value(
         &self,

@@ -409,6 +409,7 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
         refused(json!({ "url": "ldap://ldap.example", "startTls": false }))
             .contains("`allowPlain`")
     );
+    assert!(refused(json!({ "allowPlain": "x" })).contains("`settings.allowPlain` must be"));
     assert!(
         refused(json!({ "url": "ldap://127.0.0.1", "startTls": false })).contains("egress.allow")
     );

@@ -548,6 +548,11 @@ fn settings_are_read_strictly() {
         refused(json!({ "userName": "localPart" })).starts_with("`settings.domain` is missing")
     );
     assert!(refused(json!({ "domain": "harbourline.example" })).contains("remove it"));
+    let person = json!({ "userName": "localPart", "domain": "ann@harbourline.example" });
+    assert!(refused(person).contains("`settings.domain` is one domain and no name in it"));
+    let marked = json!({ "userName": "localPart", "domain": "@harbourline.example" });
+    assert_eq!(validate(marked, "p"), Ok(()));
+    assert!(refused(json!({ "allowPlain": "x" })).contains("`settings.allowPlain` must be"));
     assert!(refused(json!({ "formerClusters": ["prod"] })).contains("clusters' numbers"));
     assert!(refused(json!({ "passwort": "x" })).contains("is not known"));
 }

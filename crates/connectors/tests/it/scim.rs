@@ -738,6 +738,8 @@ fn settings_are_refused_with_the_field_and_the_remedy() {
     assert!(refused(json!({ "baseUrl": "wiki" }), "t").contains("https://wiki.example"));
     assert!(refused(json!({ "baseUrl": "ftp://wiki.example" }), "t").contains("`https://`"));
     assert!(refused(json!({ "baseUrl": "http://wiki.example" }), "t").contains("`allowPlain`"));
+    let needless = json!({ "baseUrl": "https://wiki.example", "allowPlain": "x" });
+    assert!(refused(needless, "t").contains("`settings.allowPlain` must be"));
     assert!(refused(json!({ "baseUrl": "https://a:b@wiki.example" }), "t").contains("bearerToken"));
     assert!(refused(json!({ "baseUrl": "https://wiki.example?x" }), "t").contains("without `?`"));
     assert!(refused(json!({ "baseUrl": "https://169.254.169.254/" }), "t").contains("metadata"));

@@ -122,6 +122,32 @@ async fn roles_and_entitlements_are_given_to_many_in_one_call_and_taken_alone() 
 }
 
 #[tokio::test]
+async fn a_value_that_the_settings_name_no_more_is_taken_and_not_given() {
+    let target = Target::strict("full").await;
+    let people: Vec<Person> = (1..=2).map(person).collect();
+    let accounts = add(&target, &people).await;
+    let (editor, seat) = (role("roles/editor"), role("entitlements/seat"));
+    let before = target.behind_proxy(named());
+    assert_eq!(ensure(&before, &people[..1], &editor, Wanted::Granted).await, [Ok(Done::Applied)]);
+
+    let on = target.behind_proxy(json!({ "roles": ["clerk"] }));
+    calls(&target.proxy);
+    for role in [&editor, &seat] {
+        let answers = ensure(&on, &people, role, Wanted::Granted).await;
+        assert_eq!(answers.len(), 2);
+        for answer in &answers {
+            assert_eq!(said(answer), (Class::Permanent, "resource-gone"));
+        }
+    }
+    assert_eq!(calls(&target.proxy), (0, 0));
+    assert_eq!(values(&target, &accounts[1], "roles").await, Vec::<String>::new());
+    // What was given before is seen and can be taken.
+    assert_eq!(seen(&on, &people, &editor).await, [Presence::Present, Presence::Absent]);
+    assert_eq!(ensure(&on, &people[..1], &editor, Wanted::Revoked).await, [Ok(Done::Applied)]);
+    assert_eq!(values(&target, &accounts[0], "roles").await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn one_refused_of_a_bulk_call_does_not_hold_up_the_others_and_silence_is_unknown() {
     let target = Target::strict("full").await;
     let on = target.behind_proxy(named());

@@ -2,7 +2,7 @@
 //! with the targets, and the word that lets it go on.
 
 use accede_app::App;
-use accede_app::comparison::{Comparison, Difference, Kind, MAX_DIFFERENCES};
+use accede_app::comparison::{Comparison, Difference, Kind};
 use accede_app::deployment::{Choice, Deployment, WhatIsGiven};
 use accede_domain::id::DeliveryId;
 use axum::Router;
@@ -153,7 +153,7 @@ async fn differences(
             ApiError::from(accede_app::Error::invalid("$skiptoken", sentence))
         })?),
     };
-    let top = query.top.unwrap_or(PAGE).min(MAX_DIFFERENCES);
+    let top = query.top.unwrap_or(PAGE);
     let page = app.list_differences(&caller, kind, after, top).await?;
     Ok(wire.list(&query, page.map(|one| difference_json(&one))))
 }

@@ -6,12 +6,18 @@
 mod schemas;
 
 use accede_app::App;
+use accede_app::comparison::MAX_DIFFERENCES;
+use accede_app::list::MAX_TOP;
+use accede_app::targets::MAX_DISCOVERED;
 use axum::Router;
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use schemas::{reference, schemas};
+
+use super::query::MAX_SKIP;
 
 /// The route of this document. It says nothing about anybody, so it needs no token.
 pub fn routes() -> Router<App> {
@@ -34,6 +40,25 @@ pub struct Operation {
     pub query: &'static [&'static str],
     /// Further statuses it may answer beyond those every operation may.
     pub refuses: &'static [&'static str],
+}
+
+impl Operation {
+    /// The largest `$top` that it takes.
+    pub fn most(&self) -> usize {
+        match self.answers.1 {
+            Some("foundPage") => MAX_DISCOVERED,
+            Some("differencePage") => MAX_DIFFERENCES,
+            _ => MAX_TOP,
+        }
+    }
+}
+
+/// The operation that a request to a route asks for. `HEAD` asks for what `GET` answers.
+pub fn operation(method: &Method, route: &str) -> Option<&'static Operation> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let same =
+        |one: &&Operation| one.path == route && one.method.eq_ignore_ascii_case(method.as_str());
+    OPERATIONS.iter().find(same)
 }
 
 const fn read(
@@ -63,7 +88,14 @@ const fn act(
     Operation { method: "post", path, summary, takes, answers, query: &[], refuses }
 }
 
+/// Statuses that every operation may answer; `docs/operations.md` says when those from 408 on do.
+const COMMON: [&str; 12] =
+    ["400", "401", "403", "404", "408", "413", "415", "429", "431", "500", "503", "507"];
 const PAGE: &[&str] = &["$top", "$skiptoken"];
+/// A list that comes whole.
+const WHOLE: &[&str] = &["$count"];
+/// A long list, which the database filters and cuts into pages.
+const LONG: &[&str] = &["$filter", "$orderby", "$top", "$skip", "$skiptoken", "$count"];
 
 /// Every operation of our own API.
 pub static OPERATIONS: &[Operation] = &[
@@ -71,7 +103,7 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/failures",
         "What is not delivered, by cause, the largest first",
         "failurePage",
-        &[],
+        WHOLE,
     ),
     read("/accede/v1/failures/{id}", "One cause of undelivered roles", "failure", &[]),
     act(
@@ -85,9 +117,9 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/requests/{id}/deliveries",
         "The roles of a request, one by one: state, cause in words, attempts, next attempt",
         "deliveryPage",
-        &[],
+        WHOLE,
     ),
-    read("/accede/v1/requests/{id}/history", "The timeline of a request", "historyPage", &[]),
+    read("/accede/v1/requests/{id}/history", "The timeline of a request", "historyPage", WHOLE),
     read(
         "/accede/v1/requests/{id}/waiting",
         "Who a request and its roles wait for, until when, and what happens then",
@@ -99,7 +131,7 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/deliveries/{id}/attempts",
         "The calls made to the target for a delivery, newest first",
         "attemptPage",
-        &[],
+        WHOLE,
     ),
     act(
         "/accede/v1/deliveries/{id}/retry",
@@ -120,13 +152,13 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/deliveries/{id}/tasks",
         "The tasks that people have or had for a delivery, the newest first",
         "taskPage",
-        &[],
+        WHOLE,
     ),
     read(
         "/accede/v1/tasks",
         "Tasks by due date: one's own, or with `whose=all` those of the packages in reach",
         "taskPage",
-        &["whose", "$filter", "$orderby", "$top", "$skiptoken"],
+        &["whose", "$filter", "$orderby", "$top", "$skip", "$skiptoken", "$count"],
     ),
     read("/accede/v1/tasks/{id}", "A task", "task", &[]),
     act(
@@ -154,7 +186,7 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/revocations/stuck",
         "Access that should be gone and is not, oldest first",
         "stuckPage",
-        &[],
+        WHOLE,
     ),
     read(
         "/accede/v1/accessPackages/{id}/roleSpread",
@@ -199,7 +231,7 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/guards",
         "Changes that wait for a second person, then those that were decided, the newest first",
         "guardPage",
-        &[],
+        WHOLE,
     ),
     read(
         "/accede/v1/guards/{id}",
@@ -225,7 +257,7 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/notices",
         "What people were told by mail and by webhook, the newest first",
         "noticePage",
-        &["$top", "$skiptoken", "$filter", "$orderby"],
+        LONG,
     ),
     read("/accede/v1/notices/{id}", "A notice and whether it was taken", "notice", &[]),
     act(
@@ -246,7 +278,7 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/drift",
         "Where targets hold something else than what is wanted there, the newest first",
         "driftFindingPage",
-        &["$top", "$skiptoken", "$filter", "$orderby"],
+        LONG,
     ),
     read("/accede/v1/drift/{id}", "A finding of drift", "driftFinding", &[]),
     act(
@@ -304,14 +336,14 @@ pub static OPERATIONS: &[Operation] = &[
         "/accede/v1/targets",
         "The target systems",
         "targetPage",
-        &["$top", "$skiptoken", "$filter", "$orderby"],
+        &["$search", "$filter", "$orderby", "$top", "$skip", "$skiptoken", "$count"],
     ),
     act(
         "/accede/v1/targets",
         "Connect a target system",
         Some("newTarget"),
         ("201", Some("target")),
-        &["409"],
+        &["409", "422"],
     ),
     read("/accede/v1/targets/{id}", "A target system", "target", &[]),
     Operation {
@@ -346,12 +378,15 @@ pub static OPERATIONS: &[Operation] = &[
         ("202", Some("target")),
         &["409"],
     ),
-    read(
-        "/accede/v1/targets/{id}/discover",
-        "Resources of the target system whose name or id contains `search`",
-        "foundPage",
-        &["search", "$top"],
-    ),
+    Operation {
+        method: "get",
+        path: "/accede/v1/targets/{id}/discover",
+        summary: "Resources of the target system whose name or id contains `search`",
+        takes: None,
+        answers: ("200", Some("foundPage")),
+        query: &["search", "$top", "$count"],
+        refuses: &["422"],
+    },
     act(
         "/accede/v1/targets/{id}/pause",
         "Stop calling a target system",
@@ -434,7 +469,9 @@ fn describe(operation: &Operation) -> Value {
     }
     for name in operation.query {
         let schema = match *name {
-            "$top" => json!({ "type": "integer", "minimum": 1, "maximum": 999 }),
+            "$top" => json!({ "type": "integer", "minimum": 1, "maximum": operation.most() }),
+            "$skip" => json!({ "type": "integer", "minimum": 0, "maximum": MAX_SKIP }),
+            "$count" => json!({ "type": "boolean" }),
             _ => json!({ "type": "string" }),
         };
         parameters
@@ -453,8 +490,9 @@ fn describe(operation: &Operation) -> Value {
         None => json!({ "description": "done", "content": { kind: { "schema": {} } } }),
     };
     responses.insert(status.to_owned(), success);
-    let common = ["400", "401", "403", "404", "413", "415", "429", "503"];
-    for status in common.iter().chain(operation.refuses) {
+    // Whatever changes something is refused while the deployment is paused.
+    let paused = if operation.method == "get" { &[][..] } else { &["409"] };
+    for status in COMMON.iter().chain(paused).chain(operation.refuses) {
         responses.insert(
             (*status).to_owned(),
             json!({

@@ -11,11 +11,12 @@ use accede_app::Listing;
 use accede_app::list::MAX_TOP;
 use accede_domain::filter::{self, Filter, OrderBy, parse_order};
 use accede_domain::nearest;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::error::{ApiError, Result};
+use super::openapi::{self, Operation};
 
 pub use expand::Expand;
 pub use project::Shape;
@@ -44,7 +45,7 @@ pub struct Query {
     pub select: Vec<String>,
     /// `$expand`
     pub expand: Vec<Expand>,
-    /// `$top`, from 1 to [`MAX_TOP`].
+    /// `$top`, from 1 to [`MAX_TOP`], or to what the list allows.
     pub top: Option<usize>,
     /// `$skip`, at most [`MAX_SKIP`].
     pub skip: usize,
@@ -59,6 +60,8 @@ pub struct Query {
     /// Parameters that are not OData's, in the order sent.
     pub other: Vec<(String, String)>,
     seen: Vec<&'static str>,
+    /// Largest `$top`, if it is not [`MAX_TOP`].
+    most: Option<usize>,
 }
 
 /// What may be asked, without `$`.
@@ -83,25 +86,51 @@ impl Query {
     ///
     /// `400` naming the option: unknown, twice, unreadable, or over its limit.
     pub fn parse(raw: &str) -> Result<Query> {
+        Query::default().read(raw)
+    }
+
+    fn read(mut self, raw: &str) -> Result<Query> {
         if raw.len() > MAX_QUERY {
             return Err(ApiError::bad_request(
                 "query",
                 format!("the query string is {} bytes long; the limit is {MAX_QUERY}", raw.len()),
             ));
         }
-        let mut query = Query::default();
         let mut expands = 0;
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (key, value) = (decoded(key)?, decoded(value)?);
             let bare = key.trim().trim_start_matches(['$', '@']);
             match option(bare) {
-                Some(option) => query.set(option, &value, 1, &mut expands)?,
+                Some(option) => self.set(option, &value, 1, &mut expands)?,
                 None if key.trim().starts_with('$') => return Err(unknown(&key)),
-                None => query.other.push((key, value)),
+                None => self.other.push((key, value)),
             }
         }
-        Ok(query)
+        Ok(self)
+    }
+
+    /// Reads what a list of our own API is asked, which takes what its description declares and
+    /// nothing else. `$format` is taken everywhere.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Query::parse`]; `400` naming an option that the list does not take.
+    fn of(operation: &Operation, raw: &str) -> Result<Query> {
+        let query = Query { most: Some(operation.most()), ..Query::default() }.read(raw)?;
+        let takes = |option: &str| {
+            operation.query.iter().any(|name| name.trim_start_matches('$') == option)
+        };
+        let strange = query.seen.iter().find(|option| **option != "format" && !takes(option));
+        let Some(strange) = strange else { return Ok(query) };
+        let known = match operation.query {
+            [] => "no query options".to_owned(),
+            [one] => format!("`{one}` only"),
+            some => some.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        };
+        let option = format!("${strange}");
+        let message = format!("`{option}` is not taken here; this takes {known}");
+        Err(ApiError::bad_request(&option, message))
     }
 
     /// A parameter that is not OData's.
@@ -145,7 +174,7 @@ impl Query {
             "orderby" => self.order = parse_order(value).map_err(syntax)?,
             "select" => self.select = names(value)?,
             "expand" => self.expand = expand::parse(value, depth, expands)?,
-            "top" => self.top = Some(number("$top", value, 1, MAX_TOP)?),
+            "top" => self.top = Some(number("$top", value, 1, self.most.unwrap_or(MAX_TOP))?),
             "skip" => self.skip = number("$skip", value, 0, MAX_SKIP)?,
             "skiptoken" => self.skiptoken = Some(value.to_owned()),
             "count" => self.count = flag("$count", value)?,
@@ -161,7 +190,12 @@ impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query> {
-        Query::parse(parts.uri.query().unwrap_or_default())
+        let raw = parts.uri.query().unwrap_or_default();
+        let path = parts.extensions.get::<MatchedPath>();
+        match path.and_then(|path| openapi::operation(&parts.method, path.as_str())) {
+            Some(operation) => Query::of(operation, raw),
+            None => Query::parse(raw),
+        }
     }
 }
 

@@ -94,12 +94,20 @@ pub fn job_json(view: &JobView) -> Map<String, Value> {
     }))
 }
 
+/// `400` about the body's `filter`, which is read as a query's `$filter` is.
+fn wrong_filter(sentence: &str) -> ApiError {
+    ApiError::invalid_filter(format!("`filter`: {sentence}")).about("filter")
+}
+
 /// Reads what to reprocess: `ids`, or a `filter` in Graph's property paths, or a `causeId`, or a
 /// `target` by name; several narrow each other.
 async fn selection(app: &App, caller: &Caller, mut body: super::body::Object) -> Result<Selection> {
     let ids: Option<Vec<String>> = body.take("ids")?;
     let ids = match ids {
         None => None,
+        Some(list) if list.is_empty() => {
+            return Err(body.wrong("ids", "is empty; name at least one request"));
+        }
         Some(list) => {
             let mut ids: Vec<RequestId> = Vec::with_capacity(list.len());
             for (n, text) in list.iter().enumerate() {
@@ -117,9 +125,12 @@ async fn selection(app: &App, caller: &Caller, mut body: super::body::Object) ->
         None => None,
         Some(text) => {
             let parsed = Filter::parse(&text);
-            Some(parsed.map_err(|error| ApiError::invalid_filter(format!("`filter`: {error}")))?)
+            Some(parsed.map_err(|error| wrong_filter(&error.to_string()))?)
         }
     };
+    if body.has("causeId") && body.has("cause") {
+        return Err(body.wrong("cause", "is another name of `causeId`; give one of them"));
+    }
     let cause = match body.take_id("causeId")? {
         None => body.take_id("cause")?,
         named => named,
@@ -140,7 +151,12 @@ async fn plan(
 ) -> Result<Response> {
     caller.may_somewhere(accede_domain::permission::Action::Reprocess)?;
     let selection = selection(&app, &caller, body).await?;
-    let view = app.plan_reprocess(&caller, &selection).await?;
+    let view = app.plan_reprocess(&caller, &selection).await.map_err(|error| match error {
+        accede_app::Error::Invalid { path, sentence } if path == "$filter" => {
+            wrong_filter(&sentence)
+        }
+        other => other.into(),
+    })?;
     let path = format!("accede/v1/reprocessPlans/{}", view.plan.id);
     Ok(wire.created_at(&path, plan_json(&view)))
 }

@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
 use super::body::{Body, Change, NoBody, Object};
-use super::error::{ApiError, Result};
+use super::error::Result;
 use super::query::Query;
 use super::repeat::{Create, IfMatch, etag};
 use super::respond::Wire;
@@ -195,9 +195,10 @@ fn secrets(body: &mut Object) -> Result<BTreeMap<String, Option<String>>> {
             Value::String(text) => {
                 secrets.insert(name, Some(text));
             }
-            Value::Object(answered) if answered.keys().all(|key| key == "isSet") => {}
+            Value::Object(answered)
+                if answered.len() == 1 && answered.get("isSet") == Some(&Value::Bool(true)) => {}
             _ => {
-                let what = "must be text, or null to take it away";
+                let what = "must be text, null to take it away, or {\"isSet\": true} to leave it";
                 return Err(body.wrong(&format!("secrets.{name}"), what));
             }
         }
@@ -299,10 +300,6 @@ async fn discover(
     query: Query,
 ) -> Result<Response> {
     let id = named(&app, &caller, &id).await?;
-    if query.filter.is_some() || !query.order.is_empty() {
-        let message = "this list takes `search` and `$top` only: it is read from the target";
-        return Err(ApiError::bad_request("$filter", message));
-    }
     let search = query.search.as_deref().or_else(|| query.other("search"));
     let limit = query.top.unwrap_or(DEFAULT_DISCOVERED);
     let found = app.discover(&caller, id, search, limit).await?;

@@ -339,3 +339,27 @@ async fn canceling_a_failed_request_withdraws_what_was_delivered_and_frees_the_p
     assert_eq!(gone, 409);
     assert!(!story.catalog.is_empty());
 }
+
+#[tokio::test]
+async fn what_a_plan_selects_by_is_named_as_the_body_names_it() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let plans = format!("{OURS}/reprocessPlans");
+    let cause = "0197a000-0000-7000-8000-000000000001";
+
+    for filter in ["foo eq 1", "foo eq"] {
+        let body = ada.post(&plans, json!({ "filter": filter })).await.expect(400);
+        let error = &body["error"];
+        assert_eq!((&error["code"], &error["target"]), (&json!("InvalidFilter"), &json!("filter")));
+        let said = error["message"].as_str().unwrap();
+        assert!(said.starts_with("`filter`: ") && !said.contains("$filter"), "{said}");
+    }
+    let body = ada.post(&plans, json!({})).await.expect(400);
+    let said = body["error"]["message"].as_str().unwrap();
+    assert!(said.contains("`causeId` or `target`"), "{said}");
+    let body = ada.post(&plans, json!({ "causeId": cause, "cause": cause })).await.expect(400);
+    let error = &body["error"];
+    assert_eq!(error["target"], "cause");
+    assert!(error["message"].as_str().unwrap().contains("another name of `causeId`"), "{error}");
+    assert_eq!(ada.post(&plans, json!({ "ids": [] })).await.wrong(), "ids");
+}

@@ -8,6 +8,8 @@ use accede_server::api::openapi;
 use axum::http::Method;
 use serde_json::Value;
 
+use crate::world::World;
+
 /// A verb and a path, parameters in braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -227,5 +229,89 @@ fn every_reference_of_the_document_resolves() {
     for reference in references {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "nothing at {reference}");
+    }
+}
+
+/// Every option that a list can be asked, and a value that can be read.
+const ASKED: [(&str, &str); 9] = [
+    ("$filter", "foo%20eq%201"),
+    ("$orderby", "foo"),
+    ("$select", "foo"),
+    ("$expand", "foo"),
+    ("$top", "1"),
+    ("$skip", "0"),
+    ("$skiptoken", "x"),
+    ("$count", "true"),
+    ("$search", "x"),
+];
+
+#[tokio::test]
+async fn our_lists_refuse_by_name_what_they_do_not_declare() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    let lists = openapi::OPERATIONS.iter().filter(|operation| {
+        operation.method == "get" && operation.answers.1.is_some_and(|name| name.ends_with("Page"))
+    });
+    let mut seen = 0;
+    for list in lists {
+        seen += 1;
+        let path = list.path.replace("{id}", "0197a000-0000-7000-8000-000000000001");
+        for (option, value) in ASKED {
+            let takes = |name: &&str| name.trim_start_matches('$') == &option[1..];
+            if list.query.iter().any(takes) {
+                continue;
+            }
+            let body = ada.get(&format!("{path}?{option}={value}")).await.expect(400);
+            assert_eq!(body["error"]["target"], option, "{path}: {body}");
+            let said = body["error"]["message"].as_str().unwrap();
+            for known in list.query {
+                assert!(said.contains(&format!("`{known}`")), "{path}: {said}");
+            }
+        }
+        // How many there may be at most is said, and is what the description says.
+        if list.query.contains(&"$top") {
+            let most = list.most();
+            for wrong in ["0".to_owned(), (most + 1).to_string(), "x".to_owned()] {
+                let body = ada.get(&format!("{path}?$top={wrong}")).await.expect(400);
+                let said = body["error"]["message"].as_str().unwrap();
+                assert!(said.contains(&format!("from 1 to {most},")), "{path}: {said}");
+            }
+        }
+    }
+    assert!(12 < seen, "{seen}");
+    // JSON is what every list answers, so it can be asked for; Graph's lists stay as they are.
+    ada.get("/accede/v1/failures?$format=json&$count=true").await.expect(200);
+    ada.get("/v1.0/users?$orderby=displayName&$skip=0").await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_target_answers_is_described() {
+    let world = World::new().await;
+    let ada = world.administrator().await;
+    world.target(&ada, "wiki").await;
+    let document = openapi::description();
+    let shown = ada.get("/accede/v1/targets/wiki").await.expect(200);
+    let described = &document["components"]["schemas"]["target"]["properties"];
+    for (name, value) in shown.as_object().unwrap() {
+        assert!(!described[name].is_null(), "`{name}` is not described");
+        let inner = described[name]["properties"].as_object();
+        for (member, inner) in
+            value.as_object().into_iter().flatten().zip(inner.into_iter().cycle())
+        {
+            assert!(inner.contains_key(member.0), "`{name}/{}` is not described", member.0);
+        }
+    }
+    let described = &document["components"]["schemas"]["delivery"]["properties"]["target"];
+    assert!(!described["properties"]["isPaused"].is_null());
+}
+
+#[test]
+fn every_call_that_changes_something_may_find_the_deployment_paused() {
+    for (path, item) in openapi::description()["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let may = |status: &str| !operation["responses"][status].is_null();
+            assert!(["408", "431", "500", "507"].into_iter().all(may), "{method} {path}");
+            assert!(method == "get" || may("409"), "{method} {path}");
+        }
     }
 }

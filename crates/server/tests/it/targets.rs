@@ -271,6 +271,11 @@ async fn secrets_go_in_and_never_come_out() {
     assert_eq!(ada.patch(&one, odd).await.wrong(), "secrets.password");
     let odd = json!({ "secrets": { "bindPassword": 7 } });
     assert_eq!(ada.patch(&one, odd).await.wrong(), "secrets.bindPassword");
+    // That one is not set is not said in this way: it would be believed to be taken away.
+    for odd in [json!({ "isSet": false }), json!({}), json!({ "isSet": true, "x": 1 })] {
+        let odd = json!({ "secrets": { "bindPassword": odd } });
+        assert_eq!(ada.patch(&one, odd).await.wrong(), "secrets.bindPassword");
+    }
     let changed = json!({ "secrets": { "bindPassword": "another-canary" } });
     let answer = ada.patch(&one, changed).await.expect(200).to_string();
     assert!(!answer.contains("another-canary"));
@@ -289,4 +294,18 @@ async fn addresses_that_nobody_may_reach_are_refused_when_they_are_written() {
     let answer = ada.post(&format!("{OURS}/targets"), body).await;
 
     assert_eq!(answer.wrong(), "settings.url");
+}
+
+#[tokio::test]
+async fn who_may_not_see_the_deployment_is_told_what_they_lack_and_not_what_they_have() {
+    let world = World::new().await;
+    world.user("lee").await;
+    let lee = world.person("lee", &["Catalog reader:General"]).await;
+
+    lee.get(&format!("{OURS}/targets")).await.expect(200);
+    for path in ["deployment", "deployment/differences"] {
+        let body = lee.get(&format!("{OURS}/{path}")).await.expect(403);
+        let said = body["error"]["message"].as_str().unwrap();
+        assert!(said.contains("a directory role that reads every catalog"), "{said}");
+    }
 }

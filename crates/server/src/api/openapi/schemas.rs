@@ -69,8 +69,12 @@ pub(super) fn schemas() -> Value {
         "type": ["object", "null"],
         "properties": { "id": id(), "class": text(), "code": text(), "message": text() },
     });
+    let delivered_to = thing(
+        json!({ "id": id(), "name": text(), "displayName": text(), "isPaused": truth() }),
+        &["id"],
+    );
     let delivery = json!({
-        "id": id(), "target": named, "subjectId": id(), "resource": origin, "role": origin,
+        "id": id(), "target": delivered_to, "subjectId": id(), "resource": origin, "role": origin,
         "wanted": truth(),
         "state": { "enum": ["delivered", "delivering", "removed", "removing", "failed", "stuck"] },
         "observed": { "enum": ["never", "unknown", "absent", "present"] },
@@ -377,7 +381,7 @@ pub(super) fn schemas() -> Value {
         "selection",
         closed(
             json!({
-                "ids": { "type": ["array", "null"], "items": id(), "maxItems": 10_000 },
+                "ids": { "type": ["array", "null"], "items": id(), "minItems": 1, "maxItems": 10_000 },
                 "filter": maybe("string"), "causeId": { "type": ["string", "null"], "format": "uuid" },
                 "cause": { "type": ["string", "null"], "format": "uuid" },
                 "target": maybe("string"),
@@ -438,10 +442,47 @@ pub(super) fn schemas() -> Value {
         "target",
         thing(
             json!({
-                "id": id(), "name": text(), "displayName": text(), "kind": text(),
-                "settings": settings, "secrets": { "type": "object" },
+                "@odata.etag": text(), "id": id(), "name": text(), "displayName": text(),
+                "description": maybe("string"), "kind": text(), "settings": settings,
+                "secrets": { "type": "object", "additionalProperties": thing(
+                    json!({ "isSet": { "const": true } }), &["isSet"],
+                ) },
+                "catalogOwnersMayAdd": truth(), "isBuiltIn": truth(), "isPaused": truth(),
+                "check": { "oneOf": [reference("check"), { "type": "null" }] },
+                "health": thing(
+                    json!({
+                        "state": { "enum": ["healthy", "resting", "onTrial"] },
+                        "isOutOfOrder": truth(), "reason": maybe("string"),
+                        "code": maybe("string"), "message": maybe("string"),
+                        "sinceDateTime": maybe_instant(), "nextCheckDateTime": maybe_instant(),
+                        "quietUntilDateTime": maybe_instant(),
+                    }),
+                    &["state", "isOutOfOrder"],
+                ),
+                "backlog": thing(
+                    json!({
+                        "due": number(), "inFlight": number(), "failed": number(),
+                        "stuck": number(), "oldestDateTime": maybe_instant(),
+                    }),
+                    &["due", "inFlight", "failed", "stuck"],
+                ),
+                "drain": {
+                    "type": ["object", "null"],
+                    "properties": {
+                        "deliveriesPerHour": number(), "estimatedSeconds": number(),
+                    },
+                },
+                "drift": thing(
+                    json!({
+                        "comparedDateTime": maybe_instant(), "isComparing": truth(),
+                        "openFindings": { "type": "object", "additionalProperties": number() },
+                        "rolesUnread": number(), "problem": maybe("string"),
+                    }),
+                    &["isComparing", "openFindings"],
+                ),
+                "createdDateTime": instant(), "modifiedDateTime": instant(),
             }),
-            &["id", "name", "kind"],
+            &["id", "name", "kind", "isPaused", "health", "backlog"],
         ),
     );
     add(
@@ -449,16 +490,32 @@ pub(super) fn schemas() -> Value {
         thing(
             json!({
                 "name": { "type": "string", "pattern": "^[a-z0-9-]{1,64}$" },
-                "displayName": text(), "kind": text(), "settings": settings, "secrets": secrets,
+                "displayName": maybe("string"), "description": maybe("string"), "kind": text(),
+                "settings": settings, "secrets": secrets, "catalogOwnersMayAdd": truth(),
             }),
             &["name", "kind"],
         ),
     );
     add(
         "changedTarget",
-        thing(json!({ "displayName": text(), "settings": settings, "secrets": secrets }), &[]),
+        thing(
+            json!({
+                "displayName": text(), "description": maybe("string"), "settings": settings,
+                "secrets": { "type": "object", "additionalProperties": {
+                    "type": ["string", "object", "null"],
+                } },
+                "catalogOwnersMayAdd": truth(),
+            }),
+            &[],
+        ),
     );
-    add("check", thing(json!({ "ok": truth() }), &[]));
+    add(
+        "check",
+        thing(
+            json!({ "ok": truth(), "message": maybe("string"), "checkedDateTime": instant() }),
+            &[],
+        ),
+    );
     add(
         "found",
         thing(
