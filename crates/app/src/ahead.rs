@@ -104,8 +104,7 @@ impl App {
             .store()
             .write(async |tx| {
                 deployment::replace(tx, SUSPECTED, &now.as_millisecond().to_string()).await?;
-                let until = after(after(now, LEASE), rules::TOLERANCE);
-                let leases = ahead::leases(tx, until).await?;
+                let leases = ahead::leases(tx, longest_lease(now)).await?;
                 Ok::<_, Error>((leases, deployment::get_number(tx, LATEST).await?))
             })
             .await?;
@@ -114,8 +113,9 @@ impl App {
         Ok(())
     }
 
-    /// Moves back what lies in the future; says how much that was. `None`: another server says that it
-    /// is later, and it is not known which one is right.
+    /// Moves back what lies in the future; says how much that was. `None`: it is to be watched anew, since
+    /// another server says that it is later, and it is not known which one is right, or since a claim was
+    /// made meanwhile that lasts too long.
     async fn move_back(&self, watched: &Watched) -> Result<Option<usize>> {
         let now = self.now();
         let (latest, retries, found) = self
@@ -141,7 +141,7 @@ impl App {
         for target in found {
             moved += usize::from(self.move_circuit_back(target, retry(target), now).await?);
         }
-        let mut from = None;
+        let (mut from, mut fault) = (None, None);
         loop {
             let page =
                 self.store().read(async |tx| ahead::deliveries(tx, from, now, BATCH).await).await?;
@@ -153,13 +153,18 @@ impl App {
             let turns = concerned
                 .iter()
                 .map(|row| self.move_delivery_back(row, watched, retry(row.key.target), now));
-            let batch = each(turns.collect(), BATCH).await;
-            moved += batch.end()?;
+            match each(turns.collect(), BATCH).await.end() {
+                Ok(count) => moved += count,
+                Err(error) if error.is_outage() => return Err(error),
+                // What cannot be moved does not hold up the others.
+                Err(error) => fault = fault.or(Some(error)),
+            }
             if page.len() < BATCH {
                 break;
             }
         }
-        let others = self
+        let is_whole = fault.is_none();
+        let (others, are_held) = self
             .store()
             .write(async |tx| {
                 let told = ahead::tell(tx, notice::LONGEST_WAIT, notice::TOLD_AGAIN, now).await?;
@@ -169,15 +174,22 @@ impl App {
                     let present = now.as_millisecond().to_string();
                     deployment::replace(tx, LATEST, &present).await?;
                 }
-                deployment::forget(tx, SUSPECTED).await?;
-                Ok::<_, Error>(told + compared + counted)
+                // A lease that was taken since the watch began, by a clock that ran ahead, is watched anew.
+                let are_held = !ahead::leases(tx, longest_lease(now)).await?.is_empty();
+                if is_whole && !are_held {
+                    deployment::forget(tx, SUSPECTED).await?;
+                }
+                Ok::<_, Error>((told + compared + counted, are_held))
             })
             .await?;
         moved += usize::try_from(others).unwrap_or(usize::MAX);
         if 0 < moved {
             tracing::info!(moved, "what a clock that ran ahead put off is taken up");
         }
-        Ok(Some(moved))
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(Some(moved).filter(|_| !are_held)),
+        }
     }
 
     async fn move_delivery_back(
@@ -219,6 +231,11 @@ impl App {
         };
         self.store().write(async |tx| move_back(tx).await).await
     }
+}
+
+/// No lease that a right clock gave ends later.
+fn longest_lease(now: Timestamp) -> Timestamp {
+    after(after(now, LEASE), rules::TOLERANCE)
 }
 
 fn watched_for() -> Duration {

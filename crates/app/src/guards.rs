@@ -123,46 +123,44 @@ pub(crate) async fn roles_changed(
     }
 }
 
-/// People are about to be disabled by an import: the change that waits if there are too many, and whom
-/// it keeps. Who waits already goes on waiting there, and too many others join them: an import that
-/// comes every night is one change.
+/// People are about to be disabled by an import: the change that waits, if there are too many. They join
+/// the import that waits already, if one does: one that comes every night is one change. Who waits there
+/// counts, also if the others alone would be few.
 pub(crate) async fn people_leave(
     app: &App,
     tx: &mut Tx<'_>,
     caller: &Caller,
     leaving: &[UserId],
     now: Timestamp,
-) -> Result<Option<(GuardId, Vec<UserId>)>> {
+) -> Result<Option<GuardId>> {
+    let plan = guard_plans::of_people(tx, leaving).await?;
     let cause = Cause::UserImport;
+    let Some(counts) = measure(app, tx, cause, &plan, now).await? else {
+        let_through(app, tx, cause, &plan, now).await?;
+        return Ok(None);
+    };
     let held = match guards::held_import(tx).await? {
         // Held, so that nobody decides about it meanwhile.
         Some(guard) => guards::lock(tx, guard.id).await?.filter(|one| one.state == State::Held),
         None => None,
     };
-    let waiting: BTreeSet<UserId> = match &held {
-        Some(guard) => guards::leaving(tx, guard.id).await?.into_iter().collect(),
-        None => BTreeSet::new(),
+    let Some(mut guard) = held else {
+        let guard = begin(app, tx, cause, None, now).await?;
+        guards::add_people(tx, guard.id, leaving).await?;
+        hold(app, tx, caller, &guard, &counts, now).await?;
+        return Ok(Some(guard.id));
     };
-    let (kept, others): (Vec<UserId>, Vec<UserId>) =
-        leaving.iter().partition(|user| waiting.contains(user));
-    let plan = guard_plans::of_people(tx, &others).await?;
-    let Some(counts) = measure(app, tx, cause, &plan, now).await? else {
-        let_through(app, tx, cause, &plan, now).await?;
-        return Ok(held.filter(|_| !kept.is_empty()).map(|guard| (guard.id, kept)));
-    };
-    let (guard, counts) = match held {
-        Some(mut guard) => {
-            // Whoever decides about the former ones is told that they are others.
-            guards::save(tx, &mut guard).await?;
-            let all: Vec<UserId> = waiting.iter().chain(&others).copied().collect();
-            let plan = guard_plans::of_people(tx, &all).await?;
-            (guard, measure(app, tx, cause, &plan, now).await?.unwrap_or(counts))
-        }
-        None => (begin(app, tx, cause, None, now).await?, counts),
-    };
-    guards::add_people(tx, guard.id, &others).await?;
-    hold(app, tx, caller, &guard, &counts, now).await?;
-    Ok(Some((guard.id, leaving.to_vec())))
+    let waiting: BTreeSet<UserId> = guards::leaving(tx, guard.id).await?.into_iter().collect();
+    if leaving.iter().any(|user| !waiting.contains(user)) {
+        // Whoever decides about the former ones is told that they are others.
+        guards::save(tx, &mut guard).await?;
+        guards::add_people(tx, guard.id, leaving).await?;
+        let all: Vec<UserId> = waiting.iter().chain(leaving).copied().collect();
+        let plan = guard_plans::of_people(tx, &all).await?;
+        let counts = measure(app, tx, cause, &plan, now).await?.unwrap_or(counts);
+        hold(app, tx, caller, &guard, &counts, now).await?;
+    }
+    Ok(Some(guard.id))
 }
 
 /// Extra access was found at a target, whose policy is to take it away: the held change that it waits

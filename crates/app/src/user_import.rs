@@ -171,10 +171,7 @@ impl App {
                 }
                 let ids: Vec<UserId> = leaving.iter().map(|user| user.id).collect();
                 let held = crate::guards::people_leave(self, tx, caller, &ids, now).await?;
-                Ok::<_, Error>(held.map(|(id, kept)| {
-                    leaving.retain(|user| kept.contains(&user.id));
-                    (id, leaving)
-                }))
+                Ok::<_, Error>(held.map(|id| (id, leaving)))
             })
             .await?;
         let Some((id, leaving)) = held else { return Ok(()) };
