@@ -19,6 +19,10 @@ UUID = "lower(" + " || '-' || ".join(
     f"substr(hex({{0}}), {start}, {length})" for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))) + ")"
 
 
+# What an import ends with when people wait for a second person.
+HELD = 7
+
+
 def parsed(text):
     return json.loads(text)
 
@@ -335,7 +339,7 @@ def leavers(world):
 
 def leaving(world):
     file, users = leavers(world)
-    world.run("users", "import", file)
+    world.run("users", "import", file, code=HELD)
     change = next(one["id"] for one in world.api.must("GET", "/accede/v1/guards")["value"] if one["state"] == "held")
     for user in users:
         world.must_hold(0, "one", user, False)
@@ -348,7 +352,7 @@ def importing(world, point, nth):
     if point == "import.held":
         file, users = leavers(world)
         world.run("users", "import", file, armed=point)
-        world.run("users", "import", file)
+        world.run("users", "import", file, code=HELD)
         waiting = [one for one in world.api.must("GET", "/accede/v1/guards")["value"] if one["state"] == "held"]
         for one in waiting:
             releasing(world, one["id"])()
