@@ -138,6 +138,7 @@ impl App {
                 let resolved = match resolution {
                     Resolution::DoneOutside => {
                         let seen = seen.map(|seen| seen.observed);
+                        resolution::may_be_believed(&row.delivery, seen, now)?;
                         resolution::done_outside(row.delivery, seen, now)?
                     }
                     Resolution::GiveUp => resolution::abandon(row.delivery, now)?,

@@ -12,6 +12,7 @@ use accede_domain::fault::{Class, Fault};
 use accede_domain::id::{DeliveryId, GroupId, Id, TaskId, UserId};
 use accede_domain::pending::{self, Accepted, Report};
 use accede_domain::permission::Action;
+use accede_domain::resolution;
 use accede_domain::task::{self, Assignee, Order, Outcome, State};
 use accede_store::deliveries::{self, DeliveryRow};
 use accede_store::targets::TargetRow;
@@ -224,6 +225,9 @@ impl App {
                     None => self.settings().retry,
                 };
                 let read = seen.map(|seen| seen.observed);
+                if outcome == Outcome::Done {
+                    resolution::may_be_believed(&row.delivery, read, now)?;
+                }
                 let settled =
                     pending::finish(row.delivery, task.generation, &report, read, &retry, now)?;
                 if let Some(seen) = seen {

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use crate::delivery::{Delivery, Observed, Phase};
+use crate::delivery::{Delivery, Observed, Phase, ZOMBIE};
 use crate::pending;
 use crate::poison::Poison;
 use crate::refusal::Refusal;
@@ -46,25 +46,44 @@ impl Resolution {
 ///
 /// While a call is under way, or one may still take effect: its answer would contradict the person.
 pub fn is_open(row: &Delivery, now: Timestamp) -> Result<bool, Refusal> {
-    let busy = |until: Timestamp| {
-        Err(Refusal::Rule {
-            code: "DeliveryUnderWay",
-            sentence: format!(
-                "a call to the target system may still take effect until {until}; look again then"
-            ),
-        })
-    };
     match row.phase {
         Phase::Settled => Ok(false),
         // Reading back what is so.
         Phase::InFlight { .. } if row.is_so() => Ok(false),
-        Phase::InFlight { lease_until, .. } => busy(lease_until),
+        Phase::InFlight { lease_until, .. } => Err(under_way(lease_until)),
         Phase::Due { .. } | Phase::Failed { .. } | Phase::Stuck { .. } => {
             match row.uncertain_until.filter(|until| now < *until) {
-                Some(until) => busy(until),
+                Some(until) => Err(under_way(until)),
                 None => Ok(true),
             }
         }
+    }
+}
+
+/// Whether the word of a person about a delivery can be taken, after `seen` was read in its target.
+///
+/// # Errors
+///
+/// That a role is gone, where nothing can be read, while the target may still give it, because it
+/// accepted that before: nobody would find it. A target's own word is of all that it accepted.
+pub fn may_be_believed(
+    row: &Delivery,
+    seen: Option<Observed>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let late = row.late_until.map(|until| retry::after(until, ZOMBIE));
+    match late.filter(|until| !row.wanted && seen.is_none() && now < *until) {
+        Some(until) => Err(under_way(until)),
+        None => Ok(()),
+    }
+}
+
+fn under_way(until: Timestamp) -> Refusal {
+    Refusal::Rule {
+        code: "DeliveryUnderWay",
+        sentence: format!(
+            "a call to the target system may still take effect until {until}; look again then"
+        ),
     }
 }
 
@@ -136,9 +155,12 @@ pub fn abandon(mut row: Delivery, now: Timestamp) -> Result<Delivery, Refusal> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::delivery::{Action, Answer, claim, settle, want};
     use crate::fault::{Class, Fault};
+    use crate::pending::Accepted;
     use crate::retry::Retry;
     use crate::rollup::Part;
 
@@ -203,6 +225,20 @@ mod tests {
 
         assert_eq!((row.phase, row.observed), (Phase::Settled, Observed::Absent));
         assert_eq!((row.acknowledged, row.verified), (Some(at(9)), None));
+    }
+
+    #[test]
+    fn nobody_is_believed_unread_that_a_role_is_gone_while_the_target_may_still_give_it() {
+        let accepted = Answer::Pending(Accepted::Target { at_most: SignedDuration::from_mins(20) });
+        let (row, _) = claim(wanted(), false, at(0)).unwrap();
+        let row = settle(row, row.epoch, &accepted, false, &Retry::default(), 0.5, at(0)).unwrap();
+        let row = want(row, false, at(1));
+
+        let refused = may_be_believed(&row, None, at(1_200)).unwrap_err();
+        assert_eq!(refused.code(), "DeliveryUnderWay");
+        assert_eq!(may_be_believed(&row, Some(Observed::Absent), at(1_200)), Ok(()));
+        assert_eq!(may_be_believed(&row, None, at(1_300)), Ok(()));
+        assert_eq!(may_be_believed(&want(row, true, at(2)), None, at(1_200)), Ok(()));
     }
 
     #[test]
