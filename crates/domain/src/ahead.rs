@@ -146,7 +146,10 @@ fn wait_no_longer(row: &mut Delivery, retry: &Retry, now: Timestamp) {
         }
         Phase::Stuck { probe_at, .. } => *probe_at = within(*probe_at, retry.stuck_probe, now),
         Phase::Settled => {
+            // The end of what was accepted may be of the time ahead, and bear no sign of it once the row was
+            // read since: one look before it changes nothing.
             let late = row.late_until.map(|until| after(until, ZOMBIE).duration_since(now));
+            let late = late.map(|late| late.min(LOOKED_AT_FOR));
             let looks = [retry.stuck_probe, retry.cap.max(asked)].into_iter();
             let longest = looks.chain(SECOND_LOOKS).chain(retry.read_back_after).chain(late).max();
             let longest = longest.unwrap_or(SignedDuration::MAX);

@@ -173,6 +173,22 @@ fn what_was_accepted_before_the_clock_ran_ahead_is_looked_at_when_its_time_is_ov
 }
 
 #[test]
+fn what_was_accepted_by_the_clock_ahead_and_read_since_is_looked_at_within_a_week() {
+    let row = Delivery {
+        observed: Observed::Absent,
+        verified: Some(at(NOW - 40)),
+        late_until: Some(then(60)),
+        verify_at: Some(then(50)),
+        ..Delivery::new(false, at(NOW - 50))
+    };
+
+    let (moved, _) = set_back(row, Some(at(NOW - 40)));
+
+    assert_eq!(row.ready_at(), Some(then(50)));
+    assert_eq!(moved.ready_at(), Some(now() + LOOKED_AT_FOR));
+}
+
+#[test]
 fn a_circuit_is_checked_now_and_quiet_lasts_an_hour_at_most() {
     let retry = Retry::default();
     let open = crate::circuit::trip(Circuit::default(), Reason::Unavailable, &retry, 1.0, then(0));
