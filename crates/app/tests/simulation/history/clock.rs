@@ -309,6 +309,13 @@ impl History {
         self.set_clock(hour).await;
         self.set_right().await?;
         must!(self.clocks.behind.is_zero(), "a target has something under way for an hour");
+        // A process sweeps every second, so one that saw the clock step has written that down by the time
+        // another one goes on.
+        let app = self.world.app.clone();
+        self.see_clock(&app).await;
+        app.sweep_once().await.map_err(|error| format!("sweep: {error:?}"))?;
+        self.see_put_off().await?;
+        self.look().await?;
         let later = self.world.now().checked_add(SUSPECT).unwrap();
         self.set_clock(later).await;
         for app in self.apps() {
