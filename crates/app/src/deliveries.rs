@@ -11,6 +11,7 @@ use accede_store::{Tx, attempts, deliveries, history, people, targets};
 use crate::approvals::StageView;
 use crate::deed::Deed;
 use crate::requests::{RequestView, visible};
+use crate::targets::refuse_paused;
 use crate::{App, Caller, Error, Result, audit};
 
 pub use accede_store::attempts::Attempt;
@@ -153,7 +154,7 @@ impl App {
                             .to_owned(),
                     }));
                 }
-                refuse_paused(tx, row.key.target).await?;
+                refuse_try_while_paused(tx, row.key.target).await?;
                 let mut deed = Deed { app: self, tx, caller, now };
                 let changed = match pending::waits_for_person(&row.delivery) {
                     // Who tries it now takes it back from the person who has it.
@@ -195,7 +196,7 @@ impl App {
             return Err(caller.lacks(Action::Reprocess));
         }
         let now = self.now();
-        self.store().read(async |tx| refuse_paused(tx, target).await).await?;
+        self.store().read(async |tx| refuse_try_while_paused(tx, target).await).await?;
         let (mut after, mut total) = (None, 0);
         loop {
             let (last, changed) = self
@@ -248,16 +249,10 @@ impl App {
 }
 
 /// Nothing is tried at a target that is paused, so nobody is told that it is.
-async fn refuse_paused(tx: &mut Tx<'_>, target: TargetId) -> Result<()> {
+async fn refuse_try_while_paused(tx: &mut Tx<'_>, target: TargetId) -> Result<()> {
     match targets::get(tx, target).await? {
-        Some(target) if target.is_paused => {
-            let sentence = format!(
-                "target system `{}` is paused, so nothing is tried there; resume it first",
-                target.name
-            );
-            Err(Error::from(Refusal::Rule { code: "TargetPaused", sentence }))
-        }
-        _ => Ok(()),
+        Some(target) => refuse_paused(&target, "nothing is tried there"),
+        None => Ok(()),
     }
 }
 

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::deed::Deed;
 use crate::list::ask;
+use crate::targets::refuse_paused;
 use crate::{App, Caller, Error, Listing, Page, Result, audit, text};
 
 pub use accede_domain::drift::{Kind as DriftKind, State as FindingState};
@@ -189,16 +190,13 @@ impl App {
         let now = self.now();
         let found = self.store().read(async |tx| targets::get(tx, id).await).await?;
         let target = found.ok_or_else(|| Error::not_found("target", id))?;
-        let refused = |code, what: &str| {
-            let sentence = format!("target system `{}` {what}", target.name);
-            Err(Error::from(Refusal::Rule { code, sentence }))
-        };
-        if target.is_paused {
-            return refused("TargetPaused", "is paused, so it cannot be read; resume it first");
-        }
+        refuse_paused(&target, "it cannot be read")?;
         // A target whose settings do not open is asked all the same, and says why.
         if self.hands().get(&target).is_ok_and(|connector| !connector.can_observe()) {
-            return refused("TargetUnreadable", "cannot be read, so there is nothing to compare");
+            let name = &target.name;
+            let sentence =
+                format!("target system `{name}` cannot be read, so there is nothing to compare");
+            return Err(Error::from(Refusal::Rule { code: "TargetUnreadable", sentence }));
         }
         self.store()
             .write(async |tx| {

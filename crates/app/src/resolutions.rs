@@ -17,6 +17,7 @@ use accede_store::{people, targets};
 use crate::deed::Deed;
 use crate::deliveries::Named;
 use crate::resources::{of_target, within_deadline};
+use crate::targets::refuse_paused;
 use crate::tasks::{presence, role_of};
 use crate::worker::{person, role};
 use crate::{App, Caller, Error, Result, audit, text};
@@ -98,13 +99,7 @@ impl App {
             return Ok(None);
         }
         let facts = facts.ok_or_else(|| Error::not_found("delivery", row.id))?;
-        if target.is_paused {
-            let sentence = format!(
-                "target system `{}` is paused, so it cannot be read; resume it first",
-                target.name
-            );
-            return Err(Error::from(Refusal::Rule { code: "TargetPaused", sentence }));
-        }
+        refuse_paused(&target, "it cannot be read")?;
         let asked = [(person(facts), role(&row.key))];
         let answer = within_deadline(async {
             let missing = Fault::new(Class::Unknown, "no-answer", "the connector gave no answer");

@@ -687,6 +687,16 @@ impl App {
     }
 }
 
+/// Refuses what cannot be done at a target while it is paused; `so` is what cannot.
+pub(crate) fn refuse_paused(target: &TargetRow, so: &str) -> Result<()> {
+    if !target.is_paused {
+        return Ok(());
+    }
+    let name = &target.name;
+    let sentence = format!("target system `{name}` is paused, so {so}; resume it first");
+    Err(Error::from(Refusal::Rule { code: "TargetPaused", sentence }))
+}
+
 fn missing(id: TargetId) -> Error {
     Error::not_found("target", id)
 }
